@@ -1,0 +1,26 @@
+"""Write synthetic XDM profiles: `python jobs/make_profiles.py FOLDER [--profiles N] [--seed N]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from courier.synthetic import write_profiles
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write synthetic customer profiles as Parquet, in the shape of Adobe's XDM.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--profiles", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    try:
+        files = write_profiles(options.folder, options.profiles, options.seed)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{options.profiles:,} profiles in {len(files)} file(s) under {options.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Step check: the rows that will be sent, judged by Great Expectations. The only module that imports it.
+
+A failed expectation of severity `critical` holds the files back; `warning` and `info` are recorded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from courier.config import ChecksConfig, ExpectationConfig
+from courier.errors import ConfigError, nearest
+from courier.mapping import Mapping
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+#: Arguments of expectations that hold names of columns.
+COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set")
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of one expectation on one audience. `unexpected` rows of `rows`, where the expectation counts rows."""
+
+    name: str
+    expectation: str
+    column: str
+    severity: str
+    success: bool
+    unexpected: int | None
+    observed: str | None
+
+    def describe(self) -> str:
+        """What was found, in a few words and without a value of a profile."""
+        found = f"{self.unexpected} rows" if self.unexpected is not None else self.observed or "no result"
+        return f"{self.name} ({self.expectation}{f' on {self.column}' if self.column else ''}): {found}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The expectations that apply to a mapping, by name, with engine names for columns."""
+
+    expectations: dict[str, ExpectationConfig]
+    arguments: dict[str, dict[str, Any]]
+
+
+def load_ahead() -> threading.Thread:
+    """Import Great Expectations beside other work: it takes seconds."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    thread = threading.Thread(target=_import, daemon=True)
+    thread.start()
+    return thread
+
+
+def _import() -> None:
+    import great_expectations.expectations  # noqa: F401, PLC0415  slow, so only where it is needed
+
+
+def resolve(config: ChecksConfig, mapping: Mapping) -> Suite:
+    """Check every expectation's name and columns, without importing the library. Raises ConfigError."""
+    known = _known_expectations() if config.expectations else {}
+    expectations: dict[str, ExpectationConfig] = {}
+    arguments: dict[str, dict[str, Any]] = {}
+    for name, expectation in config.expectations.items():
+        where = f"checks.expectations.{name}"
+        if expectation.type not in known:
+            raise ConfigError("An expectation is unknown", where=where, found=expectation.type, fix=nearest(expectation.type, known))
+        resolved = {key: _columns(value, mapping) if key in COLUMN_ARGUMENTS else value for key, value in expectation.arguments.items()}
+        unmapped = [str(expectation.arguments[key]) for key, value in resolved.items() if key in COLUMN_ARGUMENTS and value is None]
+        if unmapped and expectation.optional:
+            continue
+        if unmapped:
+            choices = [*mapping.header, *(column.source for column in mapping.columns)]
+            raise ConfigError("An expectation is about a column that the mapping has not", where=where, found=unmapped[0], fix=nearest(unmapped[0], choices))
+        expectations[name], arguments[name] = expectation, resolved
+    return Suite(expectations, arguments)
+
+
+def _columns(value: Any, mapping: Mapping) -> Any:
+    """Engine names for column names or XDM paths; None where there is no such column."""
+    if isinstance(value, list):
+        names = [_columns(entry, mapping) for entry in value]
+        return None if None in names else names
+    by_name = {column.name: column.engine_name for column in mapping.columns}
+    by_source = {column.source: column.engine_name for column in mapping.columns}
+    return by_name.get(value) or by_source.get(value)
+
+
+def _known_expectations() -> set[str]:
+    """Great Expectations keeps each expectation in a module of its name, so the names can be read without importing it."""
+    spec = importlib.util.find_spec("great_expectations")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    return {path.stem for folder in folders for path in Path(folder, "expectations", "core").glob("expect_*.py")}
+
+
+def check(rows: DataFrame, suite: Suite, mapping: Mapping) -> list[CheckResult]:
+    """Run the suite on one audience's exported rows. Raises ConfigError for arguments that an expectation does not take."""
+    if not suite.expectations:
+        return []
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx  # noqa: PLC0415  importing takes seconds, so only where checks run
+    from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)  # type: ignore[assignment]  # as the library documents it
+    names, built = list(suite.expectations), []
+    for name in names:
+        built.append(_expectation(name, suite))
+    asset = context.data_sources.add_spark("snapshot", persist=False).add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows})
+    outcome = batch.validate(
+        gx.ExpectationSuite(name="checks", expectations=built),
+        result_format={"result_format": "BASIC", "partial_unexpected_count": 0},  # no values of profiles
+    )
+    by_id = {result.expectation_config.meta["name"]: result for result in outcome.results}
+    return [_result(name, suite, mapping, by_id[name]) for name in names]
+
+
+def _expectation(name: str, suite: Suite) -> Any:
+    from great_expectations.expectations.registry import get_expectation_impl  # noqa: PLC0415  see check()
+    from pydantic import ValidationError  # noqa: PLC0415
+    from pydantic.v1 import ValidationError as OldValidationError  # noqa: PLC0415
+
+    kind = get_expectation_impl(suite.expectations[name].type)
+    try:
+        return kind(**suite.arguments[name], meta={"name": name})
+    except (ValidationError, OldValidationError, TypeError, ValueError) as exc:
+        problems = [f"{error['loc'][0] if error['loc'] else ''}: {error['msg']}" for error in getattr(exc, "errors", list)()]
+        raise ConfigError(
+            "An expectation's arguments are wrong", where=f"checks.expectations.{name}", found="; ".join(problems)[:300] or str(exc)[:300]
+        ) from exc
+
+
+def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResult:
+    expectation = suite.expectations[name]
+    engine_names = {column.engine_name: column.name for column in mapping.columns}
+    column = suite.arguments[name].get("column")
+    failure = next((str(info.get("exception_message")) for info in _exceptions(result.exception_info)), None)
+    if failure:
+        return CheckResult(name, expectation.type, engine_names.get(column, ""), expectation.severity, False, None, f"could not be computed: {failure[:200]}")
+    observed = result.result.get("observed_value")
+    return CheckResult(
+        name=name,
+        expectation=expectation.type,
+        column=engine_names.get(column, ""),
+        severity=expectation.severity,
+        success=bool(result.success),
+        unexpected=result.result.get("unexpected_count"),
+        observed=None if observed is None else str(observed),
+    )
+
+
+def _exceptions(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """Great Expectations gives one record, or one for each metric that failed."""
+    records = [info] if "raised_exception" in info else list(info.values())
+    return [record for record in records if isinstance(record, dict) and record.get("raised_exception")]

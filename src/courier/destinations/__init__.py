@@ -1,0 +1,24 @@
+"""One transport a module; base.py is their contract."""
+
+from courier.config import DestinationConfig, LocalConfig, S3Config, SftpConfig
+from courier.destinations.base import Connection, Destination, Staged
+
+__all__ = ["Connection", "Destination", "Staged", "open_destination"]
+
+
+def open_destination(config: DestinationConfig, run_id: str) -> Destination:
+    """The destination that the configuration describes. Reads its secrets, and connects to nothing yet."""
+    match config:
+        case LocalConfig():
+            from courier.destinations.local import LocalDestination  # noqa: PLC0415  only the transport in use is loaded
+
+            return LocalDestination(config, run_id)
+        case S3Config():
+            from courier.destinations.s3 import S3Destination  # noqa: PLC0415
+
+            return S3Destination(config)
+        case SftpConfig():
+            from courier.destinations.sftp import SftpDestination  # noqa: PLC0415
+
+            return SftpDestination(config, run_id)
+    raise TypeError(f"no transport for {type(config).__name__}")

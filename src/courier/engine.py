@@ -1,0 +1,178 @@
+"""Opens the engine. Every setting that can change the delivered bytes is here; all others are left to the cluster."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from courier.config import EngineConfig, SourceConfig
+from courier.errors import ConfigError, SourceError
+from courier.secrets import secret
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: A row group is what a renderer holds in memory at once.
+ROWS_PER_ROW_GROUP = 131_072
+ROW_GROUP_BYTES = 16 * 1024 * 1024
+
+SPARK_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+}
+SAIL_SETTINGS = {"SAIL_PARQUET__MAX_ROW_GROUP_SIZE": str(ROWS_PER_ROW_GROUP), "RUST_LOG": "off"}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An open engine. `one_stream`: one machine computes everything, so a single sorted stream is the fastest way."""
+
+    session: SparkSession
+    kind: str
+    one_stream: bool
+
+    def path(self, path: str) -> str:
+        """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a."""
+        return path.replace("s3://", "s3a://", 1) if self.kind == "spark" else path
+
+
+@contextmanager
+def open_engine(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+    """Yield the engine that the configuration names, and close what was started for it."""
+    openers = {"sail": _sail, "spark": _spark, "connect": _connect}
+    with openers[config.kind](config, source) as engine:
+        yield engine
+
+
+@contextmanager
+def _sail(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+    with _environment({**SAIL_SETTINGS, **_aws_variables(source)}):
+        from pysail.spark import SparkConnectServer  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        try:
+            port = server.listening_address[1]
+            session = _connected(f"sc://127.0.0.1:{port}", config)
+            try:
+                yield Engine(session, "sail", one_stream=True)
+            finally:
+                session.stop()
+        finally:
+            server.stop()
+
+
+@contextmanager
+def _connect(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+    if source.access_key_id_env:
+        raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_env", fix="leave it out")
+    session = _connected(str(config.remote), config)
+    try:
+        yield Engine(session, "connect", one_stream=False)
+    finally:
+        session.stop()
+
+
+def _connected(url: str, config: EngineConfig) -> SparkSession:
+    from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    # A window over one sorted stream is what the Sail half wants, and the client warns of it on every query.
+    warnings.filterwarnings("ignore", message="WARN WindowExpression: No Partition Defined", category=UserWarning)
+    try:
+        session = SparkSession.builder.remote(url).getOrCreate()
+        for key, value in {**SPARK_SETTINGS, **config.settings}.items():
+            session.conf.set(key, value)
+        return session
+    except (PySparkException, OSError) as exc:
+        raise ConfigError("The engine cannot be reached", where=url, found=str(exc)[:200]) from exc
+
+
+@contextmanager
+def _spark(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+    from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    builder = SparkSession.builder.appName("audience-courier").config("spark.ui.showConsoleProgress", "false")
+    if not submitted:
+        builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
+        builder = builder.config("spark.ui.enabled", "false")
+    for key, value in {**SPARK_SETTINGS, **_s3a_settings(source), **config.settings}.items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except (PySparkException, OSError) as exc:
+        raise ConfigError(
+            "Spark cannot be started", found=str(exc)[:200], fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail"
+        ) from exc
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        yield Engine(session, "spark", one_stream=False)
+    finally:
+        session.stop()
+
+
+def _s3a_settings(source: SourceConfig) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    if source.endpoint_url:
+        settings["spark.hadoop.fs.s3a.endpoint"] = source.endpoint_url
+        settings["spark.hadoop.fs.s3a.path.style.access"] = "true"
+    if source.region:
+        settings["spark.hadoop.fs.s3a.endpoint.region"] = source.region
+    if source.access_key_id_env and source.secret_access_key_env:
+        settings["spark.hadoop.fs.s3a.access.key"] = secret(source.access_key_id_env)
+        settings["spark.hadoop.fs.s3a.secret.key"] = secret(source.secret_access_key_env)
+    return settings
+
+
+def _aws_variables(source: SourceConfig) -> dict[str, str]:
+    """Sail reads S3's settings from the environment."""
+    variables: dict[str, str] = {}
+    if source.endpoint_url:
+        variables["AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL"] = source.endpoint_url
+        variables["AWS_ALLOW_HTTP"] = "true" if source.endpoint_url.startswith("http://") else "false"
+    if source.region:
+        variables["AWS_REGION"] = source.region
+    if source.access_key_id_env and source.secret_access_key_env:
+        variables["AWS_ACCESS_KEY_ID"] = secret(source.access_key_id_env)
+        variables["AWS_SECRET_ACCESS_KEY"] = secret(source.secret_access_key_env)
+    return variables
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables for as long as the engine is open, so that the destination never inherits the source's credentials."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def source_errors(what: str) -> Iterator[None]:
+    """Translate what an engine raises while it reads profiles. The message's first line only: the rest may show values."""
+    from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only by the steps that need one
+
+    try:
+        yield
+    except PySparkException as exc:
+        gist = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:300]
+        raise SourceError(f"The engine failed while {what}", found=gist) from exc
+    except Exception as exc:
+        if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):
+            raise
+        raise SourceError(f"The engine failed while {what}", found=f"{type(exc).__name__} from the engine") from exc

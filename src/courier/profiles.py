@@ -1,0 +1,123 @@
+"""Step read: find the Parquet files, assert their schema by their footers, open them as a DataFrame of profiles.
+
+One row is one profile. Everything that can be known without reading a value is known before an engine starts.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from courier import xdm
+from courier.config import SourceConfig
+from courier.engine import Engine, source_errors
+from courier.errors import ConfigError, SourceError
+from courier.secrets import secret
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+FOOTERS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class ProfileSource:
+    """The files of the source, as their footers describe them. `profiles` is the number of rows of all files."""
+
+    files: list[str]
+    schema: pa.Schema
+    profiles: int
+
+
+def inspect(source: SourceConfig, needed_paths: dict[str, str]) -> ProfileSource:
+    """List the files, read their footers, and see that each has all `needed_paths` (where needed → XDM path) alike.
+
+    Raises SourceError for a missing or empty source, an unreadable file, and a schema without a needed path.
+    """
+    filesystem, prefix, path = _filesystem(source)
+    files = _list(filesystem, path, source.path)
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        footers = list(pool.map(lambda file: _footer(filesystem, file), files))
+    first = footers[0][0]
+    expected = {xdm_path: xdm.resolve(xdm_path, first, where)[1] for where, xdm_path in needed_paths.items()}
+    for file, (schema, _) in zip(files[1:], footers[1:], strict=True):
+        if not schema.equals(first):
+            _assert_same_types(schema, expected, file)
+    return ProfileSource([prefix + file for file in files], first, sum(rows for _, rows in footers))
+
+
+def _assert_same_types(schema: pa.Schema, expected: dict[str, pa.DataType], file: str) -> None:
+    for path, kind in expected.items():
+        found = xdm.resolve(path, schema, file)[1]
+        if found != kind:
+            raise SourceError(f"Files of the source disagree about the type of '{path}'", where=file, found=str(found), expected=str(kind))
+
+
+def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
+    """The filesystem of the source, the prefix that engines want before a path, and the path without it."""
+    scheme, separator, rest = source.path.partition("://")
+    if not separator:
+        return pafs.LocalFileSystem(), "", os.path.abspath(os.path.expanduser(source.path))
+    if scheme not in ("s3", "s3a"):
+        raise ConfigError("source.path has a scheme that is not known", found=f"{scheme}://", expected="a local path or s3://bucket/path")
+    options: dict[str, str] = {}
+    if source.access_key_id_env and source.secret_access_key_env:
+        options = {"access_key": secret(source.access_key_id_env), "secret_key": secret(source.secret_access_key_env)}
+    if source.endpoint_url:
+        options["scheme"], _, options["endpoint_override"] = source.endpoint_url.rpartition("://")
+    try:
+        return pafs.S3FileSystem(region=source.region or "us-east-1", request_timeout=30, connect_timeout=10, **options), f"{scheme}://", rest
+    except OSError as exc:
+        raise SourceError("The source's S3 cannot be used", where=source.path, found=str(exc)[:300]) from exc
+
+
+def _list(filesystem: pafs.FileSystem, path: str, shown: str) -> list[str]:
+    """All *.parquet files, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
+    pattern = path if any(character in path for character in "*?[") else None
+    root = path
+    while pattern and any(character in root for character in "*?["):
+        root = str(PurePosixPath(root).parent)
+    try:
+        info = filesystem.get_file_info(root)
+        if info.type == pafs.FileType.NotFound:
+            raise SourceError("The source does not exist", where=shown, fix="check source.path; `make profiles` writes a sample")
+        if info.type == pafs.FileType.File:
+            return [root]
+        entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
+    except OSError as exc:
+        raise SourceError("The source cannot be listed", where=shown, found=str(exc)[:300]) from exc
+    files = sorted(entry.path for entry in entries if entry.type == pafs.FileType.File and _is_data(entry.path, root))
+    if pattern:
+        depth = pattern.count("/")
+        files = [file for file in files if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
+    if not files:
+        raise SourceError("The source has no Parquet files", where=shown, expected="files that end in .parquet")
+    return files
+
+
+def _is_data(path: str, root: str) -> bool:
+    parts = PurePosixPath(path).relative_to(root).parts
+    return path.endswith(".parquet") and not any(part.startswith(("_", ".")) for part in parts)
+
+
+def _footer(filesystem: pafs.FileSystem, file: str) -> tuple[pa.Schema, int]:
+    try:
+        with filesystem.open_input_file(file) as stream:
+            parquet = pq.ParquetFile(stream)
+            return parquet.schema_arrow, parquet.metadata.num_rows
+    except (OSError, pa.ArrowException) as exc:
+        raise SourceError("A file of the source is no readable Parquet file", where=file, found=str(exc)[:200]) from exc
+
+
+def read(engine: Engine, source: ProfileSource) -> DataFrame:
+    """Open the inspected files, and no others, as profiles."""
+    with source_errors("opening the profiles"):
+        return engine.session.read.parquet(*[engine.path(file) for file in source.files])

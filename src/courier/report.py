@@ -1,0 +1,70 @@
+"""What a person reads after a run: counts that reconcile, checks, files, seconds, and the first lines of a local file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from courier.errors import HeldError
+from courier.runs import AudienceRecord, Run
+
+SHOWN_LINES = 3
+
+
+def report(run: Run) -> str:
+    """The report on a run, for standard output. The lines shown are from files that the user just wrote to a local folder."""
+    return "\n".join(_lines(run))
+
+
+def _lines(run: Run) -> Iterator[str]:
+    config = run.config
+    yield f"Run {config.run_id} of activation '{config.activation}' on {config.engine.kind}: {run.status}"
+    if run.status == "published before":
+        yield "A run with this run_id has published its files already, so nothing was done. Use another run_id to send again."
+        return
+    if run.profiles is not None:
+        yield f"  profiles read            {run.profiles:>12,}"
+    for audience in run.audiences:
+        yield from _audience(audience)
+    for text in run.warnings:
+        yield f"  warning: {text}"
+    if run.manifest:
+        yield f"  manifest: {run.manifest}"
+    yield "  seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in run.seconds.items())
+    yield f"  record: {config.run_folder / 'record.json'}"
+    if not isinstance(run.error, HeldError):
+        yield from _first_lines(run)
+
+
+def _audience(audience: AudienceRecord) -> Iterator[str]:
+    yield f"  audience {audience.segment_name} ({audience.segment_id})"
+    if audience.counts:
+        counts = audience.counts
+        yield f"    members                {counts.members:>12,}"
+        for reason, number in counts.excluded.items():
+            yield f"    excluded: {reason:<12} {-number:>12,}"
+        yield f"    deduplicated           {-counts.deduplicated:>12,}"
+        yield f"    rejected               {-counts.rejected:>12,}"
+        yield f"    exported               {counts.exported:>12,}"
+    passed = sum(check.success for check in audience.checks)
+    if audience.checks:
+        yield f"    checks                 {passed} of {len(audience.checks)} passed"
+    for check in audience.checks:
+        if not check.success:
+            yield f"      {check.severity}: {check.describe()}"
+    for file in audience.files:
+        yield f"    {file.uri}"
+        yield f"      {file.planned.slice.rows:,} rows, {file.bytes:,} bytes, sha256 {file.sha256}"
+
+
+def _first_lines(run: Run) -> Iterator[str]:
+    for file in (file for audience in run.audiences for file in audience.files):
+        if file.uri.startswith("file://"):
+            path = Path(unquote(urlparse(file.uri).path))
+            yield f"  first lines of {path.name}:"
+            with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
+                for line in islice(lines, SHOWN_LINES):
+                    yield f"    {line.rstrip()}"
+            return

@@ -1,0 +1,85 @@
+"""Step stage: rows → the snapshot, Parquet in the state store. What is checked is what is sent.
+
+Layout: `<run folder>/snapshot/audience=<ordinal>/*.parquet`. Read in the order of their names, an audience's files hold
+its rows in the order of `mapping.with_outcomes`, each with its outcome; only rows with the outcome `exported` are sent.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from courier.engine import ROW_GROUP_BYTES, Engine, source_errors
+from courier.mapping import Mapping
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+ROWS_PER_BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class AudienceSnapshot:
+    """The rows of one audience. `files` in order; none when the audience is empty."""
+
+    ordinal: int
+    files: list[Path]
+
+    def row_counts(self) -> list[int]:
+        """Rows of each file, from the footers."""
+        return [int(pq.read_metadata(file).num_rows) for file in self.files]
+
+    def batches(self, columns: list[str], first_row: int = 0) -> Iterator[pa.RecordBatch]:
+        """Stream `columns` of the rows from `first_row` on; row groups before it are not read.
+
+        Peak memory: one row group (at most `ROWS_PER_ROW_GROUP` rows on Sail, about `ROW_GROUP_BYTES` on Spark).
+        """
+        for file in self.files:
+            with pq.ParquetFile(file, pre_buffer=False) as parquet:
+                if first_row >= parquet.metadata.num_rows:
+                    first_row -= parquet.metadata.num_rows
+                    continue
+                groups = []
+                for group in range(parquet.metadata.num_row_groups):
+                    rows = parquet.metadata.row_group(group).num_rows
+                    if not groups and first_row >= rows:
+                        first_row -= rows
+                    else:
+                        groups.append(group)
+                for batch in parquet.iter_batches(ROWS_PER_BATCH, row_groups=groups, columns=columns, use_threads=False):
+                    if first_row >= batch.num_rows:
+                        first_row -= batch.num_rows
+                        continue
+                    yield batch.slice(first_row)
+                    first_row = 0
+
+
+def stage(rows: DataFrame, run_folder: Path, audiences: int) -> list[AudienceSnapshot]:
+    """Compute the rows and write them. A snapshot that an earlier try left behind is replaced."""
+    folder = run_folder / "snapshot"
+    shutil.rmtree(folder, ignore_errors=True)
+    with source_errors("reading the profiles and writing the snapshot"):
+        writer = rows.write.partitionBy("audience").option("compression", "snappy").option("parquet.block.size", str(ROW_GROUP_BYTES))
+        writer.parquet(f"file://{folder.absolute()}")
+    return [
+        AudienceSnapshot(ordinal, sorted(folder.glob(f"audience={ordinal}/*.parquet")))
+        for ordinal in range(audiences)
+    ]
+
+
+def exported_rows(engine: Engine, snapshot: AudienceSnapshot, mapping: Mapping) -> DataFrame:
+    """The rows that will be sent, as the engine sees them, for the checks."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    names = [column.engine_name for column in mapping.columns]
+    if not snapshot.files:
+        empty = pa.schema([(column.engine_name, column.kind) for column in mapping.columns]).empty_table()
+        return engine.session.createDataFrame(empty)
+    staged = engine.session.read.parquet(*[f"file://{file.absolute()}" for file in snapshot.files])
+    return staged.where(F.col("outcome") == "exported").select(*names)
