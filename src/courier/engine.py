@@ -27,7 +27,13 @@ SPARK_SETTINGS = {
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
 }
-SAIL_SETTINGS = {"SAIL_PARQUET__MAX_ROW_GROUP_SIZE": str(ROWS_PER_ROW_GROUP), "RUST_LOG": "off"}
+SAIL_SETTINGS = {
+    "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": str(ROWS_PER_ROW_GROUP),
+    # These two change no result; they make the sort of an audience about a tenth faster.
+    "SAIL_EXECUTION__BATCH_SIZE": "32768",
+    "SAIL_PARQUET__SCHEMA_FORCE_VIEW_TYPES": "true",
+    "RUST_LOG": "off",
+}
 
 
 @dataclass(frozen=True)

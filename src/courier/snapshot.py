@@ -52,7 +52,7 @@ class AudienceSnapshot:
                         first_row -= rows
                     else:
                         groups.append(group)
-                for batch in parquet.iter_batches(ROWS_PER_BATCH, row_groups=groups, columns=columns, use_threads=False):
+                for batch in parquet.iter_batches(ROWS_PER_BATCH, row_groups=groups, columns=columns):
                     if first_row >= batch.num_rows:
                         first_row -= batch.num_rows
                         continue

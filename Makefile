@@ -1,0 +1,66 @@
+# make run: set up and see it work. make help: what else there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILES ?= 200000
+
+.DEFAULT_GOAL := help
+.PHONY: help run profiles install install-dev java test lint format lock bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: install data/profiles ## Export the demo audience of synthetic profiles to out/ (no Java needed)
+	@$(BIN)/python jobs/activate.py activation=demo
+
+profiles: install data/profiles ## Write synthetic profiles to data/profiles (PROFILES=200000)
+
+data/profiles: | $(VENV)/.installed
+	@$(BIN)/python jobs/make_profiles.py data/profiles --profiles $(PROFILES)
+
+install: $(VENV)/.installed ## Create .venv with the locked dependencies
+
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the locked dependencies into $(VENV) (once, some minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "Installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+java:
+	@./scripts/need java 'openjdk-17-jre-headless' 'Java 17 or newer, for the Spark half of the tests'
+
+sshd:
+	@./scripts/need /usr/sbin/sshd 'openssh-server' 'the OpenSSH server, for the SFTP tests'
+
+test: install-dev java sshd ## Run all tests (installs Java and sshd by apt where it can)
+	@$(BIN)/python -m pytest
+
+lint: install-dev ## Check format, style and types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+format: install-dev ## Format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: install-dev ## Compare with a hand-written DuckDB script (5 and 10 million profiles)
+	@$(BIN)/python benchmarks/local_file.py
+
+lock: ## Renew the lock files from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove what was made: .venv, data, out, state
+	rm -rf $(VENV) data out state
