@@ -31,7 +31,10 @@ def assert_memberships(schema: pa.Schema) -> None:
     for level in ("namespace", "segment id"):
         if not pa.types.is_map(kind):
             raise SourceError(
-                f"'{MEMBERSHIPS}' has not the shape of XDM", where=f"by {level}", found=xdm.describe(kind), expected="a map of maps of structs"
+                f"'{MEMBERSHIPS}' has not the shape of XDM",
+                where=f"by {level}",
+                found=xdm.describe(kind),
+                expected="a map of maps of structs",
             )
         kind = kind.item_type
     found = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}

@@ -77,7 +77,12 @@ def resolve(config: ChecksConfig, mapping: Mapping) -> Suite:
             continue
         if unmapped:
             choices = [*mapping.header, *(column.source for column in mapping.columns)]
-            raise ConfigError("An expectation is about a column that the mapping has not", where=where, found=unmapped[0], fix=nearest(unmapped[0], choices))
+            raise ConfigError(
+                "An expectation is about a column that the mapping has not",
+                where=where,
+                found=unmapped[0],
+                fix=nearest(unmapped[0], choices),
+            )
         expectations[name], arguments[name] = expectation, resolved
     return Suite(expectations, arguments)
 
@@ -109,10 +114,9 @@ def check(rows: DataFrame, suite: Suite, mapping: Mapping) -> list[CheckResult]:
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)  # type: ignore[assignment]  # as the library documents it
-    names, built = list(suite.expectations), []
-    for name in names:
-        built.append(_expectation(name, suite))
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    names = list(suite.expectations)
+    built = [_expectation(name, suite) for name in names]
     asset = context.data_sources.add_spark("snapshot", persist=False).add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows})
     outcome = batch.validate(
@@ -141,10 +145,18 @@ def _expectation(name: str, suite: Suite) -> Any:
 def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResult:
     expectation = suite.expectations[name]
     engine_names = {column.engine_name: column.name for column in mapping.columns}
-    column = suite.arguments[name].get("column")
+    column = str(suite.arguments[name].get("column"))
     failure = next((str(info.get("exception_message")) for info in _exceptions(result.exception_info)), None)
     if failure:
-        return CheckResult(name, expectation.type, engine_names.get(column, ""), expectation.severity, False, None, f"could not be computed: {failure[:200]}")
+        return CheckResult(
+            name,
+            expectation.type,
+            engine_names.get(column, ""),
+            expectation.severity,
+            False,
+            None,
+            f"could not be computed: {failure[:200]}",
+        )
     observed = result.result.get("observed_value")
     return CheckResult(
         name=name,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -71,16 +71,24 @@ def _compose(overrides: list[str], config_dir: str | None) -> DictConfig:
         overrides = [f"hydra.searchpath=[file://{folder}]", *overrides]
     try:
         with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
-            return compose("config", overrides=overrides, return_hydra_config=True)
+            composed: DictConfig = compose("config", overrides=overrides, return_hydra_config=True)
+            return composed
     except MissingConfigException as exc:
         raise _missing_option(exc) from exc
     except yaml.YAMLError as exc:
         raise ConfigError("A configuration file is no valid YAML", found=_one_line(exc)) from exc
     except (ConfigKeyError, ConfigAttributeError) as exc:
         raise ConfigError("The configuration has an unknown key", found=_one_line(exc)) from exc
+    except OverrideParseException as exc:
+        raise ConfigError(
+            "The command line cannot be read",
+            found=exc.override,
+            expected="group=option or group.key=value",
+            fix="a value with signs such as ; | { or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
+        ) from exc
     except ConfigCompositionException as exc:
         raise _bad_override(exc) from exc
-    except (HydraException, OmegaConfBaseException) as exc:
+    except (HydraException, OmegaConfBaseException, ValueError) as exc:  # ValueError: `mapping=null`
         raise ConfigError("The configuration cannot be composed", found=_one_line(exc)) from exc
 
 
@@ -102,9 +110,17 @@ def _bad_override(exc: ConfigCompositionException) -> ConfigError:
         return ConfigError("The command line cannot be applied to the configuration", found=text)
     key = named.group(1)
     group, _, leaf = key.partition(".")
+    leaf = leaf.partition(".")[0]
     kind = GROUPS.get(group)
     known = [field.name for field in fields(kind)] if kind and leaf else sorted(TOP_LEVEL | {"activation"})
-    return ConfigError("The command line sets an unknown key", found=key, fix=nearest(leaf.partition(".")[0] or group, known))
+    fix = nearest(leaf or group, known)
+    if group == "destination" and leaf:
+        kinds = [name for name, kind in schema.DESTINATIONS.items() if leaf in {field.name for field in fields(kind)}]
+        others = {field.name for kind in schema.DESTINATIONS.values() for field in fields(kind)}
+        fix = f"this key is of destination={' or '.join(kinds)}; choose that first" if kinds else nearest(leaf, others)
+    elif kind and leaf in known:
+        fix = f"to add what is not there yet, put a plus before it: +{key}=…"
+    return ConfigError("The command line sets an unknown key", found=key, fix=fix)
 
 
 def _destination_type(plain: DictConfig) -> type:
@@ -120,10 +136,13 @@ def _typed(plain: DictConfig, group: str, kind: type) -> Any:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), plain.get(group) or {}))
     except (ConfigKeyError, ConfigAttributeError) as exc:
         key = str(exc.full_key or exc.key)
-        known = [field.name for field in fields(kind)]
+        inner = exc.object_type if is_dataclass(exc.object_type) else kind
+        known = [field.name for field in fields(inner)]
         raise ConfigError(f"{group} has an unknown key", found=f"{group}.{key}", fix=nearest(key.rpartition(".")[2], known)) from exc
     except OmegaConfBaseException as exc:
-        raise ConfigError(f"{group}.{exc.full_key or exc.key} has a value of the wrong kind", found=_one_line(exc)) from exc
+        # YAML and the command line read NULL and null as nothing, where a text may be meant.
+        fix = f"for the text, use quotes: \"{group}.{exc.full_key or exc.key}='null'\"" if "'None'" in str(exc) else None
+        raise ConfigError(f"{group}.{exc.full_key or exc.key} has a value of the wrong kind", found=_one_line(exc), fix=fix) from exc
 
 
 def _one_line(exc: BaseException) -> str:

@@ -111,6 +111,9 @@ class AudienceConfig:
     def _segment(entry: Any) -> SegmentConfig:
         if isinstance(entry, SegmentConfig):
             return entry
+        for value in entry.values() if isinstance(entry, dict) else [entry]:
+            if not isinstance(value, str | int) or isinstance(value, bool):  # YAML reads 12e4, true and null as no text
+                raise ConfigError("audience.segments has a value that is no text", found=str(value), fix="put the id or the name in quotes")
         if not isinstance(entry, dict):
             return SegmentConfig(id=str(entry))
         unknown = set(entry) - {"id", "name"}
@@ -214,7 +217,7 @@ class FileConfig:
                 "file.extension cannot be used", found=repr(self.extension), expected="letters and digits, such as csv or txt, or nothing"
             )
         for key, text in (("null_text", self.null_text), ("empty_text", self.empty_text)):
-            if text != '""' and re.search(r'["\r\n\\]', text) or self.delimiter in text:
+            if (text != '""' and re.search(r'["\r\n\\]', text)) or self.delimiter in text:
                 raise ConfigError(
                     f"file.{key} would be read as something else",
                     found=repr(text),
@@ -280,7 +283,9 @@ class S3Config(DestinationConfig):
         _at_least("destination.part_bytes", self.part_bytes, 5 * 1024 * 1024)  # S3's own least size of a part
         _at_least("destination.timeout_seconds", self.timeout_seconds, 0.1)
         if bool(self.access_key_id_env) != bool(self.secret_access_key_env):
-            raise ConfigError("destination.access_key_id_env and destination.secret_access_key_env go together", found="only one of the two")
+            raise ConfigError(
+                "destination.access_key_id_env and destination.secret_access_key_env go together", found="only one of the two"
+            )
 
 
 @dataclass

@@ -61,7 +61,11 @@ class Connections:
 
 
 def deliver(
-    config: RunConfig, destination: Destination, files: list[PlannedFile], columns: list[str], render: Callable[[PlannedFile], Iterable[bytes]]
+    config: RunConfig,
+    destination: Destination,
+    files: list[PlannedFile],
+    columns: list[str],
+    render: Callable[[PlannedFile], Iterable[bytes]],
 ) -> list[DeliveredFile]:
     """Deliver all files and the manifest. When it raises, nothing of this run is visible at the destination, unless the
     error says so.
@@ -84,7 +88,11 @@ def _assert_no_conflicts(config: RunConfig, connections: Connections, names: lis
 
 
 def _stage_and_publish(
-    config: RunConfig, connections: Connections, files: list[PlannedFile], columns: list[str], render: Callable[[PlannedFile], Iterable[bytes]]
+    config: RunConfig,
+    connections: Connections,
+    files: list[PlannedFile],
+    columns: list[str],
+    render: Callable[[PlannedFile], Iterable[bytes]],
 ) -> list[DeliveredFile]:
     staged: list[Staged] = []
 

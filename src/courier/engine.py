@@ -117,7 +117,9 @@ def _spark(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
         session = builder.getOrCreate()
     except (PySparkException, OSError) as exc:
         raise ConfigError(
-            "Spark cannot be started", found=str(exc)[:200], fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail"
+            "Spark cannot be started",
+            found=str(exc)[:200],
+            fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail",
         ) from exc
     session.sparkContext.setLogLevel("ERROR")
     try:

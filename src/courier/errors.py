@@ -38,7 +38,7 @@ class CourierError(Exception):
     def __str__(self) -> str:
         parts = [self.what if self.what.endswith((".", "!", "?")) else f"{self.what}."]
         labelled = {"Where": self.where, "Found": self.found, "Expected": self.expected, "What to do": self.fix}
-        parts += [f"{label}: {text.rstrip('.')}." for label, text in labelled.items() if text]
+        parts += [f"{label}: {text}" if text.endswith((".", "!", "?")) else f"{label}: {text}." for label, text in labelled.items() if text]
         return " ".join(parts)
 
 

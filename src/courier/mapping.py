@@ -33,6 +33,11 @@ class MappedColumn:
     default: str | None
     mandatory: bool
 
+    @property
+    def root(self) -> str:
+        """The column of the source that the path starts at."""
+        return str(xdm.parse(self.source)[0])
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -80,7 +85,7 @@ def values(mapping: Mapping) -> list[Column]:
 def _value(column: MappedColumn) -> Column:
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    value = F.col(f"`{column.steps[0].name}`")
+    value = F.col("`" + column.root.replace("`", "``") + "`")
     for step in column.steps[1:]:
         match step:
             case xdm.Field(name):

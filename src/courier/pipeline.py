@@ -1,6 +1,6 @@
 """The page to read first: one run, from profiles to delivered files.
 
-    read → select → map → stage → plan → check → deliver → record
+read → select → map → stage → plan → check → deliver → record
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def _run(run: runs.Run) -> None:
 
     with _step(run, "deliver"):
         if files:
-            sent = deliver(config, destination, files, columns.header, lambda file: render(snapshots[file.audience], file.slice, columns, config.file))
+            sent = deliver(
+                config, destination, files, columns.header, lambda file: render(snapshots[file.audience], file.slice, columns, config.file)
+            )
             for delivered in sent:
                 run.audiences[delivered.planned.audience].files.append(delivered)
             run.manifest = manifest_name(config)
@@ -98,7 +100,9 @@ def _hold_where_needed(run: runs.Run) -> None:
     """Raise HeldError for failed critical checks and, with `file.on_empty=fail`, for an audience without a row."""
     for record in run.audiences:
         if run.config.file.on_empty == "fail" and record.counts and not record.counts.exported:
-            raise HeldError("An audience is empty, so nothing was delivered", where=f"segment {record.segment_id}", fix="file.on_empty=header or skip")
+            raise HeldError(
+                "An audience is empty, so nothing was delivered", where=f"segment {record.segment_id}", fix="file.on_empty=header or skip"
+            )
         failed = [check for check in record.checks if not check.success and check.severity == "critical"]
         if failed:
             raise HeldError(

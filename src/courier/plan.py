@@ -19,7 +19,19 @@ from courier.config import RunConfig, SegmentConfig
 from courier.errors import ConfigError, CourierError, nearest
 from courier.mapping import DEDUPLICATED, EXCLUDED, EXPORTED
 
-PLACEHOLDERS = ("activation", "destination", "segment_id", "segment_name", "datetime", "date", "timestamp", "run_id", "mode", "part", "parts")
+PLACEHOLDERS = (
+    "activation",
+    "destination",
+    "segment_id",
+    "segment_name",
+    "datetime",
+    "date",
+    "timestamp",
+    "run_id",
+    "mode",
+    "part",
+    "parts",
+)
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 #: Most filesystems take 255 bytes; the hidden temporary name needs some of them.
 MAX_NAME_BYTES = 200
@@ -91,7 +103,9 @@ def check_names(config: RunConfig) -> None:
         raise ConfigError("file.name has a brace that belongs to no placeholder", found=template)
     names = [_name(config, segment, part=1, parts=1) for segment in config.audience.segments]
     if len(set(names)) < len(names):
-        raise ConfigError("Two audiences would be written to one file", found=names[0], fix="put {segment_id} or {segment_name} into file.name")
+        raise ConfigError(
+            "Two audiences would be written to one file", found=names[0], fix="put {segment_id} or {segment_name} into file.name"
+        )
 
 
 def planned_files(config: RunConfig, audience: int, cuts: list[Slice]) -> list[PlannedFile]:
@@ -101,7 +115,8 @@ def planned_files(config: RunConfig, audience: int, cuts: list[Slice]) -> list[P
     parts = cuts or [Slice(0, 0)]
     segment = config.audience.segments[audience]
     return [
-        PlannedFile(_name(config, segment, number, len(parts)), audience, number, len(parts), cut) for number, cut in enumerate(parts, start=1)
+        PlannedFile(_name(config, segment, number, len(parts)), audience, number, len(parts), cut)
+        for number, cut in enumerate(parts, start=1)
     ]
 
 
@@ -139,5 +154,6 @@ def _assert_safe(name: str) -> None:
             expected="no slashes, no leading dot, no blanks at the ends",
         )
     if len(name.encode()) > MAX_NAME_BYTES:
-        raise ConfigError("A file name is too long", where="file.name", found=f"{len(name.encode())} bytes", expected=f"at most {MAX_NAME_BYTES}")
-
+        raise ConfigError(
+            "A file name is too long", where="file.name", found=f"{len(name.encode())} bytes", expected=f"at most {MAX_NAME_BYTES}"
+        )

@@ -6,10 +6,9 @@ One row is one profile. Everything that can be known without reading a value is 
 from __future__ import annotations
 
 import fnmatch
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -65,7 +64,7 @@ def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
     """The filesystem of the source, the prefix that engines want before a path, and the path without it."""
     scheme, separator, rest = source.path.partition("://")
     if not separator:
-        return pafs.LocalFileSystem(), "", os.path.abspath(os.path.expanduser(source.path))
+        return pafs.LocalFileSystem(), "", str(Path(source.path).expanduser().absolute())
     if scheme not in ("s3", "s3a"):
         raise ConfigError("source.path has a scheme that is not known", found=f"{scheme}://", expected="a local path or s3://bucket/path")
     options: dict[str, str] = {}
@@ -74,7 +73,11 @@ def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
     if source.endpoint_url:
         options["scheme"], _, options["endpoint_override"] = source.endpoint_url.rpartition("://")
     try:
-        return pafs.S3FileSystem(region=source.region or "us-east-1", request_timeout=30, connect_timeout=10, **options), f"{scheme}://", rest
+        return (
+            pafs.S3FileSystem(region=source.region or "us-east-1", request_timeout=30, connect_timeout=10, **options),
+            f"{scheme}://",
+            rest,
+        )
     except OSError as exc:
         raise SourceError("The source's S3 cannot be used", where=source.path, found=str(exc)[:300]) from exc
 

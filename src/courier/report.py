@@ -64,7 +64,7 @@ def _first_lines(run: Run) -> Iterator[str]:
         if file.uri.startswith("file://"):
             path = Path(unquote(urlparse(file.uri).path))
             yield f"  first lines of {path.name}:"
-            with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
+            with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
                 for line in islice(lines, SHOWN_LINES):
                     yield f"    {line.rstrip()}"
             return

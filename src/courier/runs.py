@@ -66,7 +66,10 @@ def published_before(config: RunConfig) -> bool:
         return False
     except (OSError, ValueError) as exc:
         raise ConfigError(
-            "The record of an earlier run with this run_id cannot be read", where=str(config.run_folder), found=type(exc).__name__, fix="use another run_id"
+            "The record of an earlier run with this run_id cannot be read",
+            where=str(config.run_folder),
+            found=type(exc).__name__,
+            fix="use another run_id",
         ) from exc
     return bool(record.get("status") in ("published", "empty"))
 
@@ -79,7 +82,7 @@ def save(run: Run) -> Path:
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
-    os.replace(file.name, path)
+    Path(file.name).replace(path)
     return path
 
 
@@ -95,9 +98,7 @@ def _as_json(run: Run) -> dict[str, Any]:
         "profiles": run.profiles,
         "columns": run.columns,
         "audiences": [_audience(audience) for audience in run.audiences],
-        "checks": [
-            {"segment_id": audience.segment_id, **asdict(check)} for audience in run.audiences for check in audience.checks
-        ],
+        "checks": [{"segment_id": audience.segment_id, **asdict(check)} for audience in run.audiences for check in audience.checks],
         "manifest": run.manifest,
         "warnings": run.warnings,
         "seconds": {step: round(seconds, 3) for step, seconds in run.seconds.items()},

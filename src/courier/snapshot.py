@@ -45,7 +45,7 @@ class AudienceSnapshot:
                 if first_row >= parquet.metadata.num_rows:
                     first_row -= parquet.metadata.num_rows
                     continue
-                groups = []
+                groups: list[int] = []
                 for group in range(parquet.metadata.num_row_groups):
                     rows = parquet.metadata.row_group(group).num_rows
                     if not groups and first_row >= rows:
@@ -67,10 +67,7 @@ def stage(rows: DataFrame, run_folder: Path, audiences: int) -> list[AudienceSna
     with source_errors("reading the profiles and writing the snapshot"):
         writer = rows.write.partitionBy("audience").option("compression", "snappy").option("parquet.block.size", str(ROW_GROUP_BYTES))
         writer.parquet(f"file://{folder.absolute()}")
-    return [
-        AudienceSnapshot(ordinal, sorted(folder.glob(f"audience={ordinal}/*.parquet")))
-        for ordinal in range(audiences)
-    ]
+    return [AudienceSnapshot(ordinal, sorted(folder.glob(f"audience={ordinal}/*.parquet"))) for ordinal in range(audiences)]
 
 
 def exported_rows(engine: Engine, snapshot: AudienceSnapshot, mapping: Mapping) -> DataFrame:

@@ -61,7 +61,9 @@ def parse(path: str) -> list[str | int]:
 
 def _no_path(path: str) -> ConfigError:
     return ConfigError(
-        "A source is no XDM path", found=repr(path), expected="such as person.name.firstName, loyalty.loyaltyID[0] or identityMap['Email'][0].id"
+        "A source is no XDM path",
+        found=repr(path),
+        expected="such as person.name.firstName, loyalty.loyaltyID[0] or identityMap['Email'][0].id",
     )
 
 

@@ -36,7 +36,7 @@ class LocalDestination:
     def stage(self, name: str, chunks: Iterable[bytes]) -> Staged:
         path = self._folder / hidden_name(name, self._run_id)
         try:
-            with _translated(path), open(path, "wb") as file:
+            with _translated(path), path.open("wb") as file:
                 sent = 0
                 for chunk in chunks:
                     file.write(chunk)
@@ -54,7 +54,7 @@ class LocalDestination:
         hidden, final = Path(staged.token["path"]), self._folder / staged.name
         with _translated(final):
             if replace:
-                os.replace(hidden, final)
+                hidden.replace(final)
             else:
                 self._link(hidden, final)
             folder = os.open(self._folder, os.O_RDONLY)
@@ -75,7 +75,7 @@ class LocalDestination:
                 raise
             if self.exists(final.name):
                 raise conflict(final.name, str(self._folder)) from exc
-            os.replace(hidden, final)
+            hidden.replace(final)
         else:
             hidden.unlink()
 

@@ -9,19 +9,19 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal, cast
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,
     EndpointConnectionError,
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from courier.config import S3Config
 from courier.destinations.base import Staged, assert_size, conflict
@@ -30,7 +30,18 @@ from courier.secrets import secret
 
 MAX_PARTS = 10_000
 PARTS_IN_FLIGHT = 4
-TRANSIENT_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "RequestTimeTooSkewed", "500", "502", "503", "504"}
+TRANSIENT_CODES = {
+    "SlowDown",
+    "InternalError",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "Throttling",
+    "RequestTimeTooSkewed",
+    "500",
+    "502",
+    "503",
+    "504",
+}
 ADVICE = {
     "NoSuchBucket": "check destination.bucket and destination.region; the bucket is not created for you",
     "InvalidAccessKeyId": "check the access key",
@@ -45,19 +56,15 @@ class S3Destination:
     """Credentials are read when constructed, from the variables that the configuration names, or by AWS's default chain."""
 
     def __init__(self, config: S3Config) -> None:
-        keys: dict[str, str] = {}
-        if config.access_key_id_env and config.secret_access_key_env:
-            keys = {
-                "aws_access_key_id": secret(config.access_key_id_env),
-                "aws_secret_access_key": secret(config.secret_access_key_env),
-            }
+        key_id = secret(config.access_key_id_env) if config.access_key_id_env else None
+        secret_key = secret(config.secret_access_key_env) if config.secret_access_key_env else None
         # Stores other than AWS's own refuse the checksums that newer clients send unasked.
-        checksums = "when_required" if config.endpoint_url else "when_supported"
+        checksums: Literal["when_required", "when_supported"] = "when_required" if config.endpoint_url else "when_supported"
         options = Config(
             connect_timeout=min(20.0, config.timeout_seconds),
             read_timeout=config.timeout_seconds,
             retries={"total_max_attempts": 3, "mode": "standard"},
-            s3={"addressing_style": config.addressing},
+            s3={"addressing_style": cast("Literal['auto', 'path', 'virtual']", config.addressing)},
             request_checksum_calculation=checksums,
             response_checksum_validation=checksums,
             max_pool_connections=PARTS_IN_FLIGHT,
@@ -65,7 +72,12 @@ class S3Destination:
         self._config = config
         with _translated(f"s3://{config.bucket}"):
             self._client = boto3.session.Session().client(
-                "s3", region_name=config.region, endpoint_url=config.endpoint_url, config=options, **keys
+                "s3",
+                region_name=config.region,
+                endpoint_url=config.endpoint_url,
+                config=options,
+                aws_access_key_id=key_id,
+                aws_secret_access_key=secret_key,
             )
 
     def connect(self) -> S3Connection:
@@ -125,7 +137,10 @@ class S3Connection:
             for number, body in enumerate(_regroup(chunks, self._config.part_bytes), start=1):
                 if number > MAX_PARTS:
                     raise TerminalError(
-                        "The file needs more parts than S3 allows", where=where, expected=f"at most {MAX_PARTS}", fix="raise destination.part_bytes"
+                        "The file needs more parts than S3 allows",
+                        where=where,
+                        expected=f"at most {MAX_PARTS}",
+                        fix="raise destination.part_bytes",
                     )
                 if len(running) == PARTS_IN_FLIGHT:
                     oldest = min(running)
@@ -154,9 +169,7 @@ class S3Connection:
 
     def discard(self, staged: Staged) -> None:
         with _translated(self._uri(staged.name)):
-            self._client.abort_multipart_upload(
-                Bucket=self._config.bucket, Key=self._key(staged.name), UploadId=staged.token["upload_id"]
-            )
+            self._client.abort_multipart_upload(Bucket=self._config.bucket, Key=self._key(staged.name), UploadId=staged.token["upload_id"])
 
     def remove(self, name: str) -> None:
         with _translated(self._uri(name)):
@@ -199,9 +212,13 @@ def _translated(where: str) -> Iterator[None]:
         raise kind(f"S3 refused {exc.operation_name}", where=where, found=f"{code} (HTTP {status})", fix=ADVICE.get(code)) from exc
     except (NoCredentialsError, PartialCredentialsError) as exc:
         raise TerminalError(
-            "There are no AWS credentials", where=where, fix="set destination.access_key_id_env and .secret_access_key_env, or AWS's own variables"
+            "There are no AWS credentials",
+            where=where,
+            fix="set destination.access_key_id_env and .secret_access_key_env, or AWS's own variables",
         ) from exc
-    except (EndpointConnectionError, ConnectionError, HTTPClientError) as exc:
-        raise TransientError("S3 cannot be reached", where=where, found=type(exc).__name__, fix="check destination.endpoint_url and region") from exc
+    except (EndpointConnectionError, BotoConnectionError, HTTPClientError) as exc:
+        raise TransientError(
+            "S3 cannot be reached", where=where, found=type(exc).__name__, fix="check destination.endpoint_url and region"
+        ) from exc
     except (BotoCoreError, ValueError) as exc:
         raise TerminalError("S3 cannot be used", where=where, found=str(exc)[:200]) from exc

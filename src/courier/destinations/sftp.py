@@ -47,11 +47,10 @@ class SftpDestination:
                 else:
                     transport.auth_publickey(self._config.username, self._key)  # type: ignore[arg-type]  # one of the two is set
             with _translated(where, "The SFTP session cannot be opened"):
-                client = paramiko.SFTPClient.from_transport(transport)
-            if client is None:
-                raise TerminalError("The server offers no SFTP", where=where)
-            client.get_channel().settimeout(self._config.operation_timeout_seconds)  # type: ignore[union-attr]  # open, so it has one
-            return SftpConnection(transport, client, self._config, self._run_id)
+                channel = transport.open_session(timeout=self._config.connect_timeout_seconds)
+                channel.settimeout(self._config.operation_timeout_seconds)
+                channel.invoke_subsystem("sftp")
+                return SftpConnection(transport, paramiko.SFTPClient(channel), self._config, self._run_id)
         except BaseException:
             transport.close()
             raise
@@ -151,7 +150,7 @@ class SftpConnection:
                 for chunk in chunks:
                     view = memoryview(chunk)
                     for start in range(0, len(view), REQUEST_BYTES):
-                        file.write(view[start : start + REQUEST_BYTES])  # type: ignore[arg-type]  # any buffer will do
+                        file.write(view[start : start + REQUEST_BYTES])
                     sent += len(chunk)
             assert_size(name, self._where, sent=sent, found=self._size(path))
         except BaseException:
@@ -233,20 +232,28 @@ def _translated(where: str, what: str) -> Iterator[None]:
         raise
     except paramiko.BadAuthenticationType as exc:
         allowed = ", ".join(exc.allowed_types)
-        raise TerminalError(what, where=where, found=f"the server allows only: {allowed}", fix="use the destination for that kind of login") from exc
+        raise TerminalError(
+            what, where=where, found=f"the server allows only: {allowed}", fix="use the destination for that kind of login"
+        ) from exc
     except paramiko.AuthenticationException as exc:
-        raise TerminalError(what, where=where, found="wrong password, key or user", fix="check destination.username and the secret") from exc
+        raise TerminalError(
+            what, where=where, found="wrong password, key or user", fix="check destination.username and the secret"
+        ) from exc
     except paramiko.SSHException as exc:
         incompatible = isinstance(exc, paramiko.ssh_exception.IncompatiblePeer)
         kind = TerminalError if incompatible else TransientError
         raise kind(what, where=where, found=str(exc)[:200] or type(exc).__name__) from exc
     except FileNotFoundError as exc:
-        raise TerminalError(what, where=where, found="no such file or folder", fix="check destination.path; folders are not created for you") from exc
+        raise TerminalError(
+            what, where=where, found="no such file or folder", fix="check destination.path; folders are not created for you"
+        ) from exc
     except PermissionError as exc:
         raise TerminalError(what, where=where, found="permission denied", fix="the user needs to write and rename in this folder") from exc
     except (EOFError, TimeoutError, socket.gaierror, ConnectionError) as exc:
         name = "the name cannot be resolved" if isinstance(exc, socket.gaierror) else str(exc) or "the connection was lost"
-        raise TransientError(what, where=where, found=name, fix="check destination.host and port, and that a firewall lets you through") from exc
+        raise TransientError(
+            what, where=where, found=name, fix="check destination.host and port, and that a firewall lets you through"
+        ) from exc
     except OSError as exc:
         network = exc.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
         full = "a full disk or a quota is a usual cause" if exc.errno is None else os.strerror(exc.errno)

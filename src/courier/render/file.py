@@ -39,5 +39,7 @@ def assert_writable(config: FileConfig, mapping: Mapping) -> None:
     """Refuse a file that could not be read back: one column that shows null as nothing makes blank lines, which readers skip."""
     if len(mapping.columns) == 1 and config.null_text == "" and not mapping.columns[0].mandatory and mapping.columns[0].default is None:
         raise ConfigError(
-            "A file of one column cannot show null as an empty line", where="file.null_text", fix="set file.null_text, or make the column mandatory"
+            "A file of one column cannot show null as an empty line",
+            where="file.null_text",
+            fix="set file.null_text, or make the column mandatory",
         )
