@@ -1,0 +1,52 @@
+"""The configuration reference says what the configuration is."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from courier import config as schema
+from courier.compose import GROUPS, conf_folder
+
+REFERENCE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+ROWS = dict(re.findall(r"^\| `([a-z_0-9.]+)` \| (?:`(.*?)`|see the file) \|", REFERENCE, flags=re.MULTILINE))
+CLASSES = {**GROUPS, **{f"destination.{kind}": cls for kind, cls in schema.DESTINATIONS.items()}}
+
+
+def keys(group: str) -> set[str]:
+    return {f"{group.partition('.')[0]}.{field.name}" for field in dataclasses.fields(CLASSES[group])}
+
+
+@pytest.mark.parametrize("group", CLASSES)
+def test_every_key_of_the_schema_is_in_the_reference(group: str) -> None:
+    assert keys(group) - set(ROWS) == set()
+
+
+def test_the_reference_names_no_key_that_does_not_exist() -> None:
+    known = set().union(*(keys(group) for group in CLASSES)) | {"run_id", "as_of"}
+    assert set(ROWS) - known == set()
+
+
+#: The option whose file shows a group's documented defaults; the first that has the key.
+OPTIONS = {"engine": ["sail"], "source": ["parquet"], "audience": ["segments"], "mapping": ["email_marketing"], "checks": ["email"]}
+OPTIONS |= {"file": ["csv"], "state": ["local"], "destination": ["local", "s3", "sftp_password", "sftp_key"]}
+
+
+@pytest.mark.parametrize("key", sorted(key for key, default in ROWS.items() if default))  # the others point to a file
+def test_the_default_in_the_reference_is_the_default_of_the_configuration(key: str) -> None:
+    group, _, leaf = key.partition(".")
+    files = [conf_folder() / group / f"{option}.yaml" for option in OPTIONS.get(group, [])] or [conf_folder() / "config.yaml"]
+    contents = [yaml.safe_load(file.read_text()) for file in files]
+    default = next(content[leaf or group] for content in contents if (leaf or group) in content)
+    # `""` in the reference is the empty text; any other text stands as it is.
+    documented = "" if ROWS[key] == '""' else '""' if ROWS[key] == '""""' else ROWS[key]
+    assert documented == default or yaml.safe_load(documented) == default
+
+
+def test_the_exit_codes_in_the_reference_are_those_of_the_errors() -> None:
+    from courier.errors import ConfigError, DeliveryError, HeldError, SourceError
+
+    documented = [int(code) for code in re.findall(r"^\| (\d) \|", REFERENCE, flags=re.MULTILINE)]
+    assert documented == [0, *(error.exit_code for error in (ConfigError, HeldError, SourceError, DeliveryError))]
