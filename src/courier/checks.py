@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Arguments of expectations that hold names of columns.
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set")
+PROPORTION_OF_UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,11 @@ def _columns(value: Any, mapping: Mapping) -> Any:
 def _known_expectations() -> set[str]:
     """Great Expectations keeps each expectation in a module of its name, so the names can be read without importing it."""
     spec = importlib.util.find_spec("great_expectations")
-    folders = (spec.submodule_search_locations if spec else None) or []
-    return {path.stem for folder in folders for path in Path(folder, "expectations", "core").glob("expect_*.py")}
+    listings = [Path(folder, "expectations", "core", "__init__.py") for folder in (spec.submodule_search_locations if spec else None) or []]
+    exported = {
+        name for listing in listings for name in re.findall(r"^from \.(\w+) import", listing.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    return exported - {"expect_multicolumn_values_to_be_unique"}  # not registered; expect_compound_columns_to_be_unique is
 
 
 def check(rows: DataFrame, suite: Suite, mapping: Mapping) -> list[CheckResult]:
@@ -158,12 +163,14 @@ def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResu
             f"could not be computed: {failure[:200]}",
         )
     observed = result.result.get("observed_value")
+    # Where there is no value, Great Expectations calls the proportion of unique values 0, as if all were repeated.
+    no_values = expectation.type == PROPORTION_OF_UNIQUE and observed == 0
     return CheckResult(
         name=name,
         expectation=expectation.type,
         column=engine_names.get(column, ""),
         severity=expectation.severity,
-        success=bool(result.success),
+        success=bool(result.success) or no_values,
         unexpected=result.result.get("unexpected_count"),
         observed=None if observed is None else str(observed),
     )

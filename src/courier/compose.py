@@ -68,7 +68,8 @@ def _compose(overrides: list[str], config_dir: str | None) -> DictConfig:
         folder = Path(config_dir).expanduser().resolve()
         if not folder.is_dir():
             raise ConfigError("The configuration folder does not exist", where="--config-dir", found=str(folder))
-        overrides = [f"hydra.searchpath=[file://{folder}]", *overrides]
+        quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+        overrides = [f"hydra.searchpath=['file://{quoted}']", *overrides]
     try:
         with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
             composed: DictConfig = compose("config", overrides=overrides, return_hydra_config=True)
@@ -84,7 +85,7 @@ def _compose(overrides: list[str], config_dir: str | None) -> DictConfig:
             "The command line cannot be read",
             found=exc.override,
             expected="group=option or group.key=value",
-            fix="a value with signs such as ; | { or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
+            fix="a value with signs such as ; | { é or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
         ) from exc
     except ConfigCompositionException as exc:
         raise _bad_override(exc) from exc
@@ -113,7 +114,7 @@ def _bad_override(exc: ConfigCompositionException) -> ConfigError:
     leaf = leaf.partition(".")[0]
     kind = GROUPS.get(group)
     known = [field.name for field in fields(kind)] if kind and leaf else sorted(TOP_LEVEL | {"activation"})
-    fix = nearest(leaf or group, known)
+    fix = nearest(leaf if kind and leaf else group, known)
     if group == "destination" and leaf:
         kinds = [name for name, kind in schema.DESTINATIONS.items() if leaf in {field.name for field in fields(kind)}]
         others = {field.name for kind in schema.DESTINATIONS.values() for field in fields(kind)}

@@ -212,16 +212,17 @@ class FileConfig:
             raise ConfigError(
                 "file.delimiter cannot be used", found=repr(self.delimiter), expected='one ASCII character other than " \\ and line ends'
             )
-        if not re.fullmatch(r"[A-Za-z0-9]{0,16}(\.[A-Za-z0-9]{1,16})?", self.extension):
+        if not re.fullmatch(r"([A-Za-z0-9]{1,16}(\.[A-Za-z0-9]{1,16})?)?", self.extension):
             raise ConfigError(
                 "file.extension cannot be used", found=repr(self.extension), expected="letters and digits, such as csv or txt, or nothing"
             )
+        special = r'["\r\n\\]' if self.escape == "backslash" else r'["\r\n]'
         for key, text in (("null_text", self.null_text), ("empty_text", self.empty_text)):
-            if (text != '""' and re.search(r'["\r\n\\]', text)) or self.delimiter in text:
+            if (text != '""' and re.search(special, text)) or self.delimiter in text:
                 raise ConfigError(
                     f"file.{key} would be read as something else",
                     found=repr(text),
-                    expected='text without quotes, backslashes, line ends and the delimiter; or two quotes (""), an empty quoted field',
+                    expected='text without quotes, line ends, the delimiter and, with file.escape=backslash, backslashes; or two quotes (""), an empty quoted field',
                 )
 
 
@@ -235,6 +236,10 @@ class StateConfig:
         _required("state.path", self.path)
         if "://" in self.path:
             raise ConfigError("state.path must be a folder on a local disk", found=self.path)
+        if re.search(r"[*?\[\]{}]|%[0-9A-Fa-f]{2}", str(Path(self.path).absolute())):
+            raise ConfigError(
+                "state.path has characters that engines take for a pattern", found=self.path, expected="a path without * ? [ ] { } and %20"
+            )
 
 
 @dataclass

@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from courier.config import RunConfig
 from courier.destinations import Connection, Destination, Staged
@@ -19,6 +21,8 @@ from courier.destinations.base import conflict
 from courier.errors import CourierError, DeliveryError, TransientError
 from courier.manifest import manifest, manifest_name
 from courier.plan import PlannedFile
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.5
@@ -60,6 +64,11 @@ class Connections:
                 self._idle.get_nowait().close()
 
 
+def assert_reachable(destination: Destination) -> None:
+    """Log in once, so that a wrong password is told before the work and not after it."""
+    _with_retries(lambda: destination.connect().close())
+
+
 def deliver(
     config: RunConfig,
     destination: Destination,
@@ -72,7 +81,8 @@ def deliver(
     """
     connections = Connections(destination)
     try:
-        _assert_no_conflicts(config, connections, [*(file.name for file in files), manifest_name(config)])
+        names = [*(file.name for file in files), manifest_name(config)]
+        _with_retries(lambda: _assert_no_conflicts(config, connections, names))
         return _stage_and_publish(config, connections, files, columns, render)
     finally:
         connections.close()
@@ -95,9 +105,10 @@ def _stage_and_publish(
     render: Callable[[PlannedFile], Iterable[bytes]],
 ) -> list[DeliveredFile]:
     staged: list[Staged] = []
+    given_up = threading.Event()
 
     def stage(name: str, chunks: Callable[[], Iterable[bytes]]) -> tuple[Staged, str]:
-        result = _with_retries(lambda: _stage_once(connections, name, chunks()))
+        result = _with_retries(lambda: _stage_once(connections, name, chunks()), given_up)
         staged.append(result[0])
         return result
 
@@ -108,6 +119,7 @@ def _stage_and_publish(
             try:
                 results = [future.result() for future in futures]
             except BaseException:
+                given_up.set()
                 pool.shutdown(cancel_futures=True)
                 raise
         summary = [(file, held.size, sha256) for file, (held, sha256) in zip(files, results, strict=True)]
@@ -140,28 +152,31 @@ def _stage_once(connections: Connections, name: str, chunks: Iterable[bytes]) ->
     return staged, digest.hexdigest()
 
 
-def _with_retries(attempt: Callable[[], tuple[Staged, str]]) -> tuple[Staged, str]:
+def _with_retries(attempt: Callable[[], T], given_up: threading.Event | None = None) -> T:
+    """The result of the first attempt that goes well. With `given_up` set there is no point in another one."""
     for pause in range(ATTEMPTS - 1):
         try:
             return attempt()
         except TransientError:
+            if given_up is not None and given_up.is_set():
+                raise
             time.sleep(FIRST_PAUSE_SECONDS * 2**pause)
     return attempt()
 
 
 def _undo(config: RunConfig, connections: Connections, staged: list[Staged], published: list[Staged], error: BaseException) -> None:
     """Take back what this run did, as far as the destination lets us. Files that replaced others cannot be taken back."""
-    left: list[str] = []
+    left = {held.name for held in staged}
     with contextlib.suppress(CourierError), connections.one() as connection:
         for held in staged:
-            try:
+            with contextlib.suppress(CourierError):
                 if held not in published:
                     connection.discard(held)
                 elif config.destination.on_conflict == "replace":
-                    left.append(held.name)
+                    continue
                 else:
                     connection.remove(held.name)
-            except CourierError:
-                left.append(held.name)
+                left.discard(held.name)
     if left and isinstance(error, DeliveryError):
-        error.fix = " ".join(filter(None, [error.fix, f"These were left at the destination and should be looked at: {', '.join(left)}"]))
+        advice = f"Something of these may be left at the destination and should be looked at: {', '.join(sorted(left))}"
+        error.fix = f"{error.fix}. {advice}" if error.fix else advice

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from courier import audience, checks, mapping, plan, profiles, runs, snapshot
 from courier.config import RunConfig
-from courier.delivery import deliver
+from courier.delivery import assert_reachable, deliver
 from courier.destinations import open_destination
 from courier.engine import open_engine
 from courier.errors import CourierError, HeldError
@@ -56,7 +56,7 @@ def _run(run: runs.Run) -> None:
         assert_writable(config.file, columns)
         suite = checks.resolve(config.checks, columns)
         run.profiles, run.columns = source.profiles, columns.header
-        destination.connect().close()  # a wrong password is told now, not after the work
+        assert_reachable(destination)
 
     with open_engine(config.engine, config.source) as engine:
         with _step(run, "select, map, stage"):
@@ -68,6 +68,7 @@ def _run(run: runs.Run) -> None:
             snapshots = snapshot.stage(rows, config.run_folder, len(run.audiences))
         with _step(run, "plan"):
             files = [file for staged in snapshots for file in _plan(run, staged)]
+            plan.assert_distinct(files)
         with _step(run, "check"):
             for record, staged in zip(run.audiences, snapshots, strict=True):
                 record.checks = checks.check(snapshot.exported_rows(engine, staged, columns), suite, columns)

@@ -102,7 +102,7 @@ def check_names(config: RunConfig) -> None:
     if re.search(r"[{}]", PLACEHOLDER.sub("", template)):
         raise ConfigError("file.name has a brace that belongs to no placeholder", found=template)
     names = [_name(config, segment, part=1, parts=1) for segment in config.audience.segments]
-    if len(set(names)) < len(names):
+    if len({name.casefold() for name in names}) < len(names):  # as Windows and macOS see names
         raise ConfigError(
             "Two audiences would be written to one file", found=names[0], fix="put {segment_id} or {segment_name} into file.name"
         )
@@ -118,6 +118,17 @@ def planned_files(config: RunConfig, audience: int, cuts: list[Slice]) -> list[P
         PlannedFile(_name(config, segment, number, len(parts)), audience, number, len(parts), cut)
         for number, cut in enumerate(parts, start=1)
     ]
+
+
+def assert_distinct(files: list[PlannedFile]) -> None:
+    """Refuse files that would be one: the second part of an audience `spring` and an audience called `spring_2`."""
+    seen: set[str] = set()
+    for file in files:
+        if file.name.casefold() in seen:
+            raise ConfigError(
+                "Two files would have one name", where="file.name", found=file.name, fix="put {segment_id} or {part} into file.name"
+            )
+        seen.add(file.name.casefold())
 
 
 def _name(config: RunConfig, segment: SegmentConfig, part: int, parts: int) -> str:

@@ -84,16 +84,18 @@ def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
 
 def _list(filesystem: pafs.FileSystem, path: str, shown: str) -> list[str]:
     """All *.parquet files, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
-    pattern = path if any(character in path for character in "*?[") else None
-    root = path
-    while pattern and any(character in root for character in "*?["):
-        root = str(PurePosixPath(root).parent)
+    root, pattern = path, None
     try:
         info = filesystem.get_file_info(root)
+        if info.type == pafs.FileType.NotFound and any(character in path for character in "*?["):
+            pattern = path
+            while any(character in root for character in "*?["):
+                root = str(PurePosixPath(root).parent)
+            info = filesystem.get_file_info(root)
         if info.type == pafs.FileType.NotFound:
             raise SourceError("The source does not exist", where=shown, fix="check source.path; `make profiles` writes a sample")
         if info.type == pafs.FileType.File:
-            return [root]
+            return _assert_plain([root])
         entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as exc:
         raise SourceError("The source cannot be listed", where=shown, found=str(exc)[:300]) from exc
@@ -103,6 +105,15 @@ def _list(filesystem: pafs.FileSystem, path: str, shown: str) -> list[str]:
         files = [file for file in files if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
     if not files:
         raise SourceError("The source has no Parquet files", where=shown, expected="files that end in .parquet")
+    return _assert_plain(files)
+
+
+def _assert_plain(files: list[str]) -> list[str]:
+    for file in files:
+        if any(character in file for character in "*?[]{}"):
+            raise SourceError(
+                "A file of the source has a name that engines take for a pattern", where=file, expected="a path without * ? [ ] { }"
+            )
     return files
 
 

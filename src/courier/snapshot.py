@@ -76,7 +76,10 @@ def exported_rows(engine: Engine, snapshot: AudienceSnapshot, mapping: Mapping) 
 
     names = [column.engine_name for column in mapping.columns]
     if not snapshot.files:
-        empty = pa.schema([(column.engine_name, column.kind) for column in mapping.columns]).empty_table()
-        return engine.session.createDataFrame(empty)
+        from pyspark.sql.pandas.types import from_arrow_schema  # noqa: PLC0415  see above
+
+        # Spark has no unsigned types; a schema without rows is not taken from an Arrow table.
+        kinds = [pa.int64() if pa.types.is_unsigned_integer(column.kind) else column.kind for column in mapping.columns]
+        return engine.session.createDataFrame([], from_arrow_schema(pa.schema(list(zip(names, kinds, strict=True)))))
     staged = engine.session.read.parquet(*[f"file://{file.absolute()}" for file in snapshot.files])
     return staged.where(F.col("outcome") == "exported").select(*names)

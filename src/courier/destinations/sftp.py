@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,8 @@ from courier.errors import ConfigError, CourierError, TerminalError, TransientEr
 from courier.secrets import secret
 
 KEY_TYPES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+#: Its threads log every lost connection with a traceback, which Python prints where nobody has configured logging.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 #: paramiko writes at most this much in one request.
 REQUEST_BYTES = 32 * 1024
 
@@ -69,6 +72,8 @@ class SftpDestination:
                 options.key_types = [kind for kind in options.key_types if _family(kind) in expected] or list(options.key_types)
             with _translated(where, "The SSH connection cannot be negotiated"):
                 transport.start_client(timeout=timeout)
+                if not transport.initial_kex_done:  # start_client gives up in silence
+                    raise TimeoutError(f"no answer within {timeout:g} seconds")
             self._check_host_key(transport.get_remote_server_key(), expected, where)
         except BaseException:
             transport.close()
@@ -147,11 +152,13 @@ class SftpConnection:
         try:
             with _translated(self._where, f"'{name}' cannot be written"), self._client.open(path, "wb") as file:
                 file.set_pipelined(True)
-                for chunk in chunks:
-                    view = memoryview(chunk)
-                    for start in range(0, len(view), REQUEST_BYTES):
-                        file.write(view[start : start + REQUEST_BYTES])
-                    sent += len(chunk)
+                held = memoryview(b"")
+                for block in _blocks(chunks):
+                    file.write(held)
+                    held = block
+                    sent += len(block)
+                file.set_pipelined(False)  # so the last write waits for the answers to all, and raises what the server refused
+                file.write(held)
             assert_size(name, self._where, sent=sent, found=self._size(path))
         except BaseException:
             self._forget(path)
@@ -181,6 +188,13 @@ class SftpConnection:
         """Best effort: the error that led here is the one to report, and the connection may be gone."""
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._client.remove(path)
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[memoryview]:
+    for chunk in chunks:
+        view = memoryview(chunk)
+        for start in range(0, len(view), REQUEST_BYTES):
+            yield view[start : start + REQUEST_BYTES]
 
 
 def _family(kind: str) -> str:

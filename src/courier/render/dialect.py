@@ -35,7 +35,7 @@ class Dialect:
 
     def lines(self, rows: pl.DataFrame) -> bytes:
         """One line a row, each ended."""
-        texts = rows.select(self._text(column, kind) for column, kind in rows.schema.items())
+        texts = rows.select(self._text(column, kind).alias(column) for column, kind in rows.schema.items())
         buffer = io.BytesIO()
         texts.write_csv(
             buffer,
@@ -43,14 +43,9 @@ class Dialect:
             separator=self._config.delimiter,
             line_terminator=self._line_end,
             quote_style="necessary" if self._writer_quotes else "never",
-            null_value=self._config.empty_text if self._empty_is_bare else self._config.null_text,
+            null_value="" if self._writer_quotes else self._config.null_text,
         )
         return buffer.getvalue()
-
-    @property
-    def _empty_is_bare(self) -> bool:
-        """The writer shows an empty text as two quotes. Where something else is wanted, null and empty change places in it."""
-        return self._writer_quotes and self._config.empty_text != '""'
 
     def _text(self, column: str, kind: pl.DataType) -> pl.Expr:
         value = pl.col(column)
@@ -61,7 +56,7 @@ class Dialect:
         elif kind != pl.String:
             value = self._plain(value, kind)
         if self._writer_quotes:
-            return self._swapped(value) if self._empty_is_bare else value
+            return self._substituted(value)
         return self._quoted(value)
 
     def _plain(self, value: pl.Expr, kind: pl.DataType) -> pl.Expr:
@@ -70,14 +65,23 @@ class Dialect:
             return value.cast(pl.String)
 
         def positional(numbers: pl.Series) -> pl.Series:
+            if numbers.dtype == pl.Float32:  # by way of its shortest text, so that 0.1 does not become 0.10000000149011612
+                numbers = numbers.cast(pl.String).cast(pl.Float64)
             text = numbers.to_frame("x").write_csv(include_header=False, float_scientific=False, null_value="")
             lines = pl.Series(text.split("\n")[: len(numbers)], dtype=pl.String)
             return pl.select(pl.when(lines != "").then(lines)).to_series()
 
         return value.map_batches(positional, return_dtype=pl.String)
 
-    def _swapped(self, value: pl.Expr) -> pl.Expr:
-        return pl.when(value.is_null()).then(pl.lit(self._config.null_text)).when(value != "").then(value)
+    def _substituted(self, value: pl.Expr) -> pl.Expr:
+        """The writer shows null as nothing and the empty text as two quotes. Where another text is configured, what shows as it goes in."""
+        shown_as = {"": None, '""': ""}
+        written = value
+        if self._config.null_text != "":
+            written = pl.when(value.is_null()).then(pl.lit(shown_as.get(self._config.null_text, self._config.null_text))).otherwise(written)
+        if self._config.empty_text != '""':
+            written = pl.when(value == "").then(pl.lit(shown_as.get(self._config.empty_text, self._config.empty_text))).otherwise(written)
+        return written
 
     def _quoted(self, value: pl.Expr) -> pl.Expr:
         if self._config.escape == "double":

@@ -1,0 +1,74 @@
+"""Jobs as a user starts them: `python jobs/activate.py …` in a folder, and what it leaves there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+JOBS = Path(__file__).parents[1] / "jobs"
+AS_OF = "2026-11-01T00:00:00Z"
+RUN_ID = "run-1"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One ended job, and the folder that it ran in."""
+
+    folder: Path
+    code: int
+    stdout: str
+    stderr: str
+
+    def record(self, run_id: str = RUN_ID) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / "state" / "runs" / run_id / "record.json").read_text())
+        return content
+
+    def delivered(self) -> dict[str, bytes]:
+        """All that the default destination holds, hidden files too."""
+        out = self.folder / "out"
+        return {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
+
+    def files(self) -> dict[str, bytes]:
+        return {name: content for name, content in self.delivered().items() if not name.startswith("manifest-")}
+
+    def refused(self, code: int, *words: str) -> None:
+        """It ended with this exit code, said one paragraph with these words, and delivered nothing."""
+        assert (self.code, self.stdout) == (code, ""), self.stderr
+        assert "Traceback" not in self.stderr
+        assert len(self.stderr.splitlines()) == 1, self.stderr
+        for word in words:
+            assert word in self.stderr
+        assert self.delivered() == {}
+
+    def succeeded(self, *, quiet: bool = True) -> Job:
+        """Only Spark's JVM may talk on stderr."""
+        assert self.code == 0, self.stderr
+        assert "Traceback" not in self.stderr
+        assert self.stderr == "" or not quiet
+        return self
+
+
+def command(*overrides: str, run_id: str = RUN_ID, as_of: str = AS_OF) -> list[str]:
+    return ["source.path=profiles", f"run_id={run_id}", f"as_of={as_of}", *overrides]
+
+
+def activate(
+    folder: Path, *overrides: str, run_id: str = RUN_ID, as_of: str = AS_OF, launcher: list[str] | None = None, **environment: str
+) -> Job:
+    """Run the main job in `folder` until it ends. Without `checks=` nothing is checked, which is much faster."""
+    checks = [] if any(override.startswith("checks") for override in overrides) else ["checks=none"]
+    done = subprocess.run(
+        [*(launcher or [sys.executable]), str(JOBS / "activate.py"), *command(*checks, *overrides, run_id=run_id, as_of=as_of)],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    return Job(folder, done.returncode, done.stdout, done.stderr)

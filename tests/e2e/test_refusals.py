@@ -1,0 +1,188 @@
+"""What a user reads when something is wrong: the right exit code, one paragraph that names it, and nothing delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from activation import activate
+from targets import PASSWORD_ENV, Target
+from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
+
+SEGMENTS = "audience.segments=[seg-a]"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = [profile(email=f"{n}@example.com", segments={"ups": {"seg-a": ("realized", "2026-01-01T00:00:00Z", None)}}) for n in range(4)]
+    write_profiles(tmp_path / "profiles", rows, files=2, compression="none")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([SEGMENTS, "file.delimeter=;"], ["delim"]),
+        ([SEGMENTS, "'file.delimeter=;'"], ["delim"]),
+        ([SEGMENTS, "file.max_row=5"], ["file.max_row", "did you mean 'max_rows'?"]),
+        ([SEGMENTS, "file.max_rows=many"], ["file.max_rows"]),
+        ([SEGMENTS, "file.max_rows=0"], ["file.max_rows", "at least 1"]),
+        ([SEGMENTS, "destination=s4"], ["destination", "did you mean 's3'?"]),
+        ([SEGMENTS, "mapping=email_marketting"], ["mapping", "did you mean 'email_marketing'?"]),
+        ([SEGMENTS, "activation=demoo"], ["activation", "did you mean 'demo'?"]),
+        ([SEGMENTS, "destination=s3"], ["destination.bucket is not set"]),
+        (
+            [SEGMENTS, "destination=sftp_key", "destination.host=h", "destination.username=u"],
+            ["destination.key_file", "destination.key_env"],
+        ),
+        ([SEGMENTS, "destination=sftp_password", "destination.host=h", "destination.username=u"], ["SFTP_PASSWORD", "not set"]),
+        ([SEGMENTS, "file.quoting=some"], ["file.quoting", "minimal | all"]),
+        ([SEGMENTS, "as_of=yesterday"], ["as_of", "yesterday"]),
+        ([SEGMENTS, "run_id=../../elsewhere"], ["run_id"]),
+        ([SEGMENTS, "file.name='{activation}_{segmnt_name}'"], ["{segmnt_name}", "did you mean 'segment_name'?"]),
+        ([SEGMENTS, "file.name='../{segment_name}'"], ["file.name", "../seg-a"]),
+        ([SEGMENTS, "file.name='{activation'"], ["file.name", "brace"]),
+        (["audience.segments=[seg-a, seg-b]", "file.name=all"], ["one file", "{segment_id}"]),
+        (["audience.segments=[]"], ["audience.segments is empty"]),
+        (["audience.segments=[{id: seg-a, name: ../../etc/passwd}]"], ["name", "file name"]),
+        (["audience.segments=[../seg]"], ["id", "file name"]),
+        ([SEGMENTS, "+mapping.columns.Email.source=personalEmail.address"], ["Two columns have one name", "'email' and 'Email'"]),
+        ([SEGMENTS, "mapping.deduplication_key=[e_mail]"], ["mapping.deduplication_key", "did you mean 'email'?"]),
+        ([SEGMENTS, "mapping.columns.city.source=homeAddress..city"], ["homeAddress..city"]),
+        (
+            [SEGMENTS, "checks=email", "checks.expectations.email_present.type=expect_column_values_to_not_be_nul"],
+            ["email_present", "did you mean 'expect_column_values_to_not_be_null'?"],
+        ),
+        (
+            [SEGMENTS, "checks=email", "checks.expectations.email_present.arguments.column=person.gender"],
+            ["email_present", "person.gender"],
+        ),
+        ([SEGMENTS, "state.path=profiles/profiles-00000.parquet"], ["state"]),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) and "=" in value[-1] else "",
+)
+def test_configurations_that_cannot_be(folder: Path, overrides: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SFTP_PASSWORD", raising=False)
+    activate(folder, *overrides).refused(2, *words)
+
+
+# Sources
+
+
+def test_a_source_that_is_missing(folder: Path) -> None:
+    job = activate(folder, SEGMENTS, "source.path=nowhere")
+    job.refused(4, "nowhere", "does not exist")
+    record = job.record()
+    assert (record["status"], record["error"]["type"], record["error"]["exit_code"]) == ("failed", "SourceError", 4)
+    assert record["error"]["message"] == job.stderr.rstrip("\n")
+
+
+def test_a_source_without_files(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    activate(folder, SEGMENTS, "source.path=empty").refused(4, "no Parquet files", "empty")
+
+
+def test_a_file_whose_end_is_cut_off(folder: Path) -> None:
+    path = folder / "profiles" / "profiles-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    activate(folder, SEGMENTS).refused(4, "profiles-00001.parquet", "no readable Parquet")
+
+
+def test_a_file_that_is_no_parquet(folder: Path) -> None:
+    (folder / "profiles" / "profiles-00002.parquet").write_text("email\njane@example.com\n")
+    job = activate(folder, SEGMENTS)
+    job.refused(4, "profiles-00002.parquet", "no readable Parquet")
+    assert "jane@example.com" not in job.stderr
+
+
+def test_a_file_with_a_damaged_page(folder: Path) -> None:
+    """Its footer is whole, so this shows only when the engine reads it."""
+    path = folder / "profiles" / "profiles-00001.parquet"
+    metadata = pq.read_metadata(path)
+    group = metadata.row_group(0)
+    (column,) = [group.column(n) for n in range(group.num_columns) if group.column(n).path_in_schema == "personalEmail.address"]
+    content = bytearray(path.read_bytes())
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    path.write_bytes(content)
+    job = activate(folder, SEGMENTS)
+    job.refused(4, "The engine failed while reading the profiles")
+    assert job.record()["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("person.name.fistName", ["person.name.fistName", "mapping.columns.city", "did you mean 'person.name.firstName'?"]),
+        ("homeAdress.city", ["homeAdress", "did you mean 'homeAddress'?"]),
+        ("homeAddress", ["'homeAddress' is a struct", "mapping.columns.city"]),
+        ("loyalty.loyaltyID", ["an array", "loyalty.loyaltyID[0]"]),
+    ],
+)
+def test_a_path_that_the_source_has_not(folder: Path, path: str, words: list[str]) -> None:
+    activate(folder, SEGMENTS, f"mapping.columns.city.source={path}").refused(4, *words)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.string(), pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.map_(pa.string(), pa.struct({"status": pa.int32()})))],
+    ids=["text", "flat map", "number as status"],
+)
+def test_memberships_of_another_shape(tmp_path: Path, kind: pa.DataType) -> None:
+    index = PROFILE_SCHEMA.get_field_index("segmentMembership")
+    schema = PROFILE_SCHEMA.set(index, pa.field("segmentMembership", kind))
+    (tmp_path / "profiles").mkdir()
+    pq.write_table(schema.empty_table(), tmp_path / "profiles" / "profiles.parquet")
+    activate(tmp_path, SEGMENTS).refused(4, "segmentMembership", "shape of XDM")
+
+
+def test_profiles_without_memberships(tmp_path: Path) -> None:
+    schema = PROFILE_SCHEMA.remove(PROFILE_SCHEMA.get_field_index("segmentMembership"))
+    (tmp_path / "profiles").mkdir()
+    pq.write_table(schema.empty_table(), tmp_path / "profiles" / "profiles.parquet")
+    activate(tmp_path, SEGMENTS).refused(4, "The source has no 'segmentMembership'")
+
+
+# Destinations
+
+
+def assert_unseen(secret: str, folder: Path, *texts: str) -> None:
+    assert secret
+    assert not any(secret in text for text in texts)
+    for path in folder.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes()
+
+
+def test_a_wrong_password_is_told_before_the_work(
+    folder: Path, make_target: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = make_target("sftp_password_rclone")
+    monkeypatch.setenv(PASSWORD_ENV, "wr0ng-pa55word")
+    job = activate(folder, SEGMENTS, *target.overrides())
+    job.refused(5, "refused the login", "127.0.0.1")
+    assert list(job.record()["seconds"]) == ["read"]
+    assert target.everything() == {}
+    assert_unseen("wr0ng-pa55word", folder, job.stdout, job.stderr)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [
+        ("sftp_key_ed25519", {"host_key_fingerprint": "SHA256:" + "A" * 43}, ["not the pinned one", "nothing was sent"]),
+        ("sftp_key_ed25519", {"path": "/no/such/folder"}, ["no such file or folder", "/no/such/folder"]),
+        ("s3", {"bucket": "no-such-bucket"}, ["s3://no-such-bucket", "check destination.bucket"]),
+    ],
+    ids=["host key", "folder", "bucket"],
+)
+def test_destinations_that_are_not_as_configured(
+    folder: Path, make_target: Callable[[str], Target], kind: str, changes: dict[str, Any], words: list[str]
+) -> None:
+    target = make_target(kind)
+    job = activate(folder, SEGMENTS, *target.with_config(**changes).overrides())
+    job.refused(5, *words)
+    assert job.record()["error"]["exit_code"] == 5
+    assert target.everything() == {}

@@ -1,0 +1,98 @@
+"""Checks by Great Expectations, on both engines: what passes, what is reported, and that no value of a profile is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from courier import checks, snapshot
+from courier.checks import CheckResult
+from courier.config import ChecksConfig, ExpectationConfig
+from courier.engine import Engine
+from courier.errors import ConfigError
+from courier.mapping import MappedColumn, Mapping
+from courier.snapshot import AudienceSnapshot
+
+TEXT = pa.string()
+COLUMNS = Mapping(
+    [MappedColumn("email", "c0", "personalEmail.address", [], TEXT, None, True), MappedColumn("phone", "c1", "x.y", [], TEXT, None, False)],
+    [],
+)
+ROWS = [("a@example.com", "1"), ("secret@value", None), ("a@example.com", "333")]
+
+
+def check(
+    engine: Engine, kind: str, rows: list[tuple[str | None, str | None]] = ROWS, severity: str = "critical", **arguments: Any
+) -> CheckResult:
+    suite = checks.resolve(ChecksConfig({"mine": ExpectationConfig(kind, arguments, severity)}), COLUMNS)
+    frame = engine.session.createDataFrame(rows, "c0 string, c1 string")
+    (result,) = checks.check(frame, suite, COLUMNS)
+    return result
+
+
+def test_a_check_that_holds_passes(engine: Engine) -> None:
+    result = check(engine, "expect_column_values_to_not_be_null", column="personalEmail.address", severity="warning")
+    assert (result.success, result.name, result.column, result.severity, result.unexpected) == (True, "mine", "email", "warning", 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "found"),
+    [
+        ("expect_column_values_to_not_be_null", {"column": "phone"}, "1 rows"),
+        ("expect_column_values_to_match_regex", {"column": "email", "regex": r"\.com$"}, "1 rows"),
+        ("expect_column_value_lengths_to_be_between", {"column": "phone", "max_value": 2}, "1 rows"),
+        ("expect_column_values_to_be_unique", {"column": "email"}, "2 rows"),
+        ("expect_table_row_count_to_be_between", {"min_value": 4}, "3"),
+        ("expect_column_pair_values_to_be_equal", {"column_A": "email", "column_B": "phone"}, "3 rows"),
+    ],
+)
+def test_a_check_that_fails_counts_and_shows_no_value(engine: Engine, kind: str, arguments: dict[str, Any], found: str) -> None:
+    result = check(engine, kind, **arguments)
+    assert not result.success
+    assert result.describe().endswith(f": {found}")
+    assert "secret@value" not in repr(result)
+    assert "@" not in repr(result)
+
+
+def test_the_proportion_of_unique_values_is_observed(engine: Engine) -> None:
+    result = check(engine, "expect_column_proportion_of_unique_values_to_be_between", column="email", min_value=1)
+    assert (result.success, (result.observed or "")[:6]) == (False, "0.6666")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("expect_column_values_to_match_regex", {"column": "email", "regexp": "x"}),
+        ("expect_column_value_lengths_to_be_between", {"column": "email", "max_value": "many"}),
+        ("expect_column_value_lengths_to_be_between", {"column": "email", "max": 3}),
+        ("expect_column_values_to_not_be_null", {}),
+    ],
+)
+def test_wrong_arguments_are_answered_with_the_name_of_the_check(engine: Engine, kind: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"An expectation's arguments are wrong\. Where: checks\.expectations\.mine\. Found: "):
+        check(engine, kind, **arguments)
+
+
+def test_a_check_that_cannot_be_computed_fails_and_says_so(engine: Engine) -> None:
+    result = check(engine, "expect_column_values_to_match_regex", column="email", regex="(")
+    assert not result.success
+    assert "could not be computed" in result.describe()
+    assert "secret@value" not in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "success"),
+    [
+        ("expect_column_values_to_not_be_null", {"column": "email"}, True),
+        ("expect_column_values_to_match_regex", {"column": "email", "regex": "x"}, True),
+        ("expect_column_value_lengths_to_be_between", {"column": "email", "max_value": 3}, True),
+        ("expect_column_proportion_of_unique_values_to_be_between", {"column": "email", "min_value": 1}, True),
+        ("expect_table_row_count_to_be_between", {"min_value": 1}, False),
+    ],
+)
+def test_an_empty_audience_can_be_checked(engine: Engine, kind: str, arguments: dict[str, Any], success: bool) -> None:
+    suite = checks.resolve(ChecksConfig({"mine": ExpectationConfig(kind, arguments)}), COLUMNS)
+    (result,) = checks.check(snapshot.exported_rows(engine, AudienceSnapshot(0, []), COLUMNS), suite, COLUMNS)
+    assert result.success is success

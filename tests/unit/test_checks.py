@@ -1,0 +1,97 @@
+"""The checks' configuration, before any work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from courier import checks, mapping
+from courier.compose import load
+from courier.config import ChecksConfig, ExpectationConfig
+from courier.errors import ConfigError
+from courier.mapping import MappedColumn, Mapping
+from courier.synthetic import profiles
+
+COLUMNS = Mapping(
+    [
+        MappedColumn("email", "c0", "personalEmail.address", [], pa.string(), None, True),
+        MappedColumn("phone", "c1", "mobilePhone.number", [], pa.string(), None, False),
+    ],
+    [],
+)
+NOT_NULL = "expect_column_values_to_not_be_null"
+
+
+def resolve(kind: str = NOT_NULL, *, optional: bool = False, **arguments: Any) -> checks.Suite:
+    return checks.resolve(ChecksConfig({"mine": ExpectationConfig(kind, arguments, optional=optional)}), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resolved"),
+    [
+        ({"column": "phone"}, {"column": "c1"}),
+        ({"column": "mobilePhone.number"}, {"column": "c1"}),
+        ({"column_A": "email", "column_B": "mobilePhone.number"}, {"column_A": "c0", "column_B": "c1"}),
+        ({"column_list": ["email", "phone"]}, {"column_list": ["c0", "c1"]}),
+        ({"column": "email", "mostly": 0.9}, {"column": "c0", "mostly": 0.9}),
+    ],
+)
+def test_a_column_is_named_by_its_name_or_its_path(arguments: dict[str, Any], resolved: dict[str, Any]) -> None:
+    assert resolve(**arguments).arguments == {"mine": resolved}
+
+
+def test_an_unknown_expectation_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve("expect_column_values_to_not_be_nul", column="email")
+    assert str(caught.value) == (
+        "An expectation is unknown. Where: checks.expectations.mine. Found: expect_column_values_to_not_be_nul. "
+        "What to do: did you mean 'expect_column_values_to_not_be_null'?"
+    )
+
+
+def test_a_column_that_the_mapping_has_not_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(column="personalEmail.adress")
+    assert str(caught.value) == (
+        "An expectation is about a column that the mapping has not. Where: checks.expectations.mine. Found: personalEmail.adress. "
+        "What to do: did you mean 'personalEmail.address'?"
+    )
+
+
+@pytest.mark.parametrize("arguments", [{"column": "city"}, {"column_list": ["email", "city"]}])
+def test_an_optional_expectation_is_left_out_where_the_mapping_has_no_such_column(arguments: dict[str, Any]) -> None:
+    assert resolve(optional=True, **arguments).expectations == {}
+    with pytest.raises(ConfigError, match="a column that the mapping has not"):
+        resolve(**arguments)
+
+
+def test_a_severity_is_one_of_three() -> None:
+    with pytest.raises(
+        ConfigError, match=r"severity has a value that it cannot have\. Found: fatal\. Expected: critical \| warning \| info"
+    ):
+        ExpectationConfig(NOT_NULL, severity="fatal")
+
+
+@pytest.mark.parametrize("option", ["email_marketing", "email_marketing_loyalty", "adobe_default"])
+def test_the_shipped_checks_fit_every_shipped_mapping(option: str) -> None:
+    config = load([f"mapping={option}", "checks=email"], now=datetime(2026, 1, 1, tzinfo=UTC))
+    suite = checks.resolve(config.checks, mapping.resolve(config.mapping, next(profiles(1)).schema))
+    assert list(suite.expectations) == list(config.checks.expectations)
+
+
+def test_the_names_that_are_known_are_those_of_the_library() -> None:
+    program = (
+        "import great_expectations.expectations.core\n"
+        "from great_expectations.expectations.registry import list_registered_expectation_implementations\n"
+        "from courier.checks import _known_expectations\n"
+        "print(sorted(set(list_registered_expectation_implementations()) ^ _known_expectations()))\n"
+    )
+    environment = {**os.environ, "GX_ANALYTICS_ENABLED": "false"}
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert found.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,416 @@
+"""From conf/ and the command line to a checked configuration, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from courier import compose
+from courier.config import (
+    DESTINATIONS,
+    AudienceConfig,
+    DestinationConfig,
+    FileConfig,
+    RunConfig,
+    S3Config,
+    SftpConfig,
+    StateConfig,
+    parse_as_of,
+    parse_run_id,
+)
+from courier.errors import ConfigError
+from courier.secrets import secret
+
+NOW = datetime(2026, 11, 1, 9, 30, 15, 123456, tzinfo=UTC)
+CONF = compose.conf_folder()
+DESTINATION_KEYS: dict[str, list[str]] = {
+    "local": ["destination.path=out"],
+    "s3": ["destination.bucket=exports"],
+    "sftp_password": ["destination.host=sftp.example.com", "destination.username=acme"],
+    "sftp_key": ["destination.host=sftp.example.com", "destination.username=acme", "destination.key_file=id_ed25519"],
+}
+EMAIL_MARKETING = {
+    "email": "personalEmail.address",
+    "phone": "mobilePhone.number",
+    "first_name": "person.name.firstName",
+    "last_name": "person.name.lastName",
+    "city": "homeAddress.city",
+    "state": "homeAddress.stateProvince",
+    "postal_code": "homeAddress.postalCode",
+    "birthday": "person.birthDayAndMonth",
+}
+
+
+def load(*overrides: str, config_dir: Path | None = None) -> RunConfig:
+    return compose.load(overrides, now=NOW, config_dir=None if config_dir is None else str(config_dir))
+
+
+def refused(*overrides: str, config_dir: Path | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(*overrides, config_dir=config_dir)
+    return str(caught.value)
+
+
+def refused_file(**keys: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        FileConfig(**keys)
+    return str(caught.value)
+
+
+def sources(config: RunConfig) -> dict[str, str]:
+    return {name: column.source for name, column in config.mapping.columns.items()}
+
+
+def test_the_defaults_are_the_contract() -> None:
+    config = load()
+    assert (config.activation, config.engine.kind, config.audience.namespace, config.destination.kind) == ("demo", "sail", "ups", "local")
+    assert (config.file.delimiter, config.file.null_text, config.file.empty_text, config.file.max_rows) == (",", "", '""', 5_000_000)
+    assert (config.run_id, config.as_of) == ("20261101T093015.123456Z", datetime(2026, 11, 1, 9, 30, 15, tzinfo=UTC))
+
+
+def test_email_marketing_has_the_contracts_columns_in_order() -> None:
+    mapping = load("mapping=email_marketing").mapping
+    assert list({name: column.source for name, column in mapping.columns.items()}.items()) == list(EMAIL_MARKETING.items())
+    assert [name for name, column in mapping.columns.items() if column.mandatory] == ["email"]
+    assert mapping.deduplication_key == ["email"]
+
+
+def test_the_loyalty_mapping_adds_the_loyalty_id_at_the_end() -> None:
+    assert list(sources(load("mapping=email_marketing_loyalty")).items()) == [
+        *EMAIL_MARKETING.items(),
+        ("loyalty_id", "loyalty.loyaltyID[0]"),
+    ]
+
+
+def test_the_path_of_the_loyalty_id_can_be_set() -> None:
+    config = load("mapping=email_marketing_loyalty", "mapping.columns.loyalty_id.source=_acme.memberNumber")
+    assert list(sources(config).items()) == [*EMAIL_MARKETING.items(), ("loyalty_id", "_acme.memberNumber")]
+
+
+def test_adobe_default_names_columns_by_their_sources() -> None:
+    config = load("mapping=adobe_default")
+    assert set(sources(config).values()) == set(EMAIL_MARKETING.values())
+    assert {name: source.replace(".", "_") for name, source in sources(config).items()} == {name: name for name in sources(config)}
+
+
+def test_a_column_can_be_added_and_left_out_on_the_command_line() -> None:
+    config = load("+mapping.columns.gender.source=person.gender", "~mapping.columns.phone")
+    assert list(config.mapping.columns) == ["email", "first_name", "last_name", "city", "state", "postal_code", "birthday", "gender"]
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name not in ("destination", "engine")),
+)
+def test_every_shipped_file_composes(group: str, option: str) -> None:
+    load(f"{group}={option}")
+
+
+@pytest.mark.parametrize("kind", ["sail", "spark"])
+def test_every_shipped_engine_composes(kind: str) -> None:
+    assert load(f"engine={kind}").engine.kind == kind
+
+
+def test_the_connect_engine_wants_an_address() -> None:
+    assert "engine.remote is not set" in refused("engine=connect")
+    assert load("engine=connect", "engine.remote=sc://host:15002").engine.remote == "sc://host:15002"
+
+
+def test_every_destination_is_shipped_and_composes() -> None:
+    assert {file.stem for file in (CONF / "destination").glob("*.yaml")} == set(DESTINATIONS) == set(DESTINATION_KEYS)
+    for kind, keys in DESTINATION_KEYS.items():
+        assert isinstance(load(f"destination={kind}", *keys).destination, DESTINATIONS[kind])
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("*/*.yaml")), ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_shipped_file_lists_every_key_so_that_each_can_be_overridden(file: Path) -> None:
+    group = file.parent.name
+    if group == "activation":
+        assert file.read_text(encoding="utf-8").startswith("# @package _global_\n")
+        return
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    kind = DESTINATIONS[file.stem] if group == "destination" else compose.GROUPS[group]
+    inherited = {"deduplication_key"} if "defaults" in content else set()
+    assert (set(content) - {"defaults"}) | inherited == {field.name for field in fields(kind)}
+
+
+def test_the_comments_of_file_options_name_every_placeholder() -> None:
+    from courier.plan import PLACEHOLDERS
+
+    for file in (CONF / "file").glob("*.yaml"):
+        text = file.read_text(encoding="utf-8")
+        assert [name for name in PLACEHOLDERS if f"{{{name}}}" not in text.splitlines()[1]] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["mapping=emial_marketing"],
+            "There is no configuration 'mapping/emial_marketing'. Where: group mapping. What to do: did you mean 'email_marketing'?",
+        ),
+        (["destination=s4"], "There is no configuration 'destination/s4'. Where: group destination. What to do: did you mean 's3'?"),
+        (["activation=nope"], "There is no configuration 'activation/nope'. Where: group activation. What to do: there are: demo."),
+        (["file.delimeter=x"], "The command line sets an unknown key. Found: file.delimeter. What to do: did you mean 'delimiter'?"),
+        (["fil.delimiter=x"], "The command line sets an unknown key. Found: fil.delimiter. What to do: did you mean 'file'?"),
+        (
+            ["destination.host=x"],
+            "The command line sets an unknown key. Found: destination.host. What to do: this key is of destination=sftp_password or sftp_key; choose that first.",
+        ),
+        (
+            ["mapping.columns.fax.source=x"],
+            "The command line sets an unknown key. Found: mapping.columns.fax.source. What to do: to add what is not there yet, put a plus before it: +mapping.columns.fax.source=….",
+        ),
+        (
+            ["+mapping.columns.email.mandatry=true"],
+            "mapping has an unknown key. Found: mapping.columns.email.mandatry. What to do: did you mean 'mandatory'?",
+        ),
+        (["destination.kind=ftp"], "destination.kind is unknown. Found: ftp. What to do: did you mean 'sftp_key'?"),
+        (
+            ["mapping.deduplication_key=[e_mail]"],
+            "mapping.deduplication_key names no column. Found: e_mail. What to do: did you mean 'email'?",
+        ),
+        (
+            ["file.max_rows=many"],
+            "file.max_rows has a value of the wrong kind. Found: Value 'many' of type 'str' could not be converted to Integer.",
+        ),
+        (["file.max_rows=0"], "file.max_rows is too small. Found: 0. Expected: at least 1."),
+        (
+            ["destination=s3"],
+            "destination.bucket is not set. What to do: set it in the activation or on the command line: destination.bucket=….",
+        ),
+        (["as_of=tomorrow"], "as_of is no ISO 8601 time. Found: tomorrow. Expected: for example 2026-11-01T00:00:00Z."),
+        (
+            ["audience.segments=[]"],
+            "audience.segments is empty. Expected: one segment id or more. What to do: audience.segments=[SEGMENT_ID].",
+        ),
+        (["audience.segments=[a,b,a]"], "audience.segments names a segment twice. Found: a."),
+        (["audience.segments=[{id: a, nmae: b}]"], "audience.segments has an unknown key. Found: nmae. Expected: id, name."),
+    ],
+)
+def test_a_wrong_configuration_is_answered_with_what_where_and_what_to_do(overrides: list[str], message: str) -> None:
+    assert refused(*overrides) == message
+
+
+@pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])
+def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str) -> None:
+    assert f"The command line cannot be read. Found: {override}." in refused(override)
+
+
+@pytest.mark.parametrize("override", ["mapping=null", "file=null"])
+def test_a_group_cannot_be_nothing(override: str) -> None:
+    assert "cannot be composed" in refused(override)
+
+
+def test_null_where_a_text_belongs_is_answered_with_how_to_quote_it() -> None:
+    assert "\"file.null_text='null'\"" in refused("file.null_text=NULL")
+    assert load("file.null_text='NULL'").file.null_text == "NULL"
+
+
+@pytest.mark.parametrize("value", ["12e4", "true", "null", "1.50"])
+def test_a_segment_id_that_yaml_would_change_is_refused(value: str) -> None:
+    assert "put the id or the name in quotes" in refused(f"audience.segments=[{value}]")
+    assert load(f"audience.segments=['{value}']").audience.segments[0].id == value
+
+
+def test_a_mapping_file_that_repeats_a_column_is_refused_with_its_line(tmp_path: Path) -> None:
+    _write(tmp_path, "mapping", "twice", "columns:\n  email: {source: a}\n  email: {source: b}\n")
+    message = refused("mapping=twice", config_dir=tmp_path)
+    assert message.startswith("A configuration file is no valid YAML.")
+    assert "duplicate key email" in message
+    assert "twice.yaml" in message
+    assert "line 3" in message
+
+
+def test_columns_whose_names_differ_in_case_only_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path, "mapping", "cases", "columns:\n  email: {source: a}\n  Email: {source: b}\ndeduplication_key: []\n")
+    message = refused("mapping=cases", config_dir=tmp_path)
+    assert message.startswith("Two columns have one name")
+    assert message.endswith("Where: mapping.columns. Found: 'email' and 'Email'.")
+
+
+@pytest.mark.parametrize("text", ["columns: {email: {source: a}\n", "columns: [\n", "\tcolumns: {}\n"])
+def test_a_file_that_is_no_yaml_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    _write(tmp_path, "mapping", "broken", text)
+    assert "broken.yaml" in refused("mapping=broken", config_dir=tmp_path)
+
+
+def test_an_unknown_key_in_a_file_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, "file", "mine", "extension: csv\nseparator: x\n")
+    assert "file has an unknown key. Found: file.separator." in refused("file=mine", config_dir=tmp_path)
+
+
+def test_an_unknown_top_level_key_of_an_activation_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\nfiles: {extension: txt}\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert message == "The configuration has an unknown key. Found: files. What to do: did you mean 'file'?"
+
+
+def test_an_own_activation_is_found_and_chooses_groups(tmp_path: Path) -> None:
+    text = "# @package _global_\ndefaults:\n  - override /file: txt\naudience:\n  segments: [seg-a]\n"
+    _write(tmp_path, "activation", "mine", text)
+    config = load("activation=mine", config_dir=tmp_path)
+    assert (config.activation, config.file.extension, config.audience.segments[0].id) == ("mine", "txt", "seg-a")
+
+
+def test_a_config_dir_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    assert "The configuration folder does not exist. Where: --config-dir." in refused(config_dir=tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["my conf", "josé", "a=b", "it's, {x}", "100%"])
+def test_a_config_dir_may_have_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    _write(tmp_path / name, "file", "mine", "extension: tsv\n")
+    assert load("file=mine", config_dir=tmp_path / name).file.extension == "tsv"
+
+
+def _write(folder: Path, group: str, option: str, text: str) -> None:
+    (folder / group).mkdir()
+    (folder / group / f"{option}.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-01T00:00:00Z", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T02:00:00+02:00", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T00:00:00", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        (None, datetime(2026, 11, 1, 9, 30, 15, tzinfo=UTC)),
+    ],
+)
+def test_as_of_is_a_time_in_utc(text: str | None, moment: datetime) -> None:
+    as_of = parse_as_of(text, NOW)
+    assert (as_of, as_of.utcoffset()) == (moment, timedelta(0))
+
+
+@pytest.mark.parametrize("run_id", ["nightly-2026-11-01", "20261101T000000Z", "a.b_c-d", "7", "x" * 100])
+def test_a_run_id_is_kept_as_it_is(run_id: str) -> None:
+    assert parse_run_id(run_id, NOW) == run_id
+
+
+@pytest.mark.parametrize("run_id", ["../x", "a/b", ".hidden", "-dash", "a b", "é", "x" * 101])
+def test_a_run_id_that_is_no_folder_name_is_refused(run_id: str) -> None:
+    with pytest.raises(ConfigError, match="run_id cannot be the name of a folder"):
+        parse_run_id(run_id, NOW)
+
+
+@pytest.mark.parametrize("name", ["../b", "a/b", "a\\b", "..", ".b", "b.", "a\tb", "a\nb", "a\u202eb"])
+def test_a_segment_name_that_could_leave_the_folder_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="A segment's name cannot be part of a file name"):
+        AudienceConfig([{"id": "a", "name": name}])
+
+
+@pytest.mark.parametrize("path", ["..", "../x", "a/../../b", "a\\..\\b"])
+def test_a_destination_path_that_leads_out_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"destination\.path may not lead out of the target folder"):
+        S3Config(kind="s3", bucket="exports", path=path)
+    with pytest.raises(ConfigError, match=r"destination\.path may not lead out of the target folder"):
+        SftpConfig(kind="sftp_key", host="sftp.example.com", username="acme", path=path)
+
+
+@pytest.mark.parametrize("delimiter", ["", "ab", '"', "\\", "\n", "\r", "é", "→"])
+def test_a_delimiter_that_cannot_be_read_back_is_refused(delimiter: str) -> None:
+    assert "file.delimiter cannot be used" in refused_file(delimiter=delimiter)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^"])
+def test_the_usual_delimiters_are_taken(delimiter: str) -> None:
+    assert load(f"file.delimiter='{delimiter}'").file.delimiter == delimiter
+
+
+@pytest.mark.parametrize("key", ["null_text", "empty_text"])
+@pytest.mark.parametrize("text", ["a,b", '"', 'say ""', "a\nb", "a\rb", "x\\"])
+def test_a_null_or_empty_text_that_would_be_read_as_something_else_is_refused(key: str, text: str) -> None:
+    assert f"file.{key} would be read as something else" in refused_file(**{key: text})
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["quoting=none", "escape=single", "encoding=latin-1", "line_ending=cr", "on_empty=delete"],
+)
+def test_an_option_out_of_its_list_is_refused_with_the_list(override: str) -> None:
+    key, _, value = override.partition("=")
+    message = refused_file(**{key: value})
+    assert message.startswith(f"file.{key} has a value that it cannot have. Found: {value}. Expected: ")
+    assert " | " in message
+
+
+@pytest.mark.parametrize("extension", ["../x", "a/b", ".csv", "c sv", "a.b.c"])
+def test_an_extension_is_letters_and_digits(extension: str) -> None:
+    assert "file.extension cannot be used" in refused_file(extension=extension)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["destination=sftp_password", "destination.password_env=''"], "destination.password_env is not set"),
+        (["destination=sftp_key", "destination.key_file=null"], "An SFTP key comes from one place"),
+        (["destination=sftp_key", "destination.key_env=KEY"], "An SFTP key comes from one place"),
+        (["destination=sftp_key", "destination.port=70000"], "destination.port is no port"),
+        (
+            ["destination=sftp_key", "destination.host_key_fingerprint='MD5:00'"],
+            "destination.host_key_fingerprint is no SHA-256 fingerprint",
+        ),
+        (["destination=s3", "destination.access_key_id_env=ID"], "go together. Found: only one of the two"),
+        (
+            ["destination=s3", "destination.part_bytes=1000"],
+            "destination.part_bytes is too small. Found: 1000. Expected: at least 5242880.",
+        ),
+        (["source.access_key_id_env=ID"], "source.access_key_id_env and source.secret_access_key_env go together"),
+        (["state.path='s3://bucket/state'"], "state.path must be a folder on a local disk"),
+        (["destination.name='a/b'"], "destination.name cannot be part of a file name"),
+    ],
+)
+def test_a_destination_is_checked_before_any_work(overrides: list[str], message: str) -> None:
+    kind = overrides[0].partition("=")[2]
+    assert message in refused(overrides[0], *DESTINATION_KEYS.get(kind, []), *overrides[1:])
+
+
+@pytest.mark.parametrize("path", ["a[1]", "{a}", "a*", "a?", "a%20b"])
+def test_a_state_path_that_engines_take_for_a_pattern_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"state\.path has characters that engines take for a pattern"):
+        StateConfig(path)
+
+
+def test_an_unset_secret_is_answered_with_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EXPORT_PASSWORD", raising=False)
+    with pytest.raises(ConfigError) as caught:
+        secret("EXPORT_PASSWORD")
+    assert str(caught.value) == (
+        "An environment variable that holds a secret is not set. Found: EXPORT_PASSWORD. What to do: export EXPORT_PASSWORD=…."
+    )
+
+
+def test_a_secret_is_never_in_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SFTP_PASSWORD", "S3_ID", "S3_KEY", "KEY_TEXT", "PASSPHRASE"):
+        monkeypatch.setenv(name, "hunter2")
+    s3 = [*DESTINATION_KEYS["s3"], "destination.access_key_id_env=S3_ID", "destination.secret_access_key_env=S3_KEY"]
+    key = [
+        *DESTINATION_KEYS["sftp_key"],
+        "destination.key_file=null",
+        "destination.key_env=KEY_TEXT",
+        "destination.passphrase_env=PASSPHRASE",
+    ]
+    configs = [
+        load("destination=s3", *s3, "source.access_key_id_env=S3_ID", "source.secret_access_key_env=S3_KEY"),
+        load("destination=sftp_password", *DESTINATION_KEYS["sftp_password"]),
+        load("destination=sftp_key", *key),
+    ]
+    assert [config for config in configs if "hunter2" in repr(config)] == []
+    assert [name in repr(configs) for name in ("S3_ID", "S3_KEY", "SFTP_PASSWORD", "KEY_TEXT", "PASSPHRASE")] == [True] * 5
+
+
+def test_every_key_for_a_secret_holds_a_name() -> None:
+    secrets = [
+        field.name
+        for kind in {DestinationConfig, *DESTINATIONS.values()}
+        for field in fields(kind)
+        if any(word in field.name for word in ("password", "secret", "passphrase", "access_key"))
+    ]
+    assert [name for name in secrets if not name.endswith("_env")] == []

@@ -1,0 +1,101 @@
+"""Imports point one way: jobs → pipeline → steps → config, errors. What no engine needs loads none."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import courier
+
+PACKAGE = Path(courier.__file__).parent
+JOBS = Path(__file__).parents[2] / "jobs"
+MODULES = {str(file.relative_to(PACKAGE).with_suffix("")): file for file in PACKAGE.rglob("*.py") if "conf" not in file.parts}
+
+BEFORE_PLAN = ("profiles", "audience", "mapping", "snapshot", "checks", "engine")
+FROM_PLAN_ON = ("plan", "delivery", "manifest", "runs", "render", "destinations")
+LOWEST = {"errors": set[str](), "xdm": {"errors"}, "secrets": {"errors"}, "config": {"errors"}}
+
+
+def imported(file: Path) -> set[str]:
+    """Every module that a file imports, also inside functions and for type checkers only, with its dots."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def roots(file: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported(file)}
+
+
+def own(file: Path) -> set[str]:
+    """The modules of this package that a file imports, without `courier.`."""
+    names = {name.removeprefix("courier.").replace(".", "/") for name in imported(file) if name.startswith("courier.")}
+    return {name for name in names if name in MODULES or f"{name}/__init__" in MODULES}
+
+
+def those_of(*steps: str) -> list[Path]:
+    return [file for name, file in MODULES.items() if name.partition("/")[0] in steps]
+
+
+def importers(*libraries: str) -> set[str]:
+    return {name for name, file in MODULES.items() if roots(file) & set(libraries)}
+
+
+def test_every_step_that_is_spoken_of_here_exists() -> None:
+    assert {name.partition("/")[0] for name in MODULES} >= {*BEFORE_PLAN, *FROM_PLAN_ON, *LOWEST}
+
+
+def test_steps_before_the_plan_know_no_transport() -> None:
+    assert [file.name for file in those_of(*BEFORE_PLAN) if roots(file) & {"boto3", "botocore", "paramiko"}] == []
+
+
+def test_the_plan_and_all_after_it_know_no_engine() -> None:
+    assert [file.name for file in those_of(*FROM_PLAN_ON) if roots(file) & {"pyspark", "pysail", "py4j"}] == []
+
+
+def test_each_transport_is_known_to_one_module() -> None:
+    assert importers("paramiko") == {"destinations/sftp"}
+    assert importers("boto3", "botocore") == {"destinations/s3"}
+
+
+def test_only_checks_knows_great_expectations() -> None:
+    assert importers("great_expectations") == {"checks"}
+
+
+def test_only_compose_knows_hydra() -> None:
+    assert importers("hydra", "omegaconf") == {"compose"}
+
+
+def test_rendering_knows_no_destination_and_a_destination_no_rendering() -> None:
+    assert [file.name for file in those_of("render") if any(name.startswith("destinations") for name in own(file))] == []
+    assert [file.name for file in those_of("destinations") if any(name.startswith("render") for name in own(file))] == []
+
+
+def test_no_step_knows_the_pipeline() -> None:
+    assert {name for name, file in MODULES.items() if "pipeline" in own(file)} == {"cli"}
+
+
+@pytest.mark.parametrize(("module", "allowed"), LOWEST.items())
+def test_the_lowest_modules_know_little(module: str, allowed: set[str]) -> None:
+    assert own(MODULES[module]) <= allowed
+
+
+@pytest.mark.parametrize("job", sorted(JOBS.glob("*.py")), ids=lambda job: job.name)
+def test_a_job_only_calls(job: Path) -> None:
+    assert roots(job) <= {"courier", *sys.stdlib_module_names}
+    assert len(job.read_text(encoding="utf-8").splitlines()) <= 40
+
+
+@pytest.mark.parametrize("module", ["delivery", "render", "plan", "destinations", "checks", "profiles", "compose"])
+def test_importing_a_step_loads_no_engine_and_nothing_slow(module: str) -> None:
+    program = f"import courier.{module}, sys; print(sorted({{'pyspark', 'pysail', 'great_expectations', 'pandas'}} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

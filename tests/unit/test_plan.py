@@ -1,0 +1,151 @@
+"""The plan: counts, slices, names; and the manifest that lists them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from courier import plan
+from courier.compose import load
+from courier.config import AudienceConfig, LocalConfig, RunConfig
+from courier.errors import ConfigError
+from courier.manifest import manifest, manifest_name
+from courier.plan import Counts, PlannedFile, Slice
+
+E, D, X, Y = "exported", "deduplicated", "excluded: missing_email", "excluded: missing_phone"
+
+
+BASE = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def config(*segments: tuple[str, str], **file: Any) -> RunConfig:
+    """A run of these (segment id, name), with these keys of `file`."""
+    entries = [{"id": segment, "name": name} for segment, name in segments or (("seg-a", "spring"),)]
+    return replace(BASE, audience=AudienceConfig(entries), file=replace(BASE.file, **file))
+
+
+def names(name: str, parts: int = 1, **file: Any) -> list[str]:
+    return [file.name for file in plan.planned_files(config(name=name, **file), 0, [Slice(n, 1) for n in range(parts)])]
+
+
+def test_slices_split_exactly_at_the_limit_and_count_every_outcome() -> None:
+    outcomes = [pa.array([E, E, D, E]), pa.array([X, E, E, Y, X])]
+    counts, cuts = plan.slices(outcomes, max_rows=2)
+    assert counts == Counts(members=9, excluded={"missing_email": 2, "missing_phone": 1}, deduplicated=1, rejected=0, exported=5)
+    assert cuts == [Slice(0, 2), Slice(2, 2), Slice(6, 1)]
+
+
+def test_rows_that_fill_the_last_file_make_no_empty_file_after_it() -> None:
+    assert plan.slices([pa.array([E, E, E, E])], max_rows=2)[1] == [Slice(0, 2), Slice(2, 2)]
+
+
+def test_an_audience_without_members_has_no_slices() -> None:
+    assert plan.slices([], max_rows=2) == (Counts(0, {}, 0, 0, 0), [])
+
+
+def test_an_audience_whose_members_are_all_left_out_has_no_slices() -> None:
+    assert plan.slices([pa.array([X, D])], max_rows=2) == (Counts(2, {"missing_email": 1}, 1, 0, 0), [])
+
+
+@given(batches=st.lists(st.lists(st.sampled_from([E, E, E, D, X, Y]), max_size=12), max_size=6), max_rows=st.integers(1, 9))
+def test_slices_hold_exactly_the_exported_rows_in_order(batches: list[list[str]], max_rows: int) -> None:
+    rows = [outcome for batch in batches for outcome in batch]
+    exported = [number for number, outcome in enumerate(rows) if outcome == E]
+    counts, cuts = plan.slices([pa.array(batch, pa.string()) for batch in batches], max_rows)
+    read = [[number for number in exported if number >= cut.first_row][: cut.rows] for cut in cuts]
+    assert [number for part in read for number in part] == exported
+    assert (
+        [len(part) for part in read]
+        == [cut.rows for cut in cuts]
+        == [len(exported[n : n + max_rows]) for n in range(0, len(exported), max_rows)]
+    )
+    excluded = {outcome.removeprefix("excluded: "): rows.count(outcome) for outcome in (X, Y) if outcome in rows}
+    assert counts == Counts(len(rows), excluded, rows.count(D), 0, len(exported))
+
+
+def test_parts_are_numbered_as_adobe_numbers_them() -> None:
+    assert names("{segment_name}", parts=3) == ["spring.csv", "spring_2.csv", "spring_3.csv"]
+
+
+def test_the_part_can_be_placed_in_the_name() -> None:
+    assert names("{segment_name}-{part}-of-{parts}", extension="txt", parts=2) == [
+        "spring-1-of-2.txt",
+        "spring-2-of-2.txt",
+    ]
+
+
+def test_the_number_of_parts_alone_does_not_tell_two_parts_apart() -> None:
+    assert names("{segment_name}-of-{parts}", parts=2) == ["spring-of-2.csv", "spring-of-2_2.csv"]
+
+
+def test_every_placeholder_has_its_value() -> None:
+    template = "{activation} {destination} {segment_id} {segment_name} {datetime} {date} {timestamp} {run_id} {mode}"
+    assert names(template) == ["demo local seg-a spring 20261101_093015 20261101 1793525415 r1 full.csv"]
+
+
+def test_a_name_may_have_no_extension() -> None:
+    assert names("{segment_name}", extension="") == ["spring"]
+
+
+def test_an_empty_audience_gives_a_file_with_no_rows_or_none() -> None:
+    assert plan.planned_files(config(name="x"), 0, []) == [PlannedFile("x.csv", 0, 1, 1, Slice(0, 0))]
+    assert plan.planned_files(config(name="x", on_empty="skip"), 0, []) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "{segmentname}",
+            "file.name has an unknown placeholder. Found: {segmentname}. What to do: did you mean 'segment_name'?",
+        ),
+        ("{}", "file.name has an unknown placeholder. Found: {}."),
+        ("a{date", "file.name has a brace that belongs to no placeholder. Found: a{date."),
+        ("a}", "file.name has a brace that belongs to no placeholder."),
+        ("../{date}", "A file name could leave the target folder, or be hidden in it."),
+        ("a/b", "A file name could leave the target folder"),
+        (".{date}", "A file name could leave the target folder"),
+        (" {date}", "A file name could leave the target folder"),
+        ("", "A file name could leave the target folder"),
+        ("x" * 197, "A file name is too long. Where: file.name. Found: 201 bytes. Expected: at most 200."),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused_before_any_work(name: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan.check_names(config(name=name))
+    assert str(caught.value).startswith(message)
+
+
+def test_two_audiences_in_one_file_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Two audiences would be written to one file\. Found: 20261101\.csv\."):
+        plan.check_names(config(("a", "spring"), ("b", "summer"), name="{date}"))
+    plan.check_names(config(("a", "spring"), ("b", "summer"), name="{segment_name}"))
+
+
+def test_two_audiences_whose_files_are_one_on_windows_and_macos_are_refused() -> None:
+    with pytest.raises(ConfigError, match="Two audiences would be written to one file"):
+        plan.check_names(config(("a", "Spring"), ("b", "spring"), name="{segment_name}"))
+
+
+def test_the_manifest_says_what_was_sent() -> None:
+    settings = replace(config(name="{segment_name}"), destination=LocalConfig("local", "acme", "/exports/é"))
+    files = plan.planned_files(settings, 0, [Slice(0, 2), Slice(3, 1)])
+    content = manifest(settings, ["email", "phone"], [(files[0], 40, "aa"), (files[1], 25, "bb")])
+    shared = {"sinkPath": "/exports/é", "segmentId": "seg-a", "columns": ["email", "phone"], "mode": "full", "parts": 2}
+    assert json.loads(content) == {
+        "flowRunId": "r1",
+        "scheduledTime": "2026-11-01T09:30:15Z",
+        "exportResults": [
+            {**shared, "name": "spring.csv", "size": 40, "rows": 2, "sha256": "aa", "part": 1},
+            {**shared, "name": "spring_2.csv", "size": 25, "rows": 1, "sha256": "bb", "part": 2},
+        ],
+    }
+    assert manifest_name(settings) == "manifest-acme-r1.json"
+    assert content.endswith(b"}\n")

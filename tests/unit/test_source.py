@@ -1,0 +1,139 @@
+"""The source and the mapping against it, before any engine starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
+
+from courier import audience, mapping
+from courier.config import ColumnConfig, MappingConfig, SourceConfig
+from courier.errors import ConfigError, CourierError, SourceError
+from courier.profiles import inspect
+
+EMAIL = {"mapping.columns.email": "personalEmail.address"}
+
+
+def refused(path: Path | str, paths: dict[str, str] | None = None) -> str:
+    with pytest.raises(SourceError) as caught:
+        inspect(SourceConfig(str(path)), EMAIL if paths is None else paths)
+    return str(caught.value)
+
+
+def test_files_are_found_in_folders_and_sorted_and_counted(tmp_path: Path) -> None:
+    for name in ("day=2", "day=1", "_temporary", ".hidden"):
+        write_profiles(tmp_path / name, [profile()] * 3, files=2)
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / "notes.txt").write_text("x")
+    source = inspect(SourceConfig(str(tmp_path)), EMAIL)
+    assert [str(Path(file).relative_to(tmp_path)) for file in source.files] == [
+        f"day={day}/profiles-0000{number}.parquet" for day in (1, 2) for number in (0, 1)
+    ]
+    assert source.profiles == 6
+
+
+def test_one_file_or_a_glob_may_be_named(tmp_path: Path) -> None:
+    write_profiles(tmp_path / "a", [profile()] * 3, files=3)
+    write_profiles(tmp_path / "b", [profile()])
+    assert inspect(SourceConfig(str(tmp_path / "a" / "profiles-00001.parquet")), EMAIL).profiles == 1
+    assert inspect(SourceConfig(f"{tmp_path}/*/profiles-00000.parquet"), EMAIL).profiles == 2
+    assert inspect(SourceConfig(f"{tmp_path}/a/profiles-0000[12].parquet"), EMAIL).profiles == 2
+
+
+@pytest.mark.parametrize("name", ["[2026]", "{a}"])
+def test_a_name_that_engines_take_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    folder = write_profiles(tmp_path / name, [profile()])
+    message = f"A file of the source has a name that engines take for a pattern. Where: {folder}/profiles-00000.parquet."
+    assert refused(folder).startswith(message)
+    assert refused(tmp_path).startswith(message)
+    assert refused(folder / "profiles-00000.parquet").startswith(message)
+
+
+def test_a_source_that_is_not_there_is_answered_with_what_to_do(tmp_path: Path) -> None:
+    message = refused(tmp_path / "none")
+    assert message == f"The source does not exist. Where: {tmp_path}/none. What to do: check source.path; `make profiles` writes a sample."
+    assert "has no Parquet files" in refused(f"{tmp_path}/*.parquet")
+    assert "has no Parquet files" in refused(tmp_path)
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 but not really")
+    assert refused(tmp_path).startswith(f"A file of the source is no readable Parquet file. Where: {tmp_path}/x.parquet.")
+
+
+def test_a_path_that_one_of_the_files_has_not_is_answered_with_the_file(tmp_path: Path) -> None:
+    write_profiles(tmp_path, [profile()])
+    pq.write_table(pa.table({"personalEmail": pa.array([{"adress": "x"}])}), tmp_path / "second.parquet")
+    message = refused(tmp_path)
+    assert message.startswith(f"The source has no 'personalEmail.address'. Where: {tmp_path}/second.parquet")
+    assert message.endswith("What to do: did you mean 'personalEmail.adress'?")
+
+
+def test_files_that_disagree_about_a_type_are_refused(tmp_path: Path) -> None:
+    write_profiles(tmp_path, [profile()])
+    pq.write_table(pa.table({"personalEmail": pa.array([{"address": 5}])}), tmp_path / "second.parquet")
+    message = refused(tmp_path)
+    assert message.startswith("Files of the source disagree about the type of 'personalEmail.address'.")
+    assert message.endswith("Found: int64. Expected: string.")
+
+
+def test_an_unknown_scheme_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"source\.path has a scheme that is not known\. Found: gs://"):
+        inspect(SourceConfig("gs://bucket/profiles"), EMAIL)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (ColumnConfig("person.name"), "'person.name' is a struct, not one value."),
+        (ColumnConfig("identityMap"), "'identityMap' is a map, not one value."),
+        (
+            ColumnConfig("loyalty.loyaltyID"),
+            "'loyalty.loyaltyID' is an array, not one value. Where: mapping.columns.x. Expected: loyalty.loyaltyID[0].",
+        ),
+        (ColumnConfig("loyalty.points", default="0"), "The column 'x' cannot have a default. Found: a source of type int64."),
+    ],
+)
+def test_a_column_without_one_value_is_refused(column: ColumnConfig, message: str) -> None:
+    with pytest.raises(CourierError) as caught:
+        mapping.resolve(MappingConfig({"x": column}), PROFILE_SCHEMA)
+    assert str(caught.value).startswith(message)
+
+
+def membership_schema(**fields: pa.DataType) -> pa.Schema:
+    return pa.schema({"segmentMembership": pa.map_(pa.string(), pa.map_(pa.string(), pa.struct(fields)))})
+
+
+TIME = pa.timestamp("us", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (pa.schema({"segmentMemberships": pa.string()}), "The source has no 'segmentMembership'."),
+        (
+            pa.schema({"segmentMembership": pa.string()}),
+            "'segmentMembership' has not the shape of XDM. Where: by namespace. Found: string.",
+        ),
+        (
+            pa.schema({"segmentMembership": pa.map_(pa.string(), pa.list_(pa.string()))}),
+            "'segmentMembership' has not the shape of XDM. Where: by segment id. Found: an array.",
+        ),
+        (membership_schema(status=pa.string(), validUntil=TIME), "'segmentMembership' has not the shape of XDM."),
+        (
+            membership_schema(status=pa.string(), lastQualificationTime=TIME, validUntil=pa.string()),
+            "'segmentMembership' has not the shape of XDM. Where: segmentMembership.<namespace>.<segment id>.validUntil. Found: string. Expected: a timestamp.",
+        ),
+    ],
+)
+def test_memberships_in_another_shape_are_refused(schema: pa.Schema, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        audience.assert_memberships(schema)
+    assert str(caught.value).startswith(message)
+
+
+def test_memberships_in_the_shape_of_xdm_are_taken() -> None:
+    audience.assert_memberships(PROFILE_SCHEMA)
