@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from courier import xdm
+from courier import expressions, xdm
 from courier.config import AudienceConfig
 from courier.errors import SourceError
 
@@ -57,10 +57,10 @@ def members(profiles: DataFrame, audience: AudienceConfig, as_of: datetime, carr
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    by_segment = F.col(MEMBERSHIPS)[F.lit(audience.namespace)]
+    by_segment = expressions.entry(F.col(MEMBERSHIPS), audience.namespace)
 
     def membership(ordinal: int, segment_id: str) -> Column:
-        entry = by_segment[F.lit(segment_id)]
+        entry = expressions.entry(by_segment, segment_id)
         return F.struct(
             F.lit(ordinal).alias("audience"),
             entry["status"].alias("status"),

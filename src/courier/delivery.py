@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -108,7 +108,7 @@ def _stage_and_publish(
     given_up = threading.Event()
 
     def stage(name: str, chunks: Callable[[], Iterable[bytes]]) -> tuple[Staged, str]:
-        result = _with_retries(lambda: _stage_once(connections, name, chunks()), given_up)
+        result = _with_retries(lambda: _stage_once(connections, name, chunks(), given_up), given_up)
         staged.append(result[0])
         return result
 
@@ -117,6 +117,10 @@ def _stage_and_publish(
         with ThreadPoolExecutor(config.destination.connections) as pool:
             futures = [pool.submit(stage, file.name, lambda file=file: render(file)) for file in files]  # type: ignore[misc]  # mypy cannot type a default
             try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+                for future in futures:
+                    if future.done():
+                        future.result()  # the first failure is told at once, not after the files before it are sent
                 results = [future.result() for future in futures]
             except BaseException:
                 given_up.set()
@@ -139,11 +143,13 @@ def _stage_and_publish(
         raise
 
 
-def _stage_once(connections: Connections, name: str, chunks: Iterable[bytes]) -> tuple[Staged, str]:
+def _stage_once(connections: Connections, name: str, chunks: Iterable[bytes], given_up: threading.Event) -> tuple[Staged, str]:
     digest = hashlib.sha256()
 
     def hashed() -> Iterator[bytes]:
         for chunk in chunks:
+            if given_up.is_set():  # the transport then takes away what it has of this file
+                raise TransientError(f"'{name}' was not sent, since the run has failed")
             digest.update(chunk)
             yield chunk
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from courier import xdm
+from courier import expressions, xdm
 from courier.config import MappingConfig
 from courier.errors import ConfigError, SourceError
 
@@ -85,16 +85,8 @@ def values(mapping: Mapping) -> list[Column]:
 def _value(column: MappedColumn) -> Column:
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    value = F.col("`" + column.root.replace("`", "``") + "`")
-    for step in column.steps[1:]:
-        match step:
-            case xdm.Field(name):
-                value = value.getField(name)
-            case xdm.Key(name):
-                value = value[F.lit(name)]
-            case xdm.Index(number):
-                value = F.try_element_at(value, F.lit(number + 1))
-    return value if column.default is None else F.coalesce(value, F.lit(column.default))
+    found = expressions.value(column.root, column.steps[1:])
+    return found if column.default is None else F.coalesce(found, F.lit(column.default))
 
 
 def with_exclusions(members: DataFrame, mapping: Mapping) -> DataFrame:

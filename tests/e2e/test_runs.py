@@ -212,7 +212,7 @@ def test_a_run_that_is_stopped_while_it_sends_shows_nothing(folder: Path, stop: 
             f"destination.username={USERNAME}",
             "destination.path=/",
             f"destination.host_key_fingerprint='{server.fingerprint}'",
-            "destination.operation_timeout_seconds=5",
+            "destination.operation_timeout_seconds=1",
         ]
         process = subprocess.Popen(
             [sys.executable, str(JOBS / "activate.py"), *command(SEGMENTS, "checks=none", *destination)],

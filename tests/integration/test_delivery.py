@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,6 +116,24 @@ def test_a_file_that_cannot_be_rendered_takes_all_with_it(one_of_four: Target) -
     assert one_of_four.uploads() == []
 
 
+def test_a_failure_stops_the_other_files_and_is_the_one_that_is_told(one_of_four: Target) -> None:
+    """The first file would never end by itself."""
+    started = threading.Event()
+
+    def endless(file: PlannedFile) -> Iterator[bytes]:
+        if file.part == 1:
+            while True:
+                started.set()
+                yield b"x" * 1000
+        assert started.wait(60)
+        raise TerminalError("The second file failed")
+
+    with pytest.raises(TerminalError, match="The second file failed"):
+        send(one_of_four, endless, FILES[:2])
+    assert one_of_four.everything() == {}
+    assert one_of_four.uploads() == []
+
+
 def test_a_file_that_is_there_already_is_told_before_anything_is_sent(one_of_four: Target) -> None:
     one_of_four.put("a_3.csv", b"somebody else's")
 
@@ -193,8 +212,8 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_the_manifest_of_local_files_comes_last(make_target: MakeTarget) -> None:
     target = make_target("local")
     send(target)
-    changed = sorted(target.folder.iterdir(), key=lambda path: path.stat().st_ctime_ns)
-    assert changed[-1].name == "manifest-local-run-1.json"
+    changed = {path.name: path.stat().st_ctime_ns for path in target.folder.iterdir()}
+    assert changed["manifest-local-run-1.json"] == max(changed.values())
 
 
 # Against a server that remembers
@@ -280,3 +299,24 @@ def test_a_wrong_password_is_not_tried_again(recorder: RecordingServer, monkeypa
     with pytest.raises(TerminalError, match="refused the login"):
         send(recorded(recorder))
     assert recorder.logins == [(USERNAME, "wr0ng-pa55word")]
+
+
+def test_what_cannot_be_taken_back_for_want_of_a_connection_is_named(recorder: RecordingServer) -> None:
+    target = recorded(recorder, connections=1)
+
+    class NoMoreLogins(list[tuple[str, list[str]]]):
+        """From the first rename on."""
+
+        def append(self, _: tuple[str, list[str]]) -> None:
+            recorder.drop = 1_000
+
+    def last(file: PlannedFile) -> Iterator[bytes]:
+        yield content(file)
+        if file.part == 3:
+            target.put("a_2.csv", b"somebody else's")
+
+    recorder.renames = NoMoreLogins()
+    with pytest.raises(TerminalError, match=r"'a_2\.csv' exists already") as raised:
+        send(target, last)
+    assert recorder.visible() == ["a.csv", "a_2.csv"]
+    assert "should be looked at: a.csv, " in str(raised.value)

@@ -325,9 +325,14 @@ def test_the_usual_delimiters_are_taken(delimiter: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["null_text", "empty_text"])
-@pytest.mark.parametrize("text", ["a,b", '"', 'say ""', "a\nb", "a\rb", "x\\"])
+@pytest.mark.parametrize("text", ["a,b", '"', 'say ""', "a\nb", "a\rb"])
 def test_a_null_or_empty_text_that_would_be_read_as_something_else_is_refused(key: str, text: str) -> None:
     assert f"file.{key} would be read as something else" in refused_file(**{key: text})
+
+
+def test_a_backslash_in_the_null_text_is_refused_only_where_it_escapes() -> None:
+    assert FileConfig(null_text="\\N").null_text == "\\N"
+    assert "file.null_text would be read as something else" in refused_file(null_text="\\N", escape="backslash")
 
 
 @pytest.mark.parametrize(

@@ -149,3 +149,11 @@ def test_the_manifest_says_what_was_sent() -> None:
     }
     assert manifest_name(settings) == "manifest-acme-r1.json"
     assert content.endswith(b"}\n")
+
+
+def test_a_second_part_that_would_have_another_audiences_name_is_refused() -> None:
+    run = config(("a", "spring"), ("b", "Spring_2"), name="{segment_name}")
+    files = [*plan.planned_files(run, 0, [Slice(0, 1), Slice(1, 1)]), *plan.planned_files(run, 1, [Slice(0, 1)])]
+    with pytest.raises(ConfigError, match="Two files would have one name"):
+        plan.assert_distinct(files)
+    plan.assert_distinct(files[1:2])

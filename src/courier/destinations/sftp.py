@@ -65,7 +65,8 @@ class SftpDestination:
             connected = socket.create_connection((self._config.host, self._config.port), timeout)
         transport = paramiko.Transport(connected)
         try:
-            transport.banner_timeout = transport.auth_timeout = timeout
+            transport.auth_timeout = timeout
+            transport.banner_timeout = 2 * timeout  # so that start_client gives up first, always with the same message
             expected = self._expected_keys(where)
             if expected:  # ask for a kind of key that we can check
                 options = transport.get_security_options()
