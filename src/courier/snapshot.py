@@ -67,6 +67,8 @@ def stage(rows: DataFrame, run_folder: Path, audiences: int) -> list[AudienceSna
     with source_errors("reading the profiles and writing the snapshot"):
         writer = rows.write.partitionBy("audience").option("compression", "snappy").option("parquet.block.size", str(ROW_GROUP_BYTES))
         writer.parquet(f"file://{folder.absolute()}")
+    for path in filter(Path.exists, (folder, *folder.rglob("*"))):  # engines write with modes of their own
+        path.chmod(0o700 if path.is_dir() else 0o600)
     return [AudienceSnapshot(ordinal, sorted(folder.glob(f"audience={ordinal}/*.parquet"))) for ordinal in range(audiences)]
 
 

@@ -100,6 +100,7 @@ def test_the_state_is_private(folder: Path) -> None:
     run = folder / "state" / "runs" / "run-1"
     assert [oct(path.stat().st_mode & 0o777) for path in (folder / "state", run.parent, run)] == ["0o700"] * 3
     assert oct((run / "record.json").stat().st_mode & 0o777) == "0o600"
+    assert {oct(path.stat().st_mode & 0o777) for path in (run / "snapshot").rglob("*") if path.is_file()} == {"0o600"}
 
 
 def test_the_same_run_id_sends_nothing_again(folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pyarrow as pa
@@ -96,3 +99,15 @@ def test_an_empty_audience_can_be_checked(engine: Engine, kind: str, arguments: 
     suite = checks.resolve(ChecksConfig({"mine": ExpectationConfig(kind, arguments)}), COLUMNS)
     (result,) = checks.check(snapshot.exported_rows(engine, AudienceSnapshot(0, []), COLUMNS), suite, COLUMNS)
     assert result.success is success
+
+
+def test_the_names_that_are_known_are_those_of_the_library() -> None:
+    program = (
+        "import great_expectations.expectations.core\n"
+        "from great_expectations.expectations.registry import list_registered_expectation_implementations\n"
+        "from courier.checks import _known_expectations\n"
+        "print(sorted(set(list_registered_expectation_implementations()) ^ _known_expectations()))\n"
+    )
+    environment = {**os.environ, "GX_ANALYTICS_ENABLED": "false"}
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert found.stdout.splitlines()[-1] == "[]"
