@@ -26,6 +26,10 @@ COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set
 PROPORTION_OF_UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
 
 
+#: Engines quote the value that they could not compute with.
+QUOTED = re.compile(r"'[^']*'")
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """The result of one expectation on one audience. `unexpected` rows of `rows`, where the expectation counts rows."""
@@ -160,7 +164,7 @@ def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResu
             expectation.severity,
             False,
             None,
-            f"could not be computed: {failure[:200]}",
+            "could not be computed: " + QUOTED.sub("'…'", failure)[:200],
         )
     observed = result.result.get("observed_value")
     # Where there is no value, Great Expectations calls the proportion of unique values 0, as if all were repeated.
@@ -172,7 +176,7 @@ def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResu
         severity=expectation.severity,
         success=bool(result.success) or no_values,
         unexpected=result.result.get("unexpected_count"),
-        observed=None if observed is None else str(observed),
+        observed=str(observed) if isinstance(observed, int | float) else None,  # lists and extremes are values of profiles
     )
 
 

@@ -59,6 +59,19 @@ def test_a_check_that_fails_counts_and_shows_no_value(engine: Engine, kind: str,
     assert "@" not in repr(result)
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("expect_column_distinct_values_to_be_in_set", {"value_set": ["x"]}),
+        ("expect_column_mean_to_be_between", {"max_value": 1}),
+    ],
+)
+def test_what_a_check_observes_is_not_shown_where_it_is_a_value_of_a_profile(engine: Engine, kind: str, arguments: dict[str, Any]) -> None:
+    result = check(engine, kind, column="email", **arguments)
+    assert not result.success
+    assert "@" not in repr(result)
+
+
 def test_the_proportion_of_unique_values_is_observed(engine: Engine) -> None:
     result = check(engine, "expect_column_proportion_of_unique_values_to_be_between", column="email", min_value=1)
     assert (result.success, (result.observed or "")[:6]) == (False, "0.6666")
