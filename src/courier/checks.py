@@ -56,16 +56,16 @@ class Suite:
     arguments: dict[str, dict[str, Any]]
 
 
-def load_ahead() -> threading.Thread:
+def load_ahead() -> None:
     """Import Great Expectations beside other work: it takes seconds."""
+    threading.Thread(target=_load, daemon=True).start()
+
+
+def _load() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    thread = threading.Thread(target=_import, daemon=True)
-    thread.start()
-    return thread
+    import great_expectations as gx  # noqa: PLC0415  importing takes seconds, so only where checks run
 
-
-def _import() -> None:
-    import great_expectations.expectations  # noqa: F401, PLC0415  slow, so only where it is needed
+    return gx
 
 
 def resolve(config: ChecksConfig, mapping: Mapping) -> Suite:
@@ -117,8 +117,7 @@ def check(rows: DataFrame, suite: Suite, mapping: Mapping) -> list[CheckResult]:
     """Run the suite on one audience's exported rows. Raises ConfigError for arguments that an expectation does not take."""
     if not suite.expectations:
         return []
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx  # noqa: PLC0415  importing takes seconds, so only where checks run
+    gx = _load()
     from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)

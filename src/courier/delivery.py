@@ -131,7 +131,7 @@ def _stage_and_publish(
         replace = config.destination.on_conflict == "replace"
         delivered = []
         with connections.one() as connection:
-            for file, held, sha256 in ((file, held, sha256) for file, (held, sha256) in zip(files, results, strict=True)):
+            for file, (held, sha256) in zip(files, results, strict=True):
                 uri = connection.publish(held, replace=replace)
                 published.append(held)
                 delivered.append(DeliveredFile(file, uri, held.size, sha256))

@@ -102,9 +102,10 @@ def check_names(config: RunConfig) -> None:
     if re.search(r"[{}]", PLACEHOLDER.sub("", template)):
         raise ConfigError("file.name has a brace that belongs to no placeholder", found=template)
     names = [_name(config, segment, part=1, parts=1) for segment in config.audience.segments]
-    if len({name.casefold() for name in names}) < len(names):  # as Windows and macOS see names
+    repeated = _repeated(names)
+    if repeated:
         raise ConfigError(
-            "Two audiences would be written to one file", found=names[0], fix="put {segment_id} or {segment_name} into file.name"
+            "Two audiences would be written to one file", found=repeated, fix="put {segment_id} or {segment_name} into file.name"
         )
 
 
@@ -122,13 +123,21 @@ def planned_files(config: RunConfig, audience: int, cuts: list[Slice]) -> list[P
 
 def assert_distinct(files: list[PlannedFile]) -> None:
     """Refuse files that would be one: the second part of an audience `spring` and an audience called `spring_2`."""
+    repeated = _repeated([file.name for file in files])
+    if repeated:
+        raise ConfigError(
+            "Two files would have one name", where="file.name", found=repeated, fix="put {segment_id} or {part} into file.name"
+        )
+
+
+def _repeated(names: list[str]) -> str | None:
+    """The first name that is there twice as Windows and macOS see names: upper and lower case are the same."""
     seen: set[str] = set()
-    for file in files:
-        if file.name.casefold() in seen:
-            raise ConfigError(
-                "Two files would have one name", where="file.name", found=file.name, fix="put {segment_id} or {part} into file.name"
-            )
-        seen.add(file.name.casefold())
+    for name in names:
+        if name.casefold() in seen:
+            return name
+        seen.add(name.casefold())
+    return None
 
 
 def _name(config: RunConfig, segment: SegmentConfig, part: int, parts: int) -> str:
