@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PROFILES ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles install install-dev java test lint format lock bench clean
+.PHONY: help run profiles preflight install install-dev java sshd gpg test lint format lock bench fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: install data/profiles ## Export the demo audience of synthetic profiles to out/ (no Java needed)
 	@$(BIN)/python jobs/activate.py activation=demo
+
+preflight: install data/profiles ## Try the demo activation out, and publish nothing
+	@$(BIN)/python jobs/preflight.py activation=demo
 
 profiles: install data/profiles ## Write synthetic profiles to data/profiles (PROFILES=200000)
 
@@ -46,7 +49,10 @@ java:
 sshd:
 	@./scripts/need /usr/sbin/sshd 'openssh-server' 'the OpenSSH server, for the SFTP tests'
 
-test: install-dev java sshd ## Run all tests (installs Java and sshd by apt where it can)
+gpg:
+	@./scripts/need gpg 'gnupg' 'GnuPG, for the tests of encryption'
+
+test: install-dev java sshd gpg ## Run all tests (installs Java, sshd and gpg by apt where it can)
 	@$(BIN)/python -m pytest
 
 lint: install-dev ## Check format, style and types
@@ -57,6 +63,9 @@ format: install-dev ## Format the code
 
 bench: install-dev ## Compare with a hand-written DuckDB script (5 and 10 million profiles)
 	@$(BIN)/python benchmarks/local_file.py
+
+fault-run: install-dev ## Kill runs and cut connections 300 times, and count what went wrong (an hour)
+	@$(BIN)/python benchmarks/fault_run.py
 
 lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 JOBS = Path(__file__).parents[1] / "jobs"
 AS_OF = "2026-11-01T00:00:00Z"
 RUN_ID = "run-1"
+LOG_LINE = re.compile(r"\d\d:\d\d:\d\d ")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,15 @@ class Job:
     def files(self) -> dict[str, bytes]:
         return {name: content for name, content in self.delivered().items() if not name.startswith("manifest-")}
 
+    def said(self) -> list[str]:
+        """What it wrote to stderr besides its log lines, which begin with a time."""
+        return [line for line in self.stderr.splitlines() if not LOG_LINE.match(line)]
+
     def refused(self, code: int, *words: str) -> None:
         """It ended with this exit code, said one paragraph with these words, and delivered nothing."""
         assert (self.code, self.stdout) == (code, ""), self.stderr
         assert "Traceback" not in self.stderr
-        assert len(self.stderr.splitlines()) == 1, self.stderr
+        assert len(self.said()) == 1, self.stderr
         for word in words:
             assert word in self.stderr
         assert self.delivered() == {}
@@ -49,7 +55,7 @@ class Job:
         """Only Spark's JVM may talk on stderr."""
         assert self.code == 0, self.stderr
         assert "Traceback" not in self.stderr
-        assert self.stderr == "" or not quiet
+        assert self.said() == [] or not quiet
         return self
 
 

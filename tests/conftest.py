@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from servers import S3Server, SftpServer, missing, openssh_server, rclone_s3_server, rclone_sftp_server
+from servers import S3Server, SftpServer, find_proftpd, missing, openssh_server, proftpd_server, rclone_s3_server, rclone_sftp_server
 from targets import Target, local_target, s3_target, sftp_key_target, sftp_password_target
 
 #: What a target is made of: by name, so that tests can be parametrised by it.
@@ -15,6 +15,7 @@ KINDS = [
     "s3",
     "sftp_password_openssh",
     "sftp_password_rclone",
+    "sftp_password_proftpd",
     "sftp_key_ed25519",
     "sftp_key_rsa",
     "sftp_key_ecdsa",
@@ -39,6 +40,15 @@ def openssh(_installed: None) -> Iterator[SftpServer]:
 @pytest.fixture(scope="session")
 def rclone_sftp(_installed: None) -> Iterator[SftpServer]:
     with rclone_sftp_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def proftpd() -> Iterator[SftpServer]:
+    reason = find_proftpd()
+    if reason:
+        pytest.skip(reason)
+    with proftpd_server() as server:
         yield server
 
 
@@ -68,6 +78,8 @@ def _made(kind: str, request: pytest.FixtureRequest, folder: Path) -> Target:
         return s3_target(request.getfixturevalue("rclone_s3"))
     if kind == "sftp_password_rclone":
         return sftp_password_target(request.getfixturevalue("rclone_sftp"))
+    if kind == "sftp_password_proftpd":
+        return sftp_password_target(request.getfixturevalue("proftpd"))
     openssh: SftpServer = request.getfixturevalue("openssh")
     if kind == "sftp_password_openssh":
         if openssh.password is None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,19 @@ USERNAME, PASSWORD = "courier", "correct horse battery staple"
 
 @dataclass
 class RecordingServer:
-    """What to do (`drop`, `stall_writes`) and what was done. All are counted over all connections."""
+    """What to do (the first fields) and what was done. All are counted over all connections."""
 
     folder: Path
     drop: int = 0  # so many connections are cut before the login
     stall_writes: bool = False  # answer no write, ever
+    stall: set[str] = field(default_factory=set)  # operations that are never answered: write, close, remove, stat, …
+    refuse: dict[str, type[asyncssh.SFTPError]] = field(default_factory=dict)  # operations that are refused, and how
+    refuse_from_byte: int | None = None  # so only writes from there on, as a disk does that is full
+    cut_at_byte: int | None = None  # the connection is lost when this byte is written; once
+    sizes: str = "told"  # told | listed | secret: whether attributes hold a file's size, or only those in a listing, or none
+    replaces: bool = False  # a plain rename replaces a file, as some servers do it
+    corrupts: bool = False  # the first byte of a file is another one than was sent
+    interactive: list[tuple[str, bool]] | None = None  # no `password`, but these prompts, and whether their answers are shown
     port: int = 0
     fingerprint: str = ""
     public_key: str = ""
@@ -30,6 +38,8 @@ class RecordingServer:
     open_now: int = 0
     most_open: int = 0
     logins: list[tuple[str, str]] = field(default_factory=list)
+    operations: list[str] = field(default_factory=list)  # all but writes, with the names in them
+    largest_write: int = 0
     renames: list[tuple[str, list[str]]] = field(default_factory=list)  # the final name, and what was visible just before
     writing: threading.Event = field(default_factory=threading.Event)
 
@@ -45,8 +55,8 @@ class RecordingServer:
 
 
 @contextlib.contextmanager
-def recording_server(folder: Path) -> Iterator[RecordingServer]:
-    """Serve `folder` until the end of the block, in a thread of its own."""
+def recording_server(folder: Path, **options: Any) -> Iterator[RecordingServer]:
+    """Serve `folder` until the end of the block, in a thread of its own. `options` are those of `asyncssh.listen`."""
     folder.mkdir(parents=True, exist_ok=True)
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     record = RecordingServer(folder, fingerprint=host_key.get_fingerprint(), public_key=host_key.export_public_key().decode().strip())
@@ -59,6 +69,7 @@ def recording_server(folder: Path) -> Iterator[RecordingServer]:
             server_factory=lambda: _Server(record),
             server_host_keys=[host_key],
             sftp_factory=lambda channel: _Files(channel, record),
+            **options,
         )
 
     listener = loop.run_until_complete(listen())
@@ -98,24 +109,88 @@ class _Server(asyncssh.SSHServer):
         self._record.open_now -= 1
 
     def password_auth_supported(self) -> bool:
-        return True
+        return self._record.interactive is None
 
     def validate_password(self, username: str, password: str) -> bool:
         self._record.logins.append((username, password))
         return (username, password) == (USERNAME, PASSWORD)
 
+    def kbdint_auth_supported(self) -> bool:
+        return self._record.interactive is not None
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
+        return "", "", "", self._record.interactive
+
+    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+        self._record.logins.append((username, "|".join(responses)))
+        expected = ["" if shown else PASSWORD for _, shown in self._record.interactive or []]
+        return (username, list(responses)) == (USERNAME, expected)
+
 
 class _Files(asyncssh.SFTPServer):
     def __init__(self, channel: Any, record: RecordingServer) -> None:
         super().__init__(channel, chroot=str(record.folder))
-        self._record = record
+        self._channel, self._record = channel, record
+
+    async def _asked(self, operation: str, *paths: bytes) -> None:
+        record = self._record
+        if operation != "write":
+            record.operations.append(" ".join([operation, *(Path(path.decode()).name for path in paths)]))
+        while operation in record.stall or (operation == "write" and record.stall_writes):
+            await asyncio.sleep(0.05)
+        if operation in record.refuse and not (operation == "write" and record.refuse_from_byte is not None):
+            raise record.refuse[operation]("for the test")
+
+    async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+        await self._asked("open", path)
+        return super().open(path, pflags, attrs)
 
     async def write(self, file_obj: object, offset: int, data: bytes) -> int:
-        self._record.writing.set()
-        while self._record.stall_writes:
-            await asyncio.sleep(0.05)
+        record = self._record
+        record.writing.set()
+        record.largest_write = max(record.largest_write, len(data))
+        end = offset + len(data)
+        if record.cut_at_byte is not None and end > record.cut_at_byte:
+            record.cut_at_byte = None
+            self._channel.get_connection().abort()
+        await self._asked("write")
+        if record.refuse_from_byte is not None and end > record.refuse_from_byte:
+            raise record.refuse["write"]("for the test")
+        if record.corrupts and offset == 0:
+            data = b"?" + data[1:]
         return int(super().write(file_obj, offset, data))  # type: ignore[arg-type]
 
-    def rename(self, oldpath: bytes, newpath: bytes) -> None:
+    async def close(self, file_obj: object) -> None:
+        super().close(file_obj)  # type: ignore[arg-type, unused-coroutine]
+        await self._asked("close")
+
+    async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
+        await self._asked("stat", path)
+        attributes = asyncssh.SFTPAttrs.from_local(super().stat(path))  # type: ignore[arg-type]
+        if self._record.sizes != "told":
+            attributes.size = None
+        return attributes
+
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        await self._asked("list")
+        async for name in super().scandir(path):
+            if self._record.sizes == "secret":
+                name.attrs.size = None
+            yield name
+
+    async def remove(self, path: bytes) -> None:
+        await self._asked("remove", path)
+        super().remove(path)  # type: ignore[unused-coroutine]
+
+    async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         self._record.renames.append((Path(newpath.decode()).name, self._record.visible()))
-        super().rename(oldpath, newpath)
+        await self._asked("rename", oldpath, newpath)
+        if self._record.replaces:
+            super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]
+        else:
+            super().rename(oldpath, newpath)  # type: ignore[unused-coroutine]
+
+    async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        self._record.renames.append((Path(newpath.decode()).name, self._record.visible()))
+        await self._asked("posix_rename", oldpath, newpath)
+        super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]

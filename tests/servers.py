@@ -43,6 +43,7 @@ KEY_KINDS: dict[str, list[str]] = {
     "stranger": ["-t", "ed25519", "-N", ""],
 }
 HOST_KEY_KIND = ["-t", "ed25519", "-N", ""]
+PROFTPD_MODULES = Path("/usr/lib/proftpd")  # of Debian and Ubuntu
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,10 @@ def missing() -> list[str]:
 
 
 @contextlib.contextmanager
-def openssh_server() -> Iterator[SftpServer]:
+def openssh_server(*options: str) -> Iterator[SftpServer]:
     """OpenSSH with SFTP only. As root, for a temporary user with a password; else for the current user, by keys alone.
 
+    `options` are lines of sshd_config that win over ours, as `AllowTcpForwarding yes` for a jump host.
     As root it may also be used for `small_disk(server.inbox / "...")`.
     """
     with _folder() as folder:
@@ -118,7 +120,7 @@ def openssh_server() -> Iterator[SftpServer]:
         keys = _place_client_keys(folder)
         host_key = _generate_keys(folder / "host", {"key": HOST_KEY_KIND})["key"]
         log = folder / "sshd.log"
-        with _user(home) as (username, password), _sshd(folder, host_key, username, bool(password), log) as port:
+        with _user(home) as (username, password), _sshd(folder, host_key, username, bool(password), log, options) as port:
             yield SftpServer(
                 host=HOST,
                 port=port,
@@ -130,6 +132,47 @@ def openssh_server() -> Iterator[SftpServer]:
                 known_hosts=_known_hosts(folder, port, host_key),
                 keys=keys,
                 passphrase=PASSPHRASE,
+                log=log,
+            )
+
+
+def find_proftpd() -> str | None:
+    """Why ProFTPD cannot be started here; None where it can."""
+    if not _is_root():
+        return "ProFTPD is started as root only"
+    if shutil.which("proftpd", path=SYSTEM_PATH) is None or not (PROFTPD_MODULES / "mod_sftp.so").exists():
+        return "ProFTPD with SFTP is missing: apt-get install proftpd-core proftpd-mod-crypto"
+    return None
+
+
+@contextlib.contextmanager
+def proftpd_server() -> Iterator[SftpServer]:
+    """ProFTPD's own SFTP, of which many hosters' servers are made. See `find_proftpd` before."""
+    with _folder() as folder:
+        home, inbox = folder / "home", folder / "home" / "inbox"
+        inbox.mkdir(parents=True)
+        host_key = _generate_keys(folder / "host", {"key": HOST_KEY_KIND})["key"]
+        log, config = folder / "proftpd.log", folder / "proftpd.conf"
+
+        def command(port: int) -> list[str]:
+            config.write_text(_proftpd_config(folder, host_key, username, port))
+            return [_program("proftpd"), "--nodaemon", "--debug", "5", "--config", str(config)]
+
+        with (
+            _user(home) as (username, password),
+            _running(command, dict(os.environ), log, lambda port: _answers(port, b"", b"SSH-")) as port,
+        ):
+            yield SftpServer(
+                host=HOST,
+                port=port,
+                username=username,
+                password=password,
+                inbox=inbox,
+                remote_inbox=str(inbox),
+                host_key_fingerprint=_fingerprint(host_key),
+                known_hosts=_known_hosts(folder, port, host_key),
+                keys={},
+                passphrase="",
                 log=log,
             )
 
@@ -344,13 +387,14 @@ def _change_users(command: list[str], text: str | None = None, *, gone: bool = F
 
 
 @contextlib.contextmanager
-def _sshd(folder: Path, host_key: Path, username: str, password: bool, log: Path) -> Iterator[int]:
+def _sshd(folder: Path, host_key: Path, username: str, password: bool, log: Path, options: tuple[str, ...]) -> Iterator[int]:
     if _is_root():  # where Debian's sshd locks up its unprivileged half; made at boot only if its service is used
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     config = folder / "sshd_config"
 
     def command(port: int) -> list[str]:
-        config.write_text(_sshd_config(folder, host_key, username, password, port))
+        own = _sshd_config(folder, host_key, username, password, port)
+        config.write_text("".join(f"{line}\n" for line in options) + own)  # sshd takes what comes first
         start = [_program("sshd"), "-D", "-e", "-f", str(config)]
         # OpenSSH 9.8 and later would lock out 127.0.0.1 after some refused logins; earlier ones do not know the option.
         lenient = ["-o", "PerSourcePenalties=no"]
@@ -383,6 +427,42 @@ def _sshd_config(folder: Path, host_key: Path, username: str, password: bool, po
         "AllowTcpForwarding no",
         "Subsystem sftp internal-sftp",
         f"ForceCommand internal-sftp -d {folder / 'home'}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _proftpd_config(folder: Path, host_key: Path, username: str, port: int) -> str:
+    """Passwords alone; the server's name holds the port, which it thereby logs."""
+    lines = [
+        f"ServerName courier-{port}",
+        "ServerType standalone",
+        "UseIPv6 off",
+        f"DefaultAddress {HOST}",
+        f"Port {port}",
+        f"ModulePath {PROFTPD_MODULES}",
+        "LoadModule mod_sftp.c",
+        "User nobody",
+        "Group nogroup",
+        "AuthOrder mod_auth_unix.c",
+        "RequireValidShell off",
+        "AllowOverwrite on",
+        "AllowStoreRestart on",
+        "MaxInstances 100",
+        "WtmpLog off",
+        "TransferLog none",
+        "UseReverseDNS off",
+        f"PidFile {folder / 'proftpd.pid'}",
+        f"ScoreboardFile {folder / 'proftpd.score'}",
+        "<IfModule mod_delay.c>",
+        "DelayEngine off",
+        "</IfModule>",
+        "SFTPEngine on",
+        f"SFTPHostKey {host_key}",
+        "SFTPAuthMethods password",
+        "<Limit LOGIN>",
+        f"AllowUser {username}",
+        "DenyAll",
+        "</Limit>",
     ]
     return "\n".join(lines) + "\n"
 

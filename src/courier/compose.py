@@ -25,6 +25,7 @@ GROUPS: dict[str, type] = {
     "mapping": schema.MappingConfig,
     "checks": schema.ChecksConfig,
     "file": schema.FileConfig,
+    "trigger": schema.TriggerConfig,
     "state": schema.StateConfig,
 }
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of"}
@@ -54,6 +55,7 @@ def load(overrides: Sequence[str], *, now: datetime, config_dir: str | None = No
         destination=_typed(plain, "destination", _destination_type(plain)),
         run_id=schema.parse_run_id(_text(plain, "run_id"), now),
         as_of=schema.parse_as_of(_text(plain, "as_of"), now),
+        as_of_given=plain.get("as_of") is not None,
         **groups,
     )
 

@@ -1,188 +1,344 @@
-"""Step deliver: stage every file unseen → publish every file → manifest. All files of a run, or none.
+"""Step deliver: stage every file unseen → publish every file → manifest → triggers. All files of a run, or none.
 
-Only this module retries, and only errors that a transport marks as transient.
+Every step is in the journal before it is taken, so that `deliver` also goes on where a killed start of the run ended,
+`finish` completes what was being published, and `undo` takes back a delivery that failed or is dead.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import queue
-import threading
-import time
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TypeVar
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from courier.config import RunConfig
+from courier.config import DestinationConfig
+from courier.connections import Connections
 from courier.destinations import Connection, Destination, Staged
 from courier.destinations.base import conflict
-from courier.errors import CourierError, DeliveryError, TransientError
-from courier.manifest import manifest, manifest_name
-from courier.plan import PlannedFile
+from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
+from courier.journal import FileState, Journal
+from courier.progress import Progress, Silence
 
-T = TypeVar("T")
+#: The journal learns of every so many bytes; a killed upload goes on from there.
+NOTED_BYTES = 64 * 1024 * 1024
 
-ATTEMPTS = 3
-FIRST_PAUSE_SECONDS = 0.5
+AWAKE_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+class Content(Protocol):
+    """The bytes of one file, once. `plain_bytes` and `plain_sha256` (before compression and encryption) are known at the end."""
+
+    plain_bytes: int
+    plain_sha256: str
+
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)
-class DeliveredFile:
-    """A file that is published: where, and proof of its content."""
+class FileToSend:
+    """One file of the journal. `repeatable`: each `content()` gives the same bytes, so an upload may be continued."""
 
-    planned: PlannedFile
-    uri: str
-    bytes: int
-    sha256: str
+    content: Callable[[], Content | Iterable[bytes]]
+    rows: int = 0
+    repeatable: bool = True
 
 
-class Connections:
-    """At most `limit` connections at once, each used for many files and thrown away when something failed on it."""
+class Delivery:
+    """One run's delivery. The files and their order are the journal's: data files, manifest, triggers."""
 
-    def __init__(self, destination: Destination) -> None:
-        self._destination = destination
-        self._idle: queue.LifoQueue[Connection] = queue.LifoQueue()
+    def __init__(self, config: DestinationConfig, destination: Destination, journal: Journal, progress: Progress | None = None) -> None:
+        self._config, self._destination, self._journal = config, destination, journal
+        self._progress = progress or Silence()
+        self._connections = Connections(destination, config)
+        self._direct = getattr(config, "publish", "rename") == "direct"
+        self.warnings: list[str] = []
 
-    @contextlib.contextmanager
-    def one(self) -> Iterator[Connection]:
+    def deliver(self, data: list[FileToSend], closing: Callable[[int], bytes], assert_alone: Callable[[], None]) -> None:
+        """Stage and publish everything that is not delivered yet.
+
+        `closing(n)` is the content of the journal's file n after the data files, asked for in order when all before it are
+        staged. `assert_alone` raises where another run has taken over. When this raises, nothing of the run is visible at
+        the destination unless the error says so, or, after a transient error while publishing, the journal: then the next
+        start of the run finishes it.
+        """
+        numbers = range(len(self._journal.states))
+        resumed = any(state.staged for state in self._journal.states)
         try:
-            connection = self._idle.get_nowait()
-        except queue.Empty:
-            connection = self._destination.connect()
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
+            self._journal.begin()
+            if resumed:
+                self._connections.retrying(self._discard_unknown)
+            self._in_parallel(self._assert_no_conflict, numbers)
+            self._in_parallel(lambda number: self._stage(number, data[number]), range(len(data)))
+            for number in numbers[len(data) :]:
+                self._stage(number, FileToSend(lambda number=number: [closing(number)], repeatable=False))  # type: ignore[misc]  # mypy cannot type a default
+            assert_alone()
+            self._journal.enter("publishing")
+            self._publish_all(repeated=False)
+        except BaseException as error:
+            self._after_failure(error)
             raise
-        self._idle.put(connection)
+        finally:
+            self._connections.close()
 
-    def close(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().close()
+    def finish(self) -> None:
+        """Publish the rest of what an earlier start has decided to publish. Nothing is sent a second time."""
+        try:
+            self._publish_all(repeated=True)
+        except BaseException as error:
+            self._after_failure(error)
+            raise
+        finally:
+            self._connections.close()
 
+    # Staging
 
-def assert_reachable(destination: Destination) -> None:
-    """Log in once, so that a wrong password is told before the work and not after it."""
-    _with_retries(lambda: destination.connect().close())
+    def _assert_no_conflict(self, number: int) -> None:
+        state = self._journal.states[number]
+        ours = state.delivered or (self._direct and state.staged)
+        if self._journal.header.replace or ours:
+            return
+        if self._connections.retrying(lambda connection: connection.size(state.name)) is not None:
+            raise conflict(state.name, self._journal.header.sink)
 
+    def _stage(self, number: int, file: FileToSend) -> None:
+        state = self._journal.states[number]
+        if state.delivered:
+            return
+        if state.complete and self._is_staged(state):
+            self._progress.staged(state.name, state.staged.size if state.staged else 0)
+            return
+        if state.complete and self._direct:  # written under its final name, and gone: the platform has it
+            self._journal.update(number, delivered=True, confirmed=False)
+            return
 
-def deliver(
-    config: RunConfig,
-    destination: Destination,
-    files: list[PlannedFile],
-    columns: list[str],
-    render: Callable[[PlannedFile], Iterable[bytes]],
-) -> list[DeliveredFile]:
-    """Deliver all files and the manifest. When it raises, nothing of this run is visible at the destination, unless the
-    error says so.
-    """
-    connections = Connections(destination)
-    try:
-        names = [*(file.name for file in files), manifest_name(config)]
-        _with_retries(lambda: _assert_no_conflicts(config, connections, names))
-        return _stage_and_publish(config, connections, files, columns, render)
-    finally:
-        connections.close()
+        def reached() -> int:
+            staged = self._journal.states[number].staged
+            return staged.size if staged and file.repeatable else 0
 
+        self._progress.started(state.name, file.rows)
+        self._connections.retrying(lambda connection: self._send(connection, number, file), reached)
 
-def _assert_no_conflicts(config: RunConfig, connections: Connections, names: list[str]) -> None:
-    if config.destination.on_conflict == "replace":
-        return
-    with connections.one() as connection:
-        for name in names:
-            if connection.exists(name):
-                raise conflict(name, config.destination.path or config.destination.name)
+    def _is_staged(self, state: FileState) -> bool:
+        staged = state.staged
+        return staged is not None and self._connections.retrying(lambda connection: connection.is_staged(staged))
 
+    def _send(self, connection: Connection, number: int, file: FileToSend) -> None:
+        """One attempt at one file, from where the last one ended or from the beginning."""
+        begun = self._begun(connection, number, file)
+        content, digest, sent = file.content(), hashlib.sha256(), begun.size
+        noted = begun.size
 
-def _stage_and_publish(
-    config: RunConfig,
-    connections: Connections,
-    files: list[PlannedFile],
-    columns: list[str],
-    render: Callable[[PlannedFile], Iterable[bytes]],
-) -> list[DeliveredFile]:
-    staged: list[Staged] = []
-    given_up = threading.Event()
+        def rest() -> Iterator[bytes]:
+            nonlocal sent
+            passed = 0
+            for chunk in content:
+                if self._connections.given_up:
+                    raise TransientError(f"'{begun.name}' was not sent, since the run has failed")
+                digest.update(chunk)
+                new = chunk if passed >= begun.size else chunk[begun.size - passed :]
+                passed += len(chunk)
+                if new:
+                    sent += len(new)
+                    yield new
+                    self._progress.sent(begun.name, sent)
 
-    def stage(name: str, chunks: Callable[[], Iterable[bytes]]) -> tuple[Staged, str]:
-        result = _with_retries(lambda: _stage_once(connections, name, chunks(), given_up), given_up)
-        staged.append(result[0])
-        return result
+        def keep(staged: Staged) -> None:
+            nonlocal noted
+            if staged.size - noted >= NOTED_BYTES:
+                noted = staged.size
+                self._journal.update(number, staged=staged)
+            else:
+                self._journal.note(number, staged=staged)
 
-    published: list[Staged] = []
-    try:
-        with ThreadPoolExecutor(config.destination.connections) as pool:
-            futures = [pool.submit(stage, file.name, lambda file=file: render(file)) for file in files]  # type: ignore[misc]  # mypy cannot type a default
+        try:
+            staged = connection.send(begun, rest(), keep)
+        finally:
+            if hasattr(content, "close"):  # ends the threads that make it
+                content.close()
+        if staged.size != sent:
+            raise TerminalError(f"'{staged.name}' was not sent whole", found=f"{staged.size} bytes", expected=f"{sent} bytes")
+        sha256 = digest.hexdigest()
+        plain = {"plain_bytes": getattr(content, "plain_bytes", sent), "plain_sha256": getattr(content, "plain_sha256", sha256)}
+        self._journal.update(number, staged=staged, complete=True, sha256=sha256, **plain)
+        self._progress.staged(staged.name, staged.size)
+
+    def _begun(self, connection: Connection, number: int, file: FileToSend) -> Staged:
+        before = self._journal.states[number].staged
+        if before is not None:
+            if self._direct and before.size and connection.size(before.name) is None:
+                raise TerminalError(
+                    f"'{before.name}' was taken away before it was whole",
+                    where=self._journal.header.sink,
+                    fix="see what the platform did with it; with destination.publish=rename this cannot happen",
+                )
+            if file.repeatable and before.size and connection.resumable(before) == before.size:
+                return before
+            connection.discard(before)
+        begun = connection.begin(self._journal.states[number].name)
+        self._journal.update(number, staged=begun, complete=False, uri=connection.uri(begun.name))
+        return begun
+
+    def _discard_unknown(self, connection: Connection) -> None:
+        """What an earlier start began and could not write down."""
+        header = self._journal.header
+        known = {state.staged.place for state in self._journal.states if state.staged}
+        for staged in connection.unfinished(header.names, header.started_at):
+            if staged.place not in known:
+                connection.discard(staged)
+
+    # Publishing
+
+    def _publish_all(self, *, repeated: bool) -> None:
+        """Data files side by side, then stale parts, then the manifest and the triggers, one by one."""
+        header = self._journal.header
+        data = len(header.planned)
+        self._in_parallel(lambda number: self._publish(number, repeated=repeated), range(data))
+        for name, size in header.stale.items():
+            self._connections.retrying(lambda connection, name=name, size=size: self._remove_stale(connection, name, size))  # type: ignore[misc]  # mypy cannot type a default
+        for number in range(data, len(header.names)):
+            self._publish(number, repeated=repeated)
+        self._journal.enter("published")
+
+    def _publish(self, number: int, *, repeated: bool) -> None:
+        """Publish one file. Where it may have happened already, look before: an answer can be lost."""
+        state = self._journal.states[number]
+        staged = state.staged
+        if state.delivered or staged is None:
+            return
+        look_first = repeated
+
+        def attempt(connection: Connection) -> bool:
+            nonlocal look_first
+            if look_first and not connection.is_staged(staged):
+                return self._confirmed(connection, state)
+            look_first = True
+            if not connection.publish(staged, replace=self._journal.header.replace):
+                self._warn(f"{state.name} took the place of an older file in two steps: for a moment there was none of that name")
+            return True
+
+        self._journal.note(number, confirmed=self._connections.retrying(attempt), delivered=True)
+        self._progress.published(state.name)
+
+    def _confirmed(self, connection: Connection, state: FileState) -> bool:
+        """It was published before. Not being there any more means that the platform has taken it: it is not sent again."""
+        found = connection.size(state.name)
+        if found is not None and state.staged and found != state.staged.size:
+            self._warn(f"{state.name} was published and has been changed since")
+        return found is not None
+
+    def _remove_stale(self, connection: Connection, name: str, size: int) -> None:
+        found = connection.size(name)
+        if found == size:
+            connection.remove(name)
+        elif found is not None:
+            self._warn(f"{name} is not the file that an earlier run left there, so it stays")
+
+    # Taking back
+
+    def _after_failure(self, error: BaseException) -> None:
+        """Take the delivery back; only where publishing failed for a passing reason, leave it to the next start."""
+        self._connections.give_up()
+        header = self._journal.header
+        if header.phase == "published":
+            return
+        if header.phase == "publishing" and isinstance(error, TransientError):
+            error.fix = f"start again with run_id={header.run_id}: it publishes the rest, and sends nothing twice"
+            return
+        hasty = replace(self._config, attempts=min(2, self._config.attempts), retry_seconds=min(10, self._config.retry_seconds))
+        undoing = Delivery(hasty, self._destination, self._journal)
+        try:
+            left = undoing.undo()
+        except CourierError:
+            left = [state.name for state in self._journal.states if state.staged]
+            advice = f"Could not be taken back, and will be by the next run: {_some(left)}"
+        else:
+            advice = f"Delivered and not taken back: {_some(left)}; start again with run_id={header.run_id} to deliver the rest"
+        if left and isinstance(error, DeliveryError):
+            error.fix = f"{error.fix}. {advice}" if error.fix else advice
+
+    def undo(self) -> list[str]:
+        """Take everything back that is still there and did not replace another file. Names of the files that stay delivered."""
+        if self._journal.header.phase != "undoing":
+            self._journal.enter("undoing")
+        try:
+            self._in_parallel(self._take_back, range(len(self._journal.states)))
+            self._connections.retrying(self._discard_unknown)
+        finally:
+            self._connections.close()
+        self._journal.enter("failed")
+        return [state.name for state in self._journal.states if state.delivered]
+
+    def _take_back(self, number: int) -> None:
+        state = self._journal.states[number]
+        staged = state.staged
+        if staged is None or (state.delivered and self._journal.header.replace):
+            return
+        published = (self._journal.header.publish_begun or self._direct) and state.complete
+
+        def attempt(connection: Connection) -> None:
+            if published and not state.removing and (self._direct or not connection.is_staged(staged)):
+                if self._journal.header.replace or connection.size(state.name) is None:
+                    self._journal.update(number, delivered=True, confirmed=False)  # replaced another, or was taken by the platform
+                    return
+                # Written down first: what is gone after this was removed by us, and must be sent again.
+                self._journal.update(number, removing=True)
+            if self._journal.states[number].removing:
+                connection.remove(state.name)
+            else:
+                self._journal.update(number, complete=False)  # so that its being gone is not taken for its being published
+                connection.discard(staged)
+            self._journal.update(number, staged=None, complete=False, removing=False, delivered=False)
+
+        self._connections.retrying(attempt)
+
+    # Shared
+
+    def _warn(self, text: str) -> None:
+        log.warning("%s", text)
+        self.warnings.append(text)
+
+    def _in_parallel(self, work: Callable[[int], None], numbers: range) -> None:
+        """Do the work for each file. The first failure is told at once; what has not begun by then is left."""
+        if not numbers:
+            return
+
+        failures: list[BaseException] = []  # the others fail because of the first
+
+        def unless_given_up(number: int) -> None:
+            if self._connections.given_up:
+                return
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-                for future in futures:
-                    if future.done():
-                        future.result()  # the first failure is told at once, not after the files before it are sent
-                results = [future.result() for future in futures]
+                work(number)
+            except BaseException as error:
+                failures.append(error)
+                self._connections.give_up()  # here, so that this thread takes up no other file
+                raise
+
+        with ThreadPoolExecutor(self._config.connections) as pool:
+            futures: list[Future[None]] = [pool.submit(unless_given_up, number) for number in numbers]
+            try:
+                pending = {*futures}
+                while pending:  # awake now and then: a signal that reached another thread would not wake this one
+                    _, pending = wait(futures, AWAKE_SECONDS, FIRST_EXCEPTION)
+                    if failures:
+                        raise failures[0]
             except BaseException:
-                given_up.set()
+                self._connections.give_up()
                 pool.shutdown(cancel_futures=True)
                 raise
-        summary = [(file, held.size, sha256) for file, (held, sha256) in zip(files, results, strict=True)]
-        listing, _ = stage(manifest_name(config), lambda: [manifest(config, columns, summary)])
-        replace = config.destination.on_conflict == "replace"
-        delivered = []
-        with connections.one() as connection:
-            for file, (held, sha256) in zip(files, results, strict=True):
-                uri = connection.publish(held, replace=replace)
-                published.append(held)
-                delivered.append(DeliveredFile(file, uri, held.size, sha256))
-            connection.publish(listing, replace=replace)
-            published.append(listing)
-        return delivered
-    except BaseException as error:
-        _undo(config, connections, staged, published, error)
-        raise
 
 
-def _stage_once(connections: Connections, name: str, chunks: Iterable[bytes], given_up: threading.Event) -> tuple[Staged, str]:
-    digest = hashlib.sha256()
-
-    def hashed() -> Iterator[bytes]:
-        for chunk in chunks:
-            if given_up.is_set():  # the transport then takes away what it has of this file
-                raise TransientError(f"'{name}' was not sent, since the run has failed")
-            digest.update(chunk)
-            yield chunk
-
-    with connections.one() as connection:
-        staged = connection.stage(name, hashed())
-    return staged, digest.hexdigest()
+def assert_reachable(config: DestinationConfig, destination: Destination) -> None:
+    """Log in once, so that a wrong password is told before the work and not after it."""
+    connections = Connections(destination, config)
+    with contextlib.closing(connections):
+        connections.retrying(lambda _: None)
 
 
-def _with_retries(attempt: Callable[[], T], given_up: threading.Event | None = None) -> T:
-    """The result of the first attempt that goes well. With `given_up` set there is no point in another one."""
-    for pause in range(ATTEMPTS - 1):
-        try:
-            return attempt()
-        except TransientError:
-            if given_up is not None and given_up.is_set():
-                raise
-            time.sleep(FIRST_PAUSE_SECONDS * 2**pause)
-    return attempt()
-
-
-def _undo(config: RunConfig, connections: Connections, staged: list[Staged], published: list[Staged], error: BaseException) -> None:
-    """Take back what this run did, as far as the destination lets us. Files that replaced others cannot be taken back."""
-    left = {held.name for held in staged}
-    with contextlib.suppress(CourierError), connections.one() as connection:
-        for held in staged:
-            with contextlib.suppress(CourierError):
-                if held not in published:
-                    connection.discard(held)
-                elif config.destination.on_conflict == "replace":
-                    continue
-                else:
-                    connection.remove(held.name)
-                left.discard(held.name)
-    if left and isinstance(error, DeliveryError):
-        advice = f"Something of these may be left at the destination and should be looked at: {', '.join(sorted(left))}"
-        error.fix = f"{error.fix}. {advice}" if error.fix else advice
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

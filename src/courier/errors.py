@@ -6,7 +6,8 @@
     ├── SourceError        exit 4   the profiles cannot be read, or have not the needed shape
     └── DeliveryError      exit 5   the destination
         ├── TransientError          may go well when tried again
-        └── TerminalError           will fail again until somebody changes something
+        ├── TerminalError           will fail again until somebody changes something
+        └── BusyError               another run of the activation is under way
 
 A message says what, where, found, expected and what to do. It holds names, counts and ids; never a value of a profile
 and never a secret.
@@ -63,6 +64,10 @@ class TransientError(DeliveryError):
 
 
 class TerminalError(DeliveryError):
+    pass
+
+
+class BusyError(DeliveryError):
     pass
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from courier.config import RunConfig, SegmentConfig
+from courier.config import RunConfig
 from courier.errors import ConfigError, CourierError, nearest
 from courier.mapping import DEDUPLICATED, EXCLUDED, EXPORTED
 
@@ -36,6 +35,8 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 #: Most filesystems take 255 bytes; the hidden temporary name needs some of them.
 MAX_NAME_BYTES = 200
 MODE = "full"
+#: Nobody looks for stale parts beyond this.
+MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,8 @@ def slices(outcomes: Iterable[pa.Array], max_rows: int) -> tuple[Counts, list[Sl
 
 def check_names(config: RunConfig) -> None:
     """Refuse a name template with unknown placeholders, and names that leave the folder or fall together, before any work."""
-    template = config.file.name
-    for placeholder in PLACEHOLDER.findall(template):
-        if placeholder not in PLACEHOLDERS:
-            raise ConfigError("file.name has an unknown placeholder", found=f"{{{placeholder}}}", fix=nearest(placeholder, PLACEHOLDERS))
-    if re.search(r"[{}]", PLACEHOLDER.sub("", template)):
-        raise ConfigError("file.name has a brace that belongs to no placeholder", found=template)
-    names = [_name(config, segment, part=1, parts=1) for segment in config.audience.segments]
+    assert_template("file.name", config.file.name, PLACEHOLDERS)
+    names = [_name(config, audience, part=1, parts=1) for audience in range(len(config.audience.segments))]
     repeated = _repeated(names)
     if repeated:
         raise ConfigError(
@@ -109,21 +105,41 @@ def check_names(config: RunConfig) -> None:
         )
 
 
+def assert_template(key: str, template: str, known: Iterable[str]) -> None:
+    """Refuse placeholders that are not `known`, and braces that belong to none."""
+    names = tuple(known)
+    for placeholder in PLACEHOLDER.findall(template):
+        if placeholder not in names:
+            raise ConfigError(f"{key} has an unknown placeholder", found=f"{{{placeholder}}}", fix=nearest(placeholder, names))
+    if "{" in PLACEHOLDER.sub("", template) or "}" in PLACEHOLDER.sub("", template):
+        raise ConfigError(f"{key} has a brace that belongs to no placeholder", found=template)
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """A template with its placeholders replaced."""
+    return PLACEHOLDER.sub(lambda match: values[match[1]], template)
+
+
+def later_parts(config: RunConfig, audience: int, parts: int) -> Iterator[str]:
+    """The names that parts after the last one would have: where files have static names, those of a longer run before."""
+    for part in range(parts + 1, MOST_PARTS):
+        yield _name(config, audience, part, parts)
+
+
 def planned_files(config: RunConfig, audience: int, cuts: list[Slice]) -> list[PlannedFile]:
     """Name the files of one audience. An empty audience has one file with no rows, or none with `file.on_empty=skip`."""
     if not cuts and config.file.on_empty == "skip":
         return []
     parts = cuts or [Slice(0, 0)]
-    segment = config.audience.segments[audience]
     return [
-        PlannedFile(_name(config, segment, number, len(parts)), audience, number, len(parts), cut)
+        PlannedFile(_name(config, audience, number, len(parts)), audience, number, len(parts), cut)
         for number, cut in enumerate(parts, start=1)
     ]
 
 
-def assert_distinct(files: list[PlannedFile]) -> None:
+def assert_distinct(names: list[str]) -> None:
     """Refuse files that would be one: the second part of an audience `spring` and an audience called `spring_2`."""
-    repeated = _repeated([file.name for file in files])
+    repeated = _repeated(names)
     if repeated:
         raise ConfigError(
             "Two files would have one name", where="file.name", found=repeated, fix="put {segment_id} or {part} into file.name"
@@ -140,40 +156,43 @@ def _repeated(names: list[str]) -> str | None:
     return None
 
 
-def _name(config: RunConfig, segment: SegmentConfig, part: int, parts: int) -> str:
-    values = {
+def run_values(config: RunConfig) -> dict[str, str]:
+    """The placeholders that are the same for all files of a run."""
+    return {
         "activation": config.activation,
         "destination": config.destination.name,
-        "segment_id": segment.id,
-        "segment_name": segment.name,
         "run_id": config.run_id,
         "mode": MODE,
-        "part": str(part),
-        "parts": str(parts),
-        **_times(config.as_of),
+        "datetime": config.as_of.strftime("%Y%m%d_%H%M%S"),
+        "date": config.as_of.strftime("%Y%m%d"),
+        "timestamp": str(int(config.as_of.timestamp())),
     }
-    stem = PLACEHOLDER.sub(lambda match: values[match[1]], config.file.name)
+
+
+def file_values(config: RunConfig, audience: int, part: int, parts: int) -> dict[str, str]:
+    """The placeholders of one file."""
+    segment = config.audience.segments[audience]
+    return {**run_values(config), "segment_id": segment.id, "segment_name": segment.name, "part": str(part), "parts": str(parts)}
+
+
+def _name(config: RunConfig, audience: int, part: int, parts: int) -> str:
+    stem = filled(config.file.name, file_values(config, audience, part, parts))
     # {parts} alone does not tell two parts apart, so only {part} takes the place of Adobe's numbering.
     if part > 1 and "{part}" not in config.file.name:
         stem += f"_{part}"
-    name = f"{stem}.{config.file.extension}" if config.file.extension else stem
-    _assert_safe(name)
+    name = f"{stem}.{config.file.full_extension}" if config.file.full_extension else stem
+    assert_safe(name, "file.name")
     return name
 
 
-def _times(as_of: datetime) -> dict[str, str]:
-    return {"datetime": as_of.strftime("%Y%m%d_%H%M%S"), "date": as_of.strftime("%Y%m%d"), "timestamp": str(int(as_of.timestamp()))}
-
-
-def _assert_safe(name: str) -> None:
+def assert_safe(name: str, key: str) -> None:
+    """Refuse a name that could leave the target folder, be hidden in it, or be too long."""
     if "/" in name or "\\" in name or name.startswith(".") or not name.isprintable() or name != name.strip():
         raise ConfigError(
             "A file name could leave the target folder, or be hidden in it",
-            where="file.name",
+            where=key,
             found=repr(name),
             expected="no slashes, no leading dot, no blanks at the ends",
         )
     if len(name.encode()) > MAX_NAME_BYTES:
-        raise ConfigError(
-            "A file name is too long", where="file.name", found=f"{len(name.encode())} bytes", expected=f"at most {MAX_NAME_BYTES}"
-        )
+        raise ConfigError("A file name is too long", where=key, found=f"{len(name.encode())} bytes", expected=f"at most {MAX_NAME_BYTES}")

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from courier.errors import HeldError
+from courier import runs
 from courier.runs import AudienceRecord, Run
 
 SHOWN_LINES = 3
@@ -33,8 +33,10 @@ def _lines(run: Run) -> Iterator[str]:
     if run.manifest:
         yield f"  manifest: {run.manifest}"
     yield "  seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in run.seconds.items())
-    yield f"  record: {config.run_folder / 'record.json'}"
-    if not isinstance(run.error, HeldError):
+    for trigger in run.triggers:
+        yield f"  trigger: {trigger}"
+    yield f"  record: {run.store.shown(runs.key(config.run_id))}"
+    if not config.file.encrypted and config.file.compression == "none":
         yield from _first_lines(run)
 
 
@@ -56,7 +58,11 @@ def _audience(audience: AudienceRecord) -> Iterator[str]:
             yield f"      {check.severity}: {check.describe()}"
     for file in audience.files:
         yield f"    {file.uri}"
-        yield f"      {file.planned.slice.rows:,} rows, {file.bytes:,} bytes, sha256 {file.sha256}"
+        yield f"      {file.rows:,} rows, {file.bytes:,} bytes, sha256 {file.sha256}"
+        if file.sha256 != file.plain_sha256:
+            yield f"      before compression and encryption {file.plain_bytes:,} bytes, sha256 {file.plain_sha256}"
+        if not file.confirmed:
+            yield "      published, and taken away by the platform before it was seen there"
 
 
 def _first_lines(run: Run) -> Iterator[str]:

@@ -1,24 +1,37 @@
-"""Step record: what a run did, as `<state.path>/runs/<run_id>/record.json`. Written for failed runs too.
+"""Step record: what a run did, as `runs/<run_id>/record.json` of the state store. Written for failed runs too.
 
-The state store is private: folders 0700, files 0600. A record holds names, counts and hashes; no value of a profile.
+A record is first written when a run begins, so that a killed run has one. It holds names, counts and hashes; no value of
+a profile.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from courier.checks import CheckResult
 from courier.config import RunConfig
-from courier.delivery import DeliveredFile
 from courier.errors import ConfigError, CourierError
 from courier.manifest import timestamp
 from courier.plan import MODE, Counts
+from courier.state import Store
+
+
+@dataclass(frozen=True)
+class DeliveredFile:
+    """A file that is published: where, and proof of its content. `confirmed` is False where the platform had taken it
+    before it could be seen there.
+    """
+
+    uri: str
+    rows: int
+    bytes: int
+    sha256: str
+    plain_bytes: int
+    plain_sha256: str
+    confirmed: bool
 
 
 @dataclass
@@ -37,6 +50,7 @@ class Run:
     """A run as it goes: filled step by step, so that a failed run's record says how far it came."""
 
     config: RunConfig
+    store: Store
     started_at: datetime
     status: str = "failed"
     profiles: int | None = None
@@ -45,48 +59,68 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     manifest: str | None = None
+    triggers: list[str] = field(default_factory=list)
     error: CourierError | None = None
     finished_at: datetime | None = None
 
-
-def open_state(config: RunConfig) -> None:
-    """Make the run's folder, private. Raises ConfigError where that is not possible."""
-    try:
-        for folder in (Path(config.state.path), Path(config.state.path) / "runs", config.run_folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:
-        raise ConfigError("The state store cannot be written", where=f"state.path {config.state.path}", found=exc.strerror) from exc
+    @property
+    def snapshot_key(self) -> str:
+        """Where in the state store the rows are that this run sends."""
+        return f"runs/{self.config.run_id}/snapshot"
 
 
-def published_before(config: RunConfig) -> bool:
-    """Whether a run of this id has published its files already."""
-    try:
-        record = json.loads((config.run_folder / "record.json").read_text())
-    except FileNotFoundError:
+def key(run_id: str) -> str:
+    return f"runs/{run_id}/record.json"
+
+
+def published_before(store: Store, config: RunConfig) -> bool:
+    """Whether a run of this id has published its files already. Raises ConfigError where another activation uses the id."""
+    text = store.read(key(config.run_id))
+    if text is None:
         return False
-    except (OSError, ValueError) as exc:
+    try:
+        record = json.loads(text)
+        status, activation = record["status"], record["activation"]
+    except (ValueError, TypeError, KeyError) as exc:
         raise ConfigError(
             "The record of an earlier run with this run_id cannot be read",
-            where=str(config.run_folder),
+            where=store.shown(key(config.run_id)),
             found=type(exc).__name__,
             fix="use another run_id",
         ) from exc
-    return bool(record.get("status") in ("published", "empty"))
+    if activation != config.activation:
+        raise ConfigError(
+            "This run_id belongs to another activation, whose runs share this state store",
+            found=f"run_id {config.run_id} of activation '{activation}'",
+            fix=f"put the activation into the id: run_id={config.activation}-{config.run_id}",
+        )
+    return status in ("published", "empty")
 
 
-def save(run: Run) -> Path:
+def save(run: Run) -> None:
     """Write the record, atomically."""
-    path = run.config.run_folder / "record.json"
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".record-", encoding="utf-8", delete=False) as file:
-        json.dump(_as_json(run), file, ensure_ascii=False, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
-    return path
+    run.store.write(key(run.config.run_id), json.dumps(as_json(run), ensure_ascii=False, indent=2).encode() + b"\n")
 
 
-def _as_json(run: Run) -> dict[str, Any]:
+def restore(run: Run, record: dict[str, Any]) -> None:
+    """Take over what an earlier start of the run had found out when it began to deliver."""
+    run.profiles, run.columns, run.warnings = record["profiles"], record["columns"], record["warnings"]
+    run.audiences = [
+        AudienceRecord(
+            audience["segment_id"],
+            audience["segment_name"],
+            Counts(**audience["counts"]),
+            [
+                CheckResult(**{key: value for key, value in check.items() if key != "segment_id"})
+                for check in record["checks"]
+                if check["segment_id"] == audience["segment_id"]
+            ],
+        )
+        for audience in record["audiences"]
+    ]
+
+
+def as_json(run: Run) -> dict[str, Any]:
     return {
         "run_id": run.config.run_id,
         "activation": run.config.activation,
@@ -100,6 +134,7 @@ def _as_json(run: Run) -> dict[str, Any]:
         "audiences": [_audience(audience) for audience in run.audiences],
         "checks": [{"segment_id": audience.segment_id, **asdict(check)} for audience in run.audiences for check in audience.checks],
         "manifest": run.manifest,
+        "triggers": run.triggers,
         "warnings": run.warnings,
         "seconds": {step: round(seconds, 3) for step, seconds in run.seconds.items()},
         "error": {"type": type(run.error).__name__, "exit_code": run.error.exit_code, "message": str(run.error)} if run.error else None,
@@ -112,7 +147,5 @@ def _audience(audience: AudienceRecord) -> dict[str, Any]:
         "segment_name": audience.segment_name,
         "mode": MODE,
         "counts": asdict(audience.counts) if audience.counts else None,
-        "files": [
-            {"uri": file.uri, "rows": file.planned.slice.rows, "bytes": file.bytes, "sha256": file.sha256} for file in audience.files
-        ],
+        "files": [asdict(file) for file in audience.files],
     }

@@ -1,6 +1,6 @@
 """Step stage: rows → the snapshot, Parquet in the state store. What is checked is what is sent.
 
-Layout: `<run folder>/snapshot/audience=<ordinal>/*.parquet`. Read in the order of their names, an audience's files hold
+Layout: `runs/<run_id>/snapshot/audience=<ordinal>/*.parquet`. Read in the order of their names, an audience's files hold
 its rows in the order of `mapping.with_outcomes`, each with its outcome; only rows with the outcome `exported` are sent.
 """
 
@@ -60,15 +60,19 @@ class AudienceSnapshot:
                     first_row = 0
 
 
-def stage(rows: DataFrame, run_folder: Path, audiences: int) -> list[AudienceSnapshot]:
-    """Compute the rows and write them. A snapshot that an earlier try left behind is replaced."""
-    folder = run_folder / "snapshot"
+def stage(rows: DataFrame, folder: Path, audiences: int) -> list[AudienceSnapshot]:
+    """Compute the rows and write them. A snapshot that an earlier start left behind is replaced."""
     shutil.rmtree(folder, ignore_errors=True)
     with source_errors("reading the profiles and writing the snapshot"):
         writer = rows.write.partitionBy("audience").option("compression", "snappy").option("parquet.block.size", str(ROW_GROUP_BYTES))
         writer.parquet(f"file://{folder.absolute()}")
     for path in filter(Path.exists, (folder, *folder.rglob("*"))):  # engines write with modes of their own
         path.chmod(0o700 if path.is_dir() else 0o600)
+    return reopen(folder, audiences)
+
+
+def reopen(folder: Path, audiences: int) -> list[AudienceSnapshot]:
+    """The snapshot that an earlier start of the run has written."""
     return [AudienceSnapshot(ordinal, sorted(folder.glob(f"audience={ordinal}/*.parquet"))) for ordinal in range(audiences)]
 
 

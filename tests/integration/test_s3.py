@@ -1,17 +1,32 @@
-"""What a user reads when S3 is not as configured, and where credentials come from."""
+"""What a user reads when S3 is not as configured, where credentials come from, and what becomes of a file on a bad day."""
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Callable
+import threading
+import time
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import boto3
 import pytest
-from targets import ACCESS_KEY_ENV, RUN_ID, SECRET_KEY_ENV, Target
+from faulty_proxy import Answer, Cut, Fault, FaultyProxy, Lie, LoseAnswer, Stall, faulty_proxy
+from moto.server import ThreadedMotoServer
+from targets import ACCESS_KEY_ENV, PART_BYTES, RUN_ID, SECRET_KEY_ENV, Target
 
 from courier.config import S3Config
-from courier.destinations import open_destination
+from courier.destinations import Connection, Staged, open_destination
+from courier.destinations.s3.client import open_clients
+from courier.destinations.s3.parts import Body, StoppedError, Upload, encoded, part_size, size_of_parts
 from courier.errors import ConfigError, CourierError, DeliveryError, TerminalError, TransientError
 
+#: Two parts and a rest.
+LARGE = bytes(range(251)) * 50_000
 MakeTarget = Callable[[str], Target]
 
 
@@ -26,10 +41,23 @@ def target(make_target: MakeTarget, monkeypatch: pytest.MonkeyPatch) -> Target:
     return make_target("s3")
 
 
+def ignore(_: Staged) -> None:
+    """Nobody writes down how far it got."""
+
+
+def stage(connection: Connection, name: str, content: bytes = b"x") -> Staged:
+    return connection.send(connection.begin(name), [content], ignore)
+
+
+def pieces(content: bytes) -> Iterator[bytes]:
+    for start in range(0, len(content), 1_000_003):
+        yield content[start : start + 1_000_003]
+
+
 def refused(target: Target) -> CourierError:
-    """The error of a connection that stages a file; the secret is not in it, nor in what caused it."""
+    """The error of a connection that sends a file; the secret is not in it, nor in what caused it."""
     with pytest.raises(DeliveryError) as raised:
-        target.connect().stage("audience.csv", [b"x"])
+        stage(target.connect(), "audience.csv")
     shown, error = [], raised.value
     assert "\n" not in str(error)
     cause: BaseException | None = error
@@ -96,7 +124,7 @@ def test_the_default_chain_finds_the_usual_variables(target: Target, monkeypatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", target.secrets[SECRET_KEY_ENV])
     target = target.with_config(access_key_id_env=None, secret_access_key_env=None)
     connection = target.connect()
-    connection.publish(connection.stage("audience.csv", [b"x"]), replace=False)
+    connection.publish(stage(connection, "audience.csv"), replace=False)
     assert target.everything() == {"audience.csv": b"x"}
 
 
@@ -104,7 +132,7 @@ def test_the_default_chain_finds_the_usual_variables(target: Target, monkeypatch
 def test_path_style_and_any_region(target: Target, addressing: str, region: str | None) -> None:
     target = target.with_config(addressing=addressing, region=region)
     connection = target.connect()
-    connection.publish(connection.stage("audience.csv", [b"x"]), replace=False)
+    connection.publish(stage(connection, "audience.csv"), replace=False)
     assert target.everything() == {"audience.csv": b"x"}
 
 
@@ -112,16 +140,351 @@ def test_path_style_and_any_region(target: Target, addressing: str, region: str 
 def test_slashes_around_the_folder_make_no_difference(target: Target, path: str) -> None:
     target = target.with_config(path=path.format(target.config.path))
     connection = target.connect()
-    uri = connection.publish(connection.stage("audience.csv", [b"x"]), replace=False)
+    connection.publish(stage(connection, "audience.csv"), replace=False)
     assert target.everything() == {"audience.csv": b"x"}
-    assert "//" not in uri.removeprefix("s3://")
+    assert "//" not in connection.uri("audience.csv").removeprefix("s3://")
 
 
 def test_a_bucket_without_a_folder(target: Target) -> None:
     assert isinstance(target.config, S3Config)
     name = target.config.path.replace("/", "-") + ".csv"
     connection = target.with_config(path="").connect()
-    assert connection.publish(connection.stage(name, [b"x"]), replace=False) == f"s3://audiences/{name}"
+    connection.publish(stage(connection, name), replace=False)
+    assert connection.uri(name) == f"s3://audiences/{name}"
     assert (target.folder.parents[1] / name).read_bytes() == b"x"
     connection.remove(name)
-    assert connection.exists(name) is False
+    assert connection.size(name) is None
+
+
+# A store that fails: `rclone serve s3` behind a proxy that fails as it is told.
+
+
+@dataclass
+class Faulty:
+    """A destination behind the proxy, and what was kept of what it was sent."""
+
+    target: Target
+    proxy: FaultyProxy
+    kept: list[Staged] = field(default_factory=list)
+
+    def send(self, begun: Staged | None = None, content: bytes = LARGE) -> Staged:
+        connection = self.target.connect()
+        begun = begun or connection.begin("audience.csv")
+        return connection.send(begun, pieces(content[begun.size :]), self.kept.append)
+
+    def arrived(self) -> bool:
+        return self.target.everything() == {"audience.csv": LARGE} and self.target.uploads() == []
+
+
+@pytest.fixture
+def faulty(target: Target) -> Iterator[Faulty]:
+    assert isinstance(target.config, S3Config)
+    with faulty_proxy(str(target.config.endpoint_url)) as proxy:
+        yield Faulty(target.with_config(endpoint_url=proxy.url), proxy)
+
+
+@pytest.mark.parametrize(
+    "fault", [Answer(503, "SlowDown"), Answer(500, "InternalError"), Cut(1_000_000), LoseAnswer()], ids=["slow", "500", "cut", "lost"]
+)
+def test_a_part_that_fails_is_tried_again_and_no_other(faulty: Faulty, fault: Fault) -> None:
+    faulty.proxy.add("PUT", "partNumber=2", fault)
+    faulty.target.connect().publish(faulty.send(), replace=False)
+    assert [faulty.proxy.count("PUT", f"partNumber={number}") for number in (1, 2, 3)] == [1, 2, 1]
+    assert faulty.arrived()
+
+
+def test_a_store_that_says_nothing_is_not_waited_for_longer_than_configured(faulty: Faulty) -> None:
+    faulty.target = faulty.target.with_config(timeout_seconds=0.5)
+    faulty.proxy.add("PUT", "partNumber=2", Stall(5))
+    started = time.monotonic()
+    faulty.target.connect().publish(faulty.send(), replace=False)
+    assert time.monotonic() - started < 5
+    assert faulty.arrived()
+
+
+def test_what_arrived_before_a_failure_is_not_sent_again(faulty: Faulty) -> None:
+    faulty.proxy.add("PUT", "partNumber=3", Answer(503, "SlowDown"), times=3)
+    with pytest.raises(TransientError, match="S3 refused UploadPart"):
+        faulty.send()
+    assert [staged.size for staged in faulty.kept][-1:] == [2 * PART_BYTES]
+    faulty.target = faulty.target.with_config(part_bytes=2 * PART_BYTES)  # the file stays cut as it was begun
+    begun = faulty.kept[-1]
+    assert faulty.target.connect().resumable(begun) == begun.size
+    faulty.target.connect().publish(faulty.send(begun), replace=False)
+    assert [faulty.proxy.count("PUT", f"partNumber={number}") for number in (1, 2, 3)] == [1, 1, 4]
+    assert faulty.arrived()
+
+
+def test_a_lost_answer_to_the_last_step_is_no_second_file_and_no_conflict(faulty: Faulty) -> None:
+    staged = faulty.send()
+    faulty.proxy.add("POST", "uploadId=", LoseAnswer())
+    with pytest.raises(TransientError, match="S3 cannot be reached"):
+        faulty.target.connect().publish(staged, replace=False)
+    assert faulty.proxy.count("POST", "uploadId=") == 1
+    assert faulty.target.connect().is_staged(staged) is False
+    assert faulty.arrived()
+
+
+def test_an_upload_whose_begin_was_not_answered_is_found(faulty: Faulty) -> None:
+    before = datetime.now(UTC)
+    faulty.proxy.add("POST", "?uploads", LoseAnswer())
+    connection = faulty.target.connect()
+    with pytest.raises(TransientError):
+        connection.begin("audience.csv")
+    assert connection.unfinished(["audience.csv"], before + timedelta(hours=1)) == []
+    assert connection.unfinished(["audience"], before) == []
+    (found,) = connection.unfinished(["audience.csv", "another.csv"], before)
+    connection.discard(found)
+    assert faulty.target.uploads() == []
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "kind", "words"),
+    [
+        (rb"<Size>5242880</Size>", b"<Size>5242879</Size>", TerminalError, "did not arrive whole"),
+        (rb"<ETag>[^<]*</ETag>", b"<ETag>another</ETag>", TransientError, "did not arrive as it was sent"),
+        (rb"(?s)<Part>.*</Part>", b"", TerminalError, "did not arrive whole"),
+    ],
+    ids=["size", "etag", "none"],
+)
+def test_a_store_that_has_something_else_is_not_believed(
+    faulty: Faulty, was: bytes, is_now: bytes, kind: type[CourierError], words: str
+) -> None:
+    faulty.proxy.add("GET", "uploadId=", Lie(lambda body: re.sub(was, is_now, body)))
+    with pytest.raises(kind, match=words):
+        faulty.send()
+    faulty.proxy.add("GET", "uploadId=", Lie(lambda body: re.sub(was, is_now, body)), times=2)
+    assert faulty.target.connect().resumable(faulty.kept[0]) == 0
+    assert faulty.target.connect().is_staged(faulty.kept[0]) is False
+    assert faulty.target.visible() == {}
+
+
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict")])
+def test_a_file_that_appears_at_the_last_moment_is_not_replaced(faulty: Faulty, status: int, code: str) -> None:
+    staged = faulty.send(content=b"x")
+    faulty.proxy.add("POST", "uploadId=", Answer(status, code))
+    with pytest.raises(TerminalError, match=r"A file 'audience\.csv' exists already"):
+        faulty.target.connect().publish(staged, replace=False)
+    assert faulty.target.connect().is_staged(staged)
+
+
+def test_a_store_that_knows_no_conditions_is_asked_without(faulty: Faulty) -> None:
+    staged = faulty.send()
+    faulty.proxy.add("POST", "uploadId=", Answer(501, "NotImplemented"))
+    assert faulty.target.connect().publish(staged, replace=False) is True
+    assert faulty.arrived()
+
+
+def test_an_error_in_an_answer_that_began_well(faulty: Faulty) -> None:
+    """S3 begins to answer CompleteMultipartUpload before it knows."""
+    staged = faulty.send()
+    faulty.proxy.add("POST", "uploadId=", Lie(lambda _: b"<Error><Code>InternalError</Code><Message>later</Message></Error>"))
+    with pytest.raises(TransientError, match="S3 refused CompleteMultipartUpload"):
+        faulty.target.connect().publish(staged, replace=False)
+
+
+def test_an_upload_that_the_store_has_ended(faulty: Faulty) -> None:
+    staged = faulty.send()
+    connection = faulty.target.connect()
+    connection.discard(staged)
+    with pytest.raises(TerminalError, match="the store has ended the upload"):
+        connection.publish(staged, replace=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (403, "AccessDenied", TerminalError, "s3:PutObject"),
+        (403, "RequestTimeTooSkewed", TerminalError, "clock"),
+        (400, "ExpiredToken", TerminalError, "have expired"),
+        (400, "KMS.DisabledException", TerminalError, "destination.kms_key_id"),
+        (400, "AccessControlListNotSupported", TerminalError, "destination.acl"),
+        (400, "InvalidStorageClass", TerminalError, "destination.storage_class"),
+        (400, "AuthorizationHeaderMalformed", TerminalError, "destination.region"),
+        (507, "XMinioStorageFull", TerminalError, "free some space"),
+        (503, "SlowDown", TransientError, "SlowDown"),
+        (502, "BadGateway", TransientError, "502"),
+        (429, "TooManyRequests", TransientError, "429"),
+        (400, "RequestTimeout", TransientError, "RequestTimeout"),
+    ],
+)
+def test_what_is_said_of_a_refusal(faulty: Faulty, status: int, code: str, kind: type[CourierError], words: str) -> None:
+    faulty.proxy.add("POST", "?uploads", Answer(status, code))
+    error = refused(faulty.target)
+    assert isinstance(error, kind)
+    assert words in str(error)
+    assert "S3 refused CreateMultipartUpload" in str(error)
+    assert faulty.proxy.count("POST", "?uploads") == 1
+
+
+def test_something_else_that_answers(faulty: Faulty) -> None:
+    faulty.proxy.add("POST", "?uploads", Lie(lambda _: b"<html>Welcome to nginx</html>"))
+    error = refused(faulty.target)
+    assert isinstance(error, TerminalError)
+    assert "What answers is no S3" in str(error)
+
+
+def test_a_stop_does_not_wait_for_parts_that_hang(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("courier.destinations.s3.transfer.STOP_SECONDS", 0.1)
+    faulty.proxy.add("PUT", "partNumber=", Stall(2), times=4)
+
+    def stopped() -> Iterator[bytes]:
+        yield LARGE
+        raise KeyboardInterrupt
+
+    connection = faulty.target.connect()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        connection.send(connection.begin("audience.csv"), stopped(), ignore)
+    connection.close()
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_stop_ends_the_parts_in_flight_at_their_next_block() -> None:
+    stop = threading.Event()
+    body = Body(bytearray(b"x" * 1_000_000), stop)
+    assert len(body.read(16_384)) < 1_000_000
+    stop.set()
+    with pytest.raises(StoppedError):
+        body.read(16_384)
+
+
+# How a file is cut
+
+
+def test_parts_grow_so_that_ten_thousand_of_them_hold_the_largest_file() -> None:
+    assert [part_size(number, PART_BYTES) // PART_BYTES for number in (1, 1_000, 1_001, 2_001)] == [1, 1, 2, 4]
+    assert max(part_size(number, 1024**3) for number in (1, 5_000, 10_000)) == 5 * 1024**3
+    assert size_of_parts(10_000, 16 * 1024**2) > 5 * 1024**4
+
+
+def test_a_file_of_too_many_parts_is_refused_before_they_are_sent(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("courier.destinations.s3.parts.MAX_PARTS", 2)
+    with pytest.raises(TerminalError, match=r"raise destination\.part_bytes, or split the file"):
+        stage(target.connect(), "audience.csv", LARGE)
+
+
+# What S3 is asked for. The server is moto's, which keeps what it is told.
+
+
+@pytest.fixture
+def moto(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Target, Any]]:
+    """A destination, and a client to look at it from outside."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
+    urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST"))  # its buckets outlive it in this process
+    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="x")
+    client.create_bucket(Bucket="audiences")
+    yield target.with_config(endpoint_url=url, path=""), client
+    server.stop()
+
+
+def published(target: Target, content: bytes = LARGE) -> None:
+    connection = target.connect()
+    connection.publish(stage(connection, "audience.csv", content), replace=False)
+
+
+def head(client: Any) -> dict[str, Any]:
+    found: dict[str, Any] = client.head_object(Bucket="audiences", Key="audience.csv", ChecksumMode="ENABLED")
+    return found
+
+
+@pytest.mark.parametrize(("encryption", "key"), [(None, None), ("AES256", None), ("aws:kms", "key-1"), ("aws:kms:dsse", "key-1")])
+def test_server_side_encryption(moto: tuple[Target, Any], encryption: str | None, key: str | None) -> None:
+    target, client = moto
+    published(target.with_config(server_side_encryption=encryption, kms_key_id=key))
+    found = head(client)
+    if encryption != "aws:kms:dsse":  # of which moto does not show the key
+        assert found.get("SSEKMSKeyId") == key
+    if encryption:
+        assert found["ServerSideEncryption"] == encryption
+
+
+def test_storage_class_tags_and_acl(moto: tuple[Target, Any]) -> None:
+    target, client = moto
+    published(target.with_config(storage_class="STANDARD_IA", acl="public-read", tags={"team": "e-mail + sms", "owner": "crm"}))
+    assert head(client)["StorageClass"] == "STANDARD_IA"
+    tags = client.get_object_tagging(Bucket="audiences", Key="audience.csv")["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "e-mail + sms", "owner": "crm"}
+    grants = client.get_object_acl(Bucket="audiences", Key="audience.csv")["Grants"]
+    assert ("http://acs.amazonaws.com/groups/global/AllUsers", "READ") in {
+        (grant["Grantee"].get("URI"), grant["Permission"]) for grant in grants
+    }
+
+
+@pytest.mark.parametrize("content", [LARGE, b"x", b""], ids=["three parts", "one part", "empty"])
+def test_the_whole_file_has_a_checksum_where_it_is_wanted(moto: tuple[Target, Any], content: bytes) -> None:
+    target, client = moto
+    published(target.with_config(checksums="when_supported"), content)
+    found = head(client)
+    assert (found["ChecksumType"], found["ChecksumCRC32"]) == ("FULL_OBJECT", encoded(zlib.crc32(content)))
+
+
+def test_the_checksum_that_is_sent_is_that_of_the_file_also_when_it_was_sent_in_two_runs(moto: tuple[Target, Any]) -> None:
+    target, _ = moto
+    connection = target.with_config(checksums="when_supported").connect()
+    kept: list[Staged] = []
+    connection.send(connection.begin("audience.csv"), pieces(LARGE[: 2 * PART_BYTES]), kept.append)
+    staged = target.connect().send(kept[-1], pieces(LARGE[2 * PART_BYTES :]), ignore)
+    assert Upload.of(staged).crc32 == zlib.crc32(LARGE)
+
+
+def test_checksums_are_not_sent_unasked_to_other_stores(moto: tuple[Target, Any]) -> None:
+    target, _ = moto
+    assert open_clients(target.config).checksums is False
+    assert open_clients(target.with_config(checksums="when_supported").config).checksums is True
+    for endpoint in (None, "https://bucket.vpce-1a2b.s3.eu-north-1.vpce.amazonaws.com", "https://s3.cn-north-1.amazonaws.com.cn"):
+        assert open_clients(target.with_config(endpoint_url=endpoint).config).checksums is True
+        assert open_clients(target.with_config(endpoint_url=endpoint, checksums="when_required").config).checksums is False
+
+
+def test_of_two_runs_that_publish_the_same_name_at_once_the_store_lets_one(
+    moto: tuple[Target, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, client = moto
+    connection = target.connect()
+    staged = stage(connection, "audience.csv")
+    client.put_object(Bucket="audiences", Key="audience.csv", Body=b"somebody else's")
+    monkeypatch.setattr(connection, "size", lambda _: None)  # it was not there when we looked
+    with pytest.raises(TerminalError, match=r"A file 'audience\.csv' exists already"):
+        connection.publish(staged, replace=False)
+    assert client.get_object(Bucket="audiences", Key="audience.csv")["Body"].read() == b"somebody else's"
+    connection.publish(staged, replace=True)
+    assert client.get_object(Bucket="audiences", Key="audience.csv")["Body"].read() == b"x"
+
+
+def test_a_role_is_assumed_and_its_keys_are_renewed(moto: tuple[Target, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    target, client = moto
+    assert isinstance(target.config, S3Config)
+    role = target.with_config(role_arn="arn:aws:iam::123456789012:role/uploader", role_external_id="acme")
+    with faulty_proxy(str(target.config.endpoint_url)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", proxy.url)
+        connection = role.connect()
+        connection.publish(stage(connection, "audience.csv", LARGE), replace=False)
+        assert proxy.requests == ["POST /"]
+        credentials = connection._client._request_signer._credentials  # botocore has no public way to see them
+        assert credentials.access_key.startswith("ASIA")
+        monkeypatch.setattr("botocore.credentials._local_now", lambda: datetime.now(UTC) + timedelta(minutes=50))
+        monkeypatch.setattr(credentials, "_time_fetcher", lambda: datetime.now(UTC) + timedelta(minutes=50))
+        assert connection.size("audience.csv") == len(LARGE)
+        assert proxy.requests == ["POST /", "POST /"]
+    assert head(client)["ContentLength"] == len(LARGE)
+
+
+def test_a_role_that_may_not_be_assumed(moto: tuple[Target, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    target, _ = moto
+    assert isinstance(target.config, S3Config)
+    with faulty_proxy(str(target.config.endpoint_url)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", proxy.url)
+        proxy.add("POST", "/", Answer(403, "AccessDenied", service="sts"))
+        error = refused(target.with_config(role_arn="arn:aws:iam::123456789012:role/uploader"))
+    assert isinstance(error, TerminalError)
+    assert "STS refused AssumeRole" in str(error)
+    assert "destination.role_arn" in str(error)
+
+
+def test_a_role_without_credentials_to_assume_it(target: Target) -> None:
+    role = target.with_config(access_key_id_env=None, secret_access_key_env=None, role_arn="arn:aws:iam::123456789012:role/uploader")
+    assert "There are no AWS credentials" in str(refused(role))

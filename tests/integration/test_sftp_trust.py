@@ -15,7 +15,7 @@ from servers import SftpServer, can_mount, small_disk
 from targets import KEY_ENV, PASSPHRASE_ENV, PASSWORD_ENV, RUN_ID, Target, new_inbox, sftp_key_target
 
 from courier.config import SftpKeyConfig, SftpPasswordConfig
-from courier.destinations import Connection, open_destination
+from courier.destinations import Connection, Staged, open_destination
 from courier.errors import ConfigError, CourierError, TerminalError, TransientError
 
 MakeTarget = Callable[[str], Target]
@@ -34,6 +34,10 @@ def connect(server: RecordingServer, **trust: Any) -> Connection:
         kind="sftp_password", host="127.0.0.1", port=server.port, username=USERNAME, password_env=PASSWORD_ENV, path="/", **trust
     )
     return open_destination(config, RUN_ID).connect()
+
+
+def stage(connection: Connection, name: str, content: bytes) -> Staged:
+    return connection.send(connection.begin(name), [content], lambda _: None)
 
 
 def assert_says(error: CourierError, *words: str, secrets: tuple[str, ...] = (PASSWORD,)) -> None:
@@ -121,7 +125,7 @@ def test_the_password_is_in_no_repr(make_target: MakeTarget) -> None:
     target = make_target("sftp_password_rclone")
     destination = open_destination(target.config, RUN_ID)
     connection = destination.connect()
-    staged = connection.stage("a.csv", [b"x"])
+    staged = stage(connection, "a.csv", b"x")
     assert target.secrets[PASSWORD_ENV] not in repr([target.config, destination, connection, staged])
     connection.discard(staged)
     connection.close()
@@ -195,7 +199,13 @@ def test_a_key_file_that_is_missing(openssh: SftpServer, tmp_path: Path) -> None
 
 def unreachable(host: str, port: int, seconds: float = 5) -> TransientError:
     config = SftpPasswordConfig(
-        kind="sftp_password", host=host, port=port, username=USERNAME, password_env=PASSWORD_ENV, connect_timeout_seconds=seconds
+        kind="sftp_password",
+        host=host,
+        port=port,
+        username=USERNAME,
+        password_env=PASSWORD_ENV,
+        connect_timeout_seconds=5,
+        banner_timeout_seconds=seconds,
     )
     with pytest.raises(TransientError) as raised:
         open_destination(config, RUN_ID).connect()
@@ -252,7 +262,7 @@ def test_a_folder_that_may_not_be_written(openssh: SftpServer) -> None:
     target.folder.chmod(0o555)
     connection = target.connect()
     with pytest.raises(TerminalError) as raised:
-        connection.stage("audience.csv", [b"x"])
+        stage(connection, "audience.csv", b"x")
     assert_says(raised.value, "audience.csv", "permission denied", "127.0.0.1", target.config.path, secrets=())
     connection.close()
     assert target.everything() == {}
@@ -261,7 +271,7 @@ def test_a_folder_that_may_not_be_written(openssh: SftpServer) -> None:
 def test_a_path_that_is_relative_starts_where_the_login_leads(openssh: SftpServer) -> None:
     target = sftp_key_target(openssh, "ed25519")
     connection = target.with_config(path=f"inbox/{target.folder.name}/").connect()
-    connection.publish(connection.stage("audience.csv", [b"x"]), replace=False)
+    connection.publish(stage(connection, "audience.csv", b"x"), replace=False)
     connection.close()
     assert target.everything() == {"audience.csv": b"x"}
 
@@ -272,10 +282,24 @@ def test_a_full_disk(openssh: SftpServer) -> None:
     target = sftp_key_target(openssh, "ed25519")
     with small_disk(target.folder):
         connection = target.connect()
+        begun = connection.begin("audience.csv")
         with pytest.raises(TerminalError) as raised:
-            connection.stage("audience.csv", [b"x" * 500_000] * 5)
+            connection.send(begun, [b"x" * 500_000] * 5, lambda _: None)
         assert_says(raised.value, "audience.csv", "cannot be written", "full disk", "127.0.0.1", secrets=())
+        connection.discard(begun)  # on the same connection, which the refusal has left in order
         assert target.everything() == {}
+        connection.close()
+
+
+def test_a_disk_that_is_full_at_the_last_bytes(openssh: SftpServer) -> None:
+    """So that the refusal comes when all has been written already, and nothing but its answer tells of it."""
+    if not can_mount():
+        pytest.skip("a small disk cannot be mounted here")
+    target = sftp_key_target(openssh, "ed25519")
+    with small_disk(target.folder):
+        connection = target.connect()
+        with pytest.raises(TerminalError, match="full disk"):
+            stage(connection, "audience.csv", b"x" * (1024 * 1024 + 1))
         connection.close()
 
 
@@ -284,7 +308,7 @@ def test_the_inbox_of_another_user_stays_untouched(openssh: SftpServer) -> None:
     target = sftp_key_target(openssh, "ed25519")
     folder, _ = target.folder, new_inbox(openssh)
     one, two = (open_destination(target.config, run_id).connect() for run_id in ("run-1", "run-2"))
-    first, second = one.stage("audience.csv", [b"one"]), two.stage("audience.csv", [b"two"])
+    first, second = stage(one, "audience.csv", b"one"), stage(two, "audience.csv", b"two")
     one.publish(first, replace=False)
     with pytest.raises(TerminalError, match="exists already"):
         two.publish(second, replace=False)

@@ -108,7 +108,7 @@ def test_a_column_can_be_added_and_left_out_on_the_command_line() -> None:
     sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml") if file.parent.name not in ("destination", "engine")),
 )
 def test_every_shipped_file_composes(group: str, option: str) -> None:
-    load(f"{group}={option}")
+    load(f"{group}={option}", *(["state.path=s3://bucket/state"] if option == "s3" else []))
 
 
 @pytest.mark.parametrize("kind", ["sail", "spark"])
@@ -380,7 +380,7 @@ def test_a_destination_is_checked_before_any_work(overrides: list[str], message:
 @pytest.mark.parametrize("path", ["a[1]", "{a}", "a*", "a?", "a%20b"])
 def test_a_state_path_that_engines_take_for_a_pattern_is_refused(path: str) -> None:
     with pytest.raises(ConfigError, match=r"state\.path has characters that engines take for a pattern"):
-        StateConfig(path)
+        StateConfig(path=path)
 
 
 def test_an_unset_secret_is_answered_with_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:

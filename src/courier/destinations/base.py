@@ -1,20 +1,31 @@
 """The contract between delivery and a transport.
 
-    connection = destination.connect()            checks host key, login, folder; raises DeliveryError
-    staged = connection.stage(name, chunks)       every byte is at the destination, unseen, and verified by its size
-    uri = connection.publish(staged)              visible under its final name, whole, in one step
-    connection.discard(staged)                    what is staged and unpublished is gone
-    connection.remove(name)                       takes back a file that this run published
+    connection = destination.connect()              checks host key, login, folder; raises DeliveryError
+    begun = connection.begin(name)                  a place that nobody sees; nothing is in it yet
+    staged = connection.send(begun, chunks, keep)   every byte is there, unseen, and verified
+    connection.publish(staged, replace=…)           visible under its final name, whole, in one step
+    connection.discard(staged)                      what is begun or staged, and unpublished, is gone
+    connection.remove(name)                         takes back a file that this run published
 
-A `stage` that fails leaves nothing behind. `publish` with `replace=False` never replaces an existing file. A destination
-reads its secrets when it is constructed (ConfigError when they are unset) and shows them nowhere. Vendor errors are
-translated once, into TransientError or TerminalError.
+A destination reads its secrets when it is constructed (ConfigError when they are unset) and shows them nowhere. Vendor
+errors are translated once, into TransientError or TerminalError. A transport never tries twice, but for a part of
+a file on S3: delivery does.
+
+A `Staged` survives the process: delivery writes it down, and another process may go on with it. That is why
+
+- `begin` is safe to repeat. What an earlier `begin` of the same run left under that name is replaced, or found by
+  `unfinished`.
+- `send` calls `keep` whenever more bytes are surely at the destination. When it raises, what is there stays, so that a
+  later `send` of what was kept last goes on after `resumable` bytes; delivery discards what it gives up.
+- `publish` is safe to repeat only by asking `is_staged` first: an answer may have been lost. What was staged and is so
+  no more was published, and may have been taken away by the platform since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from courier.errors import TerminalError
@@ -22,24 +33,62 @@ from courier.errors import TerminalError
 
 @dataclass(frozen=True)
 class Staged:
-    """A file at the destination that nobody sees yet. `token` is what the transport needs to publish or discard it."""
+    """A file at the destination that nobody sees yet, with `size` bytes of it. `token` is what the transport needs to go on."""
 
     name: str
     size: int
     token: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def place(self) -> str:
+        """What tells it from all else at the destination: the upload's id, or the path of the temporary file."""
+        return self.token.get("upload_id") or self.token["path"]
+
+
+Keep = Callable[[Staged], None]
+
 
 class Connection(Protocol):
-    def exists(self, name: str) -> bool: ...
-    def stage(self, name: str, chunks: Iterable[bytes]) -> Staged: ...
-    def publish(self, staged: Staged, *, replace: bool) -> str: ...
-    def discard(self, staged: Staged) -> None: ...
-    def remove(self, name: str) -> None: ...
-    def close(self) -> None: ...
+    def uri(self, name: str) -> str:
+        """Where a published file is, for people and records."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of the visible file of this name; None where there is none."""
+
+    def free_bytes(self) -> int | None:
+        """Room for files; None where the destination does not tell."""
+
+    def begin(self, name: str) -> Staged:
+        """A place for one file that nobody sees."""
+
+    def resumable(self, begun: Staged) -> int:
+        """After how many bytes `send` can go on, by what the destination still has: 0 where it must start over with `begin`."""
+
+    def send(self, begun: Staged, chunks: Iterable[bytes], keep: Keep) -> Staged:
+        """Write `chunks` after the first `begun.size` bytes, and verify the whole."""
+
+    def is_staged(self, staged: Staged) -> bool:
+        """Whether the file is still there unseen and whole, so that `publish` has something to do."""
+
+    def publish(self, staged: Staged, *, replace: bool) -> bool:
+        """Make it visible. With `replace=False` an existing file is never replaced. False where that took more than one step."""
+
+    def discard(self, staged: Staged) -> None:
+        """Take away what is begun or staged; nothing happens where it is gone."""
+
+    def remove(self, name: str) -> None:
+        """Take away a visible file; nothing happens where it is gone."""
+
+    def unfinished(self, names: Collection[str], since: datetime) -> list[Staged]:
+        """What runs of this id begun for these names after `since` and did not publish, written down or not."""
+
+    def close(self) -> None:
+        """Hang up. Nothing is raised."""
 
 
 class Destination(Protocol):
-    def connect(self) -> Connection: ...
+    def connect(self) -> Connection:
+        """Log in, and see that the target folder or bucket is there."""
 
 
 def hidden_name(name: str, run_id: str) -> str:

@@ -1,91 +1,172 @@
-"""A folder on a local or mounted disk."""
+"""A folder on a local or mounted disk.
+
+Unseen: a hidden temporary name in the same folder, synced to disk. Published by a link or rename, which are atomic.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from io import FileIO
 from pathlib import Path
 
 from courier.config import LocalConfig
-from courier.destinations.base import Staged, assert_size, conflict, hidden_name
+from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name
 from courier.errors import TerminalError, TransientError
 
 TRANSIENT = {errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE}
+#: Some filesystems have no hard links, and each says it in its own way.
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+#: How much may be lost with a process: so many bytes are synced at once, and then kept.
+KEEP_BYTES = 64 * 1024 * 1024
 
 
 class LocalDestination:
-    """Unseen: a hidden temporary name in the same folder, synced to disk. Published by a link or rename, which are atomic."""
-
     def __init__(self, config: LocalConfig, run_id: str) -> None:
         self._folder = Path(config.path).expanduser().absolute()
         self._run_id = run_id
 
-    def connect(self) -> LocalDestination:
+    def connect(self) -> LocalConnection:
         with _translated(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        return self
+        return LocalConnection(self._folder, self._run_id)
+
+
+class LocalConnection:
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self._folder, self._run_id = folder, run_id
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def exists(self, name: str) -> bool:
-        return os.path.lexists(self._folder / name)
+    def uri(self, name: str) -> str:
+        return (self._folder / name).as_uri()
 
-    def stage(self, name: str, chunks: Iterable[bytes]) -> Staged:
+    def size(self, name: str) -> int | None:
+        return _size(self._folder / name)
+
+    def free_bytes(self) -> int | None:
+        with _translated(self._folder):
+            return shutil.disk_usage(self._folder).free
+
+    def begin(self, name: str) -> Staged:
+        """What an earlier `begin` left is replaced, not emptied: its other name, if it was just being published, is a file by now."""
         path = self._folder / hidden_name(name, self._run_id)
-        try:
-            with _translated(path), path.open("wb") as file:
-                sent = 0
-                for chunk in chunks:
-                    file.write(chunk)
-                    sent += len(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            with _translated(path):
-                assert_size(name, str(self._folder), sent=sent, found=path.stat().st_size)
-        except BaseException:
+        with _translated(path):
             path.unlink(missing_ok=True)
-            raise
-        return Staged(name, sent, {"path": str(path)})
+            path.touch(exist_ok=False)
+        return Staged(name, 0, {"path": str(path)})
 
-    def publish(self, staged: Staged, *, replace: bool) -> str:
-        hidden, final = Path(staged.token["path"]), self._folder / staged.name
+    def resumable(self, begun: Staged) -> int:
+        """A file shorter than what was kept has lost something; one that has its final name too is not to be written any more."""
+        path = _hidden(begun)
+        if self._same(path, self._folder / begun.name) or (_size(path) or 0) < begun.size:
+            return 0
+        return begun.size
+
+    def send(self, begun: Staged, chunks: Iterable[bytes], keep: Keep) -> Staged:
+        path, sent, kept = _hidden(begun), begun.size, begun.size
+        with contextlib.ExitStack() as opened:
+            with _translated(path):
+                file = opened.enter_context(path.open("r+b", buffering=0))
+                file.truncate(sent)  # what follows was written after the last `keep`
+                file.seek(sent)
+            for chunk in chunks:  # an error of the renderer is not the folder's
+                with _translated(path):
+                    _write(file, chunk)
+                    sent += len(chunk)
+                    if sent - kept >= KEEP_BYTES:
+                        os.fsync(file.fileno())
+                if sent - kept >= KEEP_BYTES:
+                    kept = sent
+                    keep(Staged(begun.name, kept, begun.token))
+            with _translated(path):
+                os.fsync(file.fileno())
+        assert_size(begun.name, str(self._folder), sent=sent, found=_size(path))
+        return Staged(begun.name, sent, begun.token)
+
+    def is_staged(self, staged: Staged) -> bool:
+        """Also where a kill came between the two names and only the hidden one is left to be taken away."""
+        return _size(_hidden(staged)) == staged.size
+
+    def publish(self, staged: Staged, *, replace: bool) -> bool:
+        hidden, final = _hidden(staged), self._folder / staged.name
         with _translated(final):
-            if replace:
+            if self._same(hidden, final):
+                hidden.unlink()  # an earlier attempt was killed before it came to this; a rename would do nothing
+                in_one_step = True
+            elif replace:
                 hidden.replace(final)
+                in_one_step = True
             else:
-                self._link(hidden, final)
+                in_one_step = self._link(hidden, final)
             folder = os.open(self._folder, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        return final.as_uri()
+        return in_one_step
 
-    def _link(self, hidden: Path, final: Path) -> None:
-        """A hard link fails where the name exists, so no file is ever replaced by a race. Some filesystems have no links."""
+    def _link(self, hidden: Path, final: Path) -> bool:
+        """A hard link fails where the name exists, so no file is ever replaced by a race. Where there are no links: look, then rename."""
         try:
             os.link(hidden, final)
         except FileExistsError as exc:
             raise conflict(final.name, str(self._folder)) from exc
         except OSError as exc:
-            if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            if exc.errno not in NO_LINKS:
                 raise
-            if self.exists(final.name):
+            if os.path.lexists(final):
                 raise conflict(final.name, str(self._folder)) from exc
             hidden.replace(final)
-        else:
-            hidden.unlink()
+            return False
+        hidden.unlink()
+        return True
 
     def discard(self, staged: Staged) -> None:
         with _translated(self._folder):
-            Path(staged.token["path"]).unlink(missing_ok=True)
+            _hidden(staged).unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         with _translated(self._folder):
             (self._folder / name).unlink(missing_ok=True)
+
+    def unfinished(self, names: Collection[str], since: datetime) -> list[Staged]:
+        """By the hidden name, which tells the run: whenever that was."""
+        paths = {name: self._folder / hidden_name(name, self._run_id) for name in names}
+        return [Staged(name, 0, {"path": str(path)}) for name, path in paths.items() if _size(path) is not None]
+
+    @staticmethod
+    def _same(hidden: Path, final: Path) -> bool:
+        """Whether both names are one file, as a kill between link and unlink leaves them."""
+        try:
+            return not final.is_symlink() and hidden.samefile(final)
+        except FileNotFoundError:
+            return False
+
+
+def _hidden(staged: Staged) -> Path:
+    return Path(staged.token["path"])
+
+
+def _size(path: Path) -> int | None:
+    """Of the name itself: a link that leads nowhere is a file that exists."""
+    with _translated(path):
+        try:
+            return path.lstat().st_size
+        except FileNotFoundError:
+            return None
+
+
+def _write(file: FileIO, chunk: bytes) -> None:
+    """All of it: an unbuffered file may take less than it is given."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 @contextlib.contextmanager

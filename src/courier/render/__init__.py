@@ -1,5 +1,6 @@
-"""Parquet slice → bytes. Knows nothing of transports."""
+"""Parquet slice → bytes: text, then compressed, then encrypted, as configured. Knows nothing of transports."""
 
-from courier.render.file import assert_writable, render
+from courier.render.file import Rendering, assert_writable, render
+from courier.render.keys import Keys, open_keys
 
-__all__ = ["assert_writable", "render"]
+__all__ = ["Keys", "Rendering", "assert_writable", "open_keys", "render"]

@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import polars as pl
 
 from courier import xdm
-from courier.config import FileConfig
+from courier.config import FileConfig, RunConfig
 from courier.errors import ConfigError, CourierError
 from courier.mapping import EXPORTED, Mapping
-from courier.plan import Slice
+from courier.plan import PlannedFile, Slice
+from courier.render.compression import compressed
 from courier.render.dialect import Dialect
+from courier.render.encryption import encrypted
+from courier.render.keys import Keys
+from courier.render.prefetch import prefetched
 from courier.snapshot import AudienceSnapshot
 
 BATCHES_AT_ONCE = 3
 
 
-def render(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping, config: FileConfig) -> Iterator[bytes]:
-    """Yield the bytes of one file. Raises CourierError when the snapshot holds other rows than were planned.
+class Rendering:
+    """The bytes of one file as they are sent, once: text, compressed and encrypted as configured.
+
+    They are made in threads, a few chunks ahead of whoever takes them. `close` ends these; so does taking all, or an error.
+    `plain_bytes` and `plain_sha256` are of the text before compression and encryption, and right when all is taken.
+    """
+
+    def __init__(self, snapshot: AudienceSnapshot, file: PlannedFile, mapping: Mapping, config: RunConfig, keys: Keys | None) -> None:
+        if config.file.encrypted and keys is None:
+            raise CourierError("A file that is to be encrypted has no keys")  # it must never go out as plain text
+        self.plain_bytes = 0
+        self.plain_sha256 = ""
+        text = self._measured(render(snapshot, file.slice, mapping, config.file))
+        member = config.file.member_name(file.name)
+        final = compressed(text, config.file.compression, config.file.level, member, config.as_of)
+        self._chunks = prefetched(final if keys is None else encrypted(final, keys))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        self._chunks.close()
+
+    def _measured(self, text: Generator[bytes]) -> Generator[bytes]:
+        digest = hashlib.sha256()
+        with closing(text):
+            for chunk in text:
+                digest.update(chunk)
+                self.plain_bytes += len(chunk)
+                yield chunk
+        self.plain_sha256 = digest.hexdigest()
+
+
+def render(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping, config: FileConfig) -> Generator[bytes]:
+    """Yield the text of one file. Raises CourierError when the snapshot holds other rows than were planned.
 
     Batches become text in threads beside the reading of the next ones, and are yielded in their order. Peak memory: one
     row group of the snapshot and `BATCHES_AT_ONCE` batches with their text, whatever the size of the file.

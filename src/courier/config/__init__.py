@@ -1,0 +1,52 @@
+"""The configuration: one dataclass per folder of conf/, and the only schema there is.
+
+Unknown keys and wrong types are refused when Hydra's result is merged into these classes; limits are checked when an
+object is constructed. Secrets are never values here: a key ending in `_env` holds the name of an environment variable.
+"""
+
+from courier.config.destination import (
+    DESTINATIONS,
+    DestinationConfig,
+    JumpConfig,
+    LocalConfig,
+    S3Config,
+    SftpConfig,
+    SftpKeyConfig,
+    SftpPasswordConfig,
+)
+from courier.config.file import FileConfig
+from courier.config.profiles import (
+    AudienceConfig,
+    ChecksConfig,
+    ColumnConfig,
+    ExpectationConfig,
+    MappingConfig,
+    SegmentConfig,
+    SourceConfig,
+)
+from courier.config.run import EngineConfig, RunConfig, StateConfig, TriggerConfig, parse_as_of, parse_run_id
+
+__all__ = [
+    "DESTINATIONS",
+    "AudienceConfig",
+    "ChecksConfig",
+    "ColumnConfig",
+    "DestinationConfig",
+    "EngineConfig",
+    "ExpectationConfig",
+    "FileConfig",
+    "JumpConfig",
+    "LocalConfig",
+    "MappingConfig",
+    "RunConfig",
+    "S3Config",
+    "SegmentConfig",
+    "SftpConfig",
+    "SftpKeyConfig",
+    "SftpPasswordConfig",
+    "SourceConfig",
+    "StateConfig",
+    "TriggerConfig",
+    "parse_as_of",
+    "parse_run_id",
+]

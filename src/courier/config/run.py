@@ -1,0 +1,121 @@
+"""The run as a whole, and groups engine and state."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from courier.config.destination import DestinationConfig
+from courier.config.file import FileConfig
+from courier.config.limits import SAFE_ID, at_least, inside, one_of, required
+from courier.config.profiles import AudienceConfig, ChecksConfig, MappingConfig, SourceConfig
+from courier.errors import ConfigError
+
+
+@dataclass
+class EngineConfig:
+    """Where DataFrames are computed. `settings` goes to the Spark session as it is."""
+
+    kind: str = "sail"
+    master: str | None = None  # spark only; what spark-submit gives wins
+    remote: str | None = None  # connect only: sc://host:port
+    driver_memory: str = "2g"  # spark only, and only where this process starts the JVM
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of("engine.kind", self.kind, ("sail", "spark", "connect"))
+        if self.kind == "connect":
+            required("engine.remote", self.remote or "")
+
+
+@dataclass
+class StateConfig:
+    """Where runs are recorded, journalled and locked, and snapshots kept: a private local folder, or a folder of a bucket.
+
+    A lock is renewed while its run lives; `lease_seconds` after the last sign of life another run may take it over.
+    """
+
+    kind: str = "local"
+    path: str = "state"
+    lease_seconds: float = 120
+    region: str | None = None  # s3 only, as all that follows
+    endpoint_url: str | None = None
+    access_key_id_env: str | None = None
+    secret_access_key_env: str | None = None
+    work_path: str | None = None  # folder for snapshots while they are written; default: the system's temporary folder
+
+    def __post_init__(self) -> None:
+        one_of("state.kind", self.kind, ("local", "s3"))
+        required("state.path", self.path)
+        at_least("state.lease_seconds", self.lease_seconds, 1)
+        if bool(self.access_key_id_env) != bool(self.secret_access_key_env):
+            raise ConfigError("state.access_key_id_env and state.secret_access_key_env go together", found="only one of the two")
+        if self.kind == "s3":
+            if not re.fullmatch(r"s3://[^/]+(/.*)?", self.path):
+                raise ConfigError("state.path names no folder of a bucket", found=self.path, expected="s3://bucket/folder")
+            inside("state.path", self.path)
+        elif "://" in self.path:
+            raise ConfigError("state.path must be a folder on a local disk", found=self.path, fix="for S3 choose state=s3")
+        folder = self.path if self.kind == "local" else self.work_path or ""
+        if re.search(r"[*?\[\]{}]|%[0-9A-Fa-f]{2}", str(Path(folder).absolute())):
+            raise ConfigError(
+                "state.path has characters that engines take for a pattern", found=folder, expected="a path without * ? [ ] { } and %20"
+            )
+
+
+@dataclass
+class TriggerConfig:
+    """A small file that tells the platform to start. It comes last, after the manifest.
+
+    `name` and `content` take the placeholders of file.name, and {rows} {files} {bytes}; with per=file also {file} (the
+    name of the file that it belongs to), {stem} (that without its extension) and {sha256}.
+    """
+
+    per: str = "none"  # none | run | file
+    name: str = ""
+    content: str = ""
+
+    def __post_init__(self) -> None:
+        one_of("trigger.per", self.per, ("none", "run", "file"))
+        if self.per != "none":
+            required("trigger.name", self.name)
+
+
+@dataclass
+class RunConfig:
+    """One run, resolved: what `jobs/activate.py` does."""
+
+    activation: str
+    engine: EngineConfig
+    source: SourceConfig
+    audience: AudienceConfig
+    mapping: MappingConfig
+    checks: ChecksConfig
+    file: FileConfig
+    destination: DestinationConfig
+    trigger: TriggerConfig
+    state: StateConfig
+    run_id: str
+    as_of: datetime
+    as_of_given: bool  # False: `as_of` is the time of this start
+
+
+def parse_as_of(text: str | None, now: datetime) -> datetime:
+    """Read an ISO 8601 time; without an offset it is taken as UTC, without a text it is now."""
+    if not text:
+        return now.replace(microsecond=0)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ConfigError("as_of is no ISO 8601 time", found=text, expected="for example 2026-11-01T00:00:00Z") from exc
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_run_id(text: str | None, now: datetime) -> str:
+    """Without a text, the run id is made from the time, to the microsecond."""
+    run_id = str(text) if text else now.strftime("%Y%m%dT%H%M%S.%fZ")
+    if not SAFE_ID.fullmatch(run_id):
+        raise ConfigError("run_id cannot be the name of a folder", found=repr(run_id), expected="up to 100 letters, digits, . _ -")
+    return run_id

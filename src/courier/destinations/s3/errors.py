@@ -1,0 +1,136 @@
+"""What botocore raises, translated once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
+
+from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
+
+#: Codes below HTTP 500 that may go well when tried again. The last four: what arrived is not what was sent.
+TRANSIENT_CODES = {
+    "SlowDown",
+    "SlowDownWrite",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "OperationAborted",
+    "408",
+    "429",
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch",
+}
+#: Codes of HTTP 500 and above that nothing but a change can help.
+TERMINAL_CODES = {"NotImplemented", "501", "XMinioStorageFull", "InsufficientStorage", "507"}
+REGION = "check destination.region: the bucket is in another one"
+KEYS = "check the access key"
+KMS = "check destination.kms_key_id: the KMS key must be enabled, in the bucket's region, and allow this key kms:GenerateDataKey and kms:Decrypt"
+ADVICE = {
+    "NoSuchBucket": "check destination.bucket and destination.region; the bucket is not created for you",
+    "InvalidAccessKeyId": KEYS,
+    "InvalidClientTokenId": KEYS,
+    "SignatureDoesNotMatch": "check the secret access key",
+    "ExpiredToken": "the session's credentials have expired: log in again, or set destination.role_arn, which renews them",
+    "ExpiredTokenException": "the session's credentials have expired: log in again, or set destination.role_arn, which renews them",
+    "InvalidToken": "check the session token of the credentials",
+    "RequestTimeTooSkewed": "set this machine's clock: it is more than 15 minutes off the store's",
+    "AccessDenied": "the key may not write here: it needs s3:PutObject, s3:AbortMultipartUpload and s3:GetObject",
+    "AccessControlListNotSupported": "unset destination.acl: the bucket has ACLs disabled",
+    "InvalidStorageClass": "check destination.storage_class: the store does not have it",
+    "InvalidTag": "check destination.tags",
+    "NoSuchUpload": "the store has ended the upload: a lifecycle rule, a full disk, or somebody who cleaned up",
+    "PermanentRedirect": REGION,
+    "AuthorizationHeaderMalformed": REGION,
+    "IllegalLocationConstraintException": REGION,
+    "301": REGION,
+    "XMinioStorageFull": "free some space at the store",
+    "403": "the key may not look here: it needs s3:GetObject and s3:ListBucket, or set destination.on_conflict=replace",
+    "404": "check destination.bucket",
+}
+#: What AccessDenied means for an operation that is not about writing.
+DENIED = {
+    "AssumeRole": "the credentials may not assume destination.role_arn: check its trust policy and destination.role_external_id",
+    "ListMultipartUploads": "the key may not list uploads: it needs s3:ListBucketMultipartUploads",
+    "ListParts": "the key may not list parts: it needs s3:ListMultipartUploadParts",
+    "DeleteObject": "the key may not delete: it needs s3:DeleteObject",
+}
+
+
+def code_of(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", "unknown"))
+
+
+def status_of(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+@contextlib.contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Most specific first. `where` is the file's address, or the bucket's."""
+    try:
+        yield
+    except CourierError:
+        raise
+    except ClientError as exc:
+        raise _refused(exc, where) from exc
+    except (NoCredentialsError, PartialCredentialsError) as exc:
+        raise TerminalError(
+            "There are no AWS credentials",
+            where=where,
+            fix="set destination.access_key_id_env and .secret_access_key_env, or AWS's own variables",
+        ) from exc
+    except NoRegionError as exc:
+        raise TerminalError("S3 cannot be used without a region", where=where, fix="set destination.region") from exc
+    except SSLError as exc:
+        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            fix = "check destination.endpoint_url, or name the authority's certificate in AWS_CA_BUNDLE"
+            raise TerminalError("S3's certificate is not trusted", where=where, fix=fix) from exc
+        raise TransientError("S3 cannot be reached", where=where, found=type(exc).__name__) from exc
+    except (EndpointConnectionError, BotoConnectionError, HTTPClientError) as exc:
+        raise TransientError(
+            "S3 cannot be reached", where=where, found=type(exc).__name__, fix="check destination.endpoint_url and region"
+        ) from exc
+    except (ResponseParserError, KeyError) as exc:
+        raise TerminalError("What answers is no S3", where=where, found=type(exc).__name__, fix="check destination.endpoint_url") from exc
+    except (BotoCoreError, ValueError) as exc:
+        raise TerminalError("S3 cannot be used", where=where, found=str(exc)[:200]) from exc
+
+
+def _refused(exc: ClientError, where: str) -> DeliveryError:
+    code, status, operation = code_of(exc), status_of(exc), exc.operation_name
+    transient = code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and code not in TERMINAL_CODES)
+    return (TransientError if transient else TerminalError)(
+        f"{'STS' if operation == 'AssumeRole' else 'S3'} refused {operation}",
+        where=where,
+        found=f"{code} (HTTP {status})",
+        fix=_advice(code, operation, str(exc.response.get("Error", {}).get("Message", ""))),
+    )
+
+
+def _advice(code: str, operation: str, message: str) -> str | None:
+    """AccessDenied is also what S3 says where the KMS key's policy refuses; only its message tells."""
+    if code.upper().startswith("KMS") or (code == "AccessDenied" and "kms:" in message.lower()):
+        return KMS
+    if code in ("AccessDenied", "403") and operation in DENIED:
+        return DENIED[operation]
+    return ADVICE.get(code)

@@ -1,0 +1,266 @@
+"""The contract of base.py over one SFTP session."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from courier.config import SftpConfig
+from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name
+from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
+from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
+from courier.destinations.sftp.protocol import (
+    ATTRS,
+    CREATE,
+    EXTENDED,
+    FOR_READING,
+    FOR_WRITING,
+    LIMITS,
+    POSIX_RENAME,
+    STAT,
+    TRUNCATE,
+    Session,
+    text,
+)
+from courier.destinations.sftp.transfer import Upload, read
+from courier.errors import TerminalError, TransientError
+
+#: `keep` is told about this often: a file of 1 GB is written down 128 times.
+KEEP_BYTES = 8 * 1024 * 1024
+#: One listing takes fewer journeys than asking for more names than this.
+FEW_NAMES = 2
+RENAME_ADVICE = "allow the user to rename in this folder; where that cannot be, set destination.publish=direct"
+SIZE_ADVICE = "set destination.verify=sha256, which reads the file back instead"
+
+
+@dataclass
+class Memory:
+    """What all connections of one destination know. `stubborn`: files that the server opened again and then wrote nothing to."""
+
+    proofs: Proofs = field(default_factory=dict)
+    stubborn: set[str] = field(default_factory=set)
+
+
+class SftpConnection:
+    """`refuses_existing`: the server is known never to replace a file by a plain rename, so it need not be asked before."""
+
+    def __init__(self, session: Session, config: SftpConfig, run_id: str, memory: Memory, *, refuses_existing: bool) -> None:
+        self._session, self._run_id, self._direct = session, run_id, config.publish == "direct"
+        self._proofs = memory.proofs if config.verify == "sha256" else None
+        self._stubborn = memory.stubborn
+        self._folder = config.path.rstrip("/") or ("/" if config.path.startswith("/") else ".")
+        self._where = f"sftp://{config.host}:{config.port}/{self._folder.lstrip('/')}"
+        self._refuses_existing = refuses_existing
+        with translated(self._where, "The remote folder cannot be used"):
+            asked = session.ask(EXTENDED, text(LIMITS), later=True) if LIMITS in session.extensions else None
+            folder = session.ask(STAT, text(self._folder))
+            session.learn_limits(asked)
+            session.expect(folder, ATTRS)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._session.abandon()
+
+    def uri(self, name: str) -> str:
+        return f"{self._where.rstrip('/')}/{name}"
+
+    def size(self, name: str) -> int | None:
+        with translated(self._where, "The remote folder cannot be looked at"):
+            return self._size(self._path(name))
+
+    def free_bytes(self) -> int | None:
+        with translated(self._where, "The remote folder cannot be looked at"):
+            return self._session.free_bytes(self._folder)
+
+    # A file that nobody sees
+
+    def begin(self, name: str) -> Staged:
+        return Staged(name, 0, {"path": self._unseen(name)})
+
+    def resumable(self, begun: Staged) -> int:
+        """By trying: some servers open no file again, or only to make it empty."""
+        path = begun.token["path"]
+        if not begun.size or path in self._stubborn or (self._proofs is not None and not proves(self._proofs.get(path, ()), begun.size)):
+            return 0
+        with translated(self._where, f"'{begun.name}' cannot be looked at"):
+            if (self._size(path) or 0) < begun.size:
+                return 0
+            try:
+                self._session.close_file(self._session.open(path, FOR_WRITING))
+            except Refusal:
+                return 0
+        return begun.size
+
+    def send(self, begun: Staged, chunks: Iterable[bytes], keep: Keep) -> Staged:
+        """A file's own errors leave the connection usable; one that is lost or stalled is hung up."""
+        path, kept = begun.token["path"], begun.size
+        proof = None if self._proofs is None else Proof(self._proofs, path, begun.size)
+
+        def tell(acknowledged: int, least: int = KEEP_BYTES) -> None:
+            nonlocal kept
+            if acknowledged - kept >= least:
+                size = proof.note(acknowledged) if proof else acknowledged
+                if size > kept:
+                    kept = size
+                    keep(Staged(begun.name, size, begun.token))
+
+        with translated(self._where, f"'{begun.name}' cannot be written"):
+            handle = self._session.open(path, FOR_WRITING if begun.size else FOR_WRITING | CREATE | TRUNCATE)
+            upload = Upload(self._session, handle, begun.size, tell)
+            try:
+                upload.write(proof.watched(chunks) if proof else chunks)
+                found = upload.finish(path)
+            except BaseException as error:
+                upload.give_up()
+                tell(upload.acknowledged, least=1)
+                if begun.size and isinstance(error, Refusal) and upload.acknowledged == begun.size:
+                    self._stubborn.add(path)
+                    raise TransientError(
+                        f"'{begun.name}' cannot be continued on this server, and starts over", where=self._where
+                    ) from error
+                raise
+            staged = Staged(begun.name, upload.sent, begun.token)
+            self._verify(staged, found, proof)
+            return staged
+
+    def is_staged(self, staged: Staged) -> bool:
+        with translated(self._where, f"'{staged.name}' cannot be looked at"):
+            return self._size(staged.token["path"]) == staged.size
+
+    def discard(self, staged: Staged) -> None:
+        with translated(self._where, "A temporary file cannot be removed"):
+            self._remove(staged.token["path"])
+
+    def unfinished(self, names: Collection[str], since: datetime) -> list[Staged]:
+        """By their hidden names, which hold the run's id; `since` is not needed. With `publish=direct` nothing tells what is ours."""
+        if self._direct or not names:
+            return []
+        hidden = {name: hidden_name(name, self._run_id) for name in names}
+        with translated(self._where, "The remote folder cannot be looked at"):
+            if len(hidden) > FEW_NAMES:
+                there = self._session.listing(self._folder)
+                sizes = {name: there[unseen] or 0 for name, unseen in hidden.items() if unseen in there}
+            else:
+                found = {name: self._attributes(self._path(unseen)) for name, unseen in hidden.items()}
+                sizes = {name: size or 0 for name, (exists, size) in found.items() if exists}
+        return [Staged(name, size, {"path": self._path(hidden[name])}) for name, size in sizes.items()]
+
+    # A file that everybody sees
+
+    def publish(self, staged: Staged, *, replace: bool) -> bool:
+        if self._direct:  # it has had its name from the start
+            return True
+        unseen, final = staged.token["path"], self._path(staged.name)
+        with translated(self._where, f"'{staged.name}' cannot be renamed to its final name", fix=RENAME_ADVICE):
+            if replace:
+                return self._replace(unseen, final)
+            if not self._refuses_existing and self._exists(final):
+                raise conflict(staged.name, self._where)
+            try:
+                self._session.rename(unseen, final)
+            except Refusal as refusal:
+                if self._exists(final):
+                    raise conflict(staged.name, self._where) from refusal
+                if refusal.code == NO_SUCH_FILE or POSIX_RENAME not in self._session.extensions:
+                    raise
+                self._session.posix_rename(unseen, final)
+        return True
+
+    def _replace(self, unseen: str, final: str) -> bool:
+        """Whether it went in one step. Elsewhere the old file is moved aside first, so that no refusal can lose it."""
+        if POSIX_RENAME in self._session.extensions:
+            with _refused(FAILURE, UNSUPPORTED, PERMISSION_DENIED) as refused:
+                self._session.posix_rename(unseen, final)
+            if not refused:
+                return True
+        with _refused(FAILURE, FILE_EXISTS, PERMISSION_DENIED) as refused:
+            self._session.rename(unseen, final)
+        if not refused:
+            return True
+        if not self._exists(final) or not self._exists(unseen):
+            raise refused[0]
+        aside = f"{unseen}.replaced"
+        self._remove(aside)
+        self._session.rename(final, aside)
+        try:
+            self._session.rename(unseen, final)
+        except Refusal:
+            self._session.rename(aside, final)
+            raise
+        self._remove(aside)
+        return False
+
+    def remove(self, name: str) -> None:
+        with translated(self._where, f"'{name}' cannot be removed"):
+            self._remove(self._path(name))
+
+    # Paths
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder.rstrip('/')}/{name}"
+
+    def _unseen(self, name: str) -> str:
+        return self._path(name if self._direct else hidden_name(name, self._run_id))
+
+    def _attributes(self, path: str) -> tuple[bool, int | None]:
+        """Whether there is a file, and its size if the server tells it."""
+        try:
+            return True, self._session.stat(path)
+        except Refusal as refusal:
+            if refusal.code != NO_SUCH_FILE:
+                raise
+            return False, None
+
+    def _exists(self, path: str) -> bool:
+        return self._attributes(path)[0]
+
+    def _size(self, path: str) -> int | None:
+        """None where there is no file. Some servers tell a size only in a listing, and some not at all."""
+        exists, size = self._attributes(path)
+        return self._asked_again(path) if exists and size is None else size
+
+    def _asked_again(self, path: str) -> int:
+        size = self._session.listing(self._folder).get(path.rpartition("/")[2])
+        if size is None and self._proofs is not None:
+            size = sum(map(len, self._read(path)))
+        if size is None:
+            raise TerminalError("The server does not tell how large a file is", where=self._where, fix=SIZE_ADVICE)
+        return size
+
+    def _verify(self, staged: Staged, found: int | None, proof: Proof | None) -> None:
+        path = staged.token["path"]
+        if found is None and proof is None:
+            found = self._asked_again(path)
+        if found is not None:
+            assert_size(staged.name, self._where, sent=staged.size, found=found)
+        if proof and not holds(self._read(path), proof.whole()):
+            raise TerminalError(f"'{staged.name}' did not arrive whole", where=self._where, found="another SHA-256 than what was sent")
+
+    def _read(self, path: str) -> Iterator[bytes]:
+        handle = self._session.open(path, FOR_READING)
+        try:
+            yield from read(self._session, handle)
+        finally:
+            if not self._session.lost:
+                self._session.close_file(handle)
+
+    def _remove(self, path: str) -> None:
+        try:
+            self._session.remove(path)
+        except Refusal as refusal:
+            if refusal.code != NO_SUCH_FILE and self._exists(path):  # some servers answer "failure" where there is none
+                raise
+
+
+@contextlib.contextmanager
+def _refused(*codes: int) -> Iterator[list[Refusal]]:
+    """Go on after a refusal of these kinds, which is then in the list."""
+    refusals: list[Refusal] = []
+    try:
+        yield refusals
+    except Refusal as refusal:
+        if refusal.code not in codes:
+            raise
+        refusals.append(refusal)

@@ -1,0 +1,85 @@
+"""paramiko's layer of SSH packets, with what it leaves out. It takes such a class as an argument of its `Transport`."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Any
+
+import paramiko
+from paramiko.packet import Packetizer
+
+DISCONNECT, KEXINIT = 1, 20
+#: RFC 4253, 7.1: what a KEXINIT lists, in this order, after a type and 16 random bytes.
+LISTS = ("kex", "host key", "ciphers", "ciphers to us", "macs", "macs to us", "compression", "compression to us")
+TOO_MANY_CONNECTIONS = 12
+
+
+class Packets(Packetizer):
+    """Gives up on a peer that takes no bytes (paramiko would try for ever), and remembers what it offered and why it hung up."""
+
+    stall_seconds: float = 120
+    hung_up: int | None = None
+
+    def __init__(self, connected: Any) -> None:
+        super().__init__(connected)
+        self._connected, self._is_socket = connected, isinstance(connected, socket.socket)  # and not a channel of the jump host
+        self._offered: dict[str, list[str]] = {}
+        self._held: list[bytes] = []
+        self._holder: int | None = None
+        self._writing = threading.Lock()
+
+    def offered(self, kind: str) -> list[str]:
+        return self._offered.get(kind, [])
+
+    def close(self) -> None:
+        super().close()
+        self.complete_handshake()  # or its timer would keep the process alive
+
+    def hold(self) -> None:
+        """Keep what this thread writes until `let_go`. Fewer and larger calls of the system take half the time."""
+        self._holder = threading.get_ident()
+
+    def let_go(self) -> None:
+        self._holder = None
+        with self._writing:
+            self._write_held()
+
+    def write_all(self, out: Any) -> None:
+        """Any other thread's packet (a new agreement on keys, say) lets go what is held: its sender may be waiting for it."""
+        with self._writing:
+            self._held.append(out)
+            if self._holder != threading.get_ident():
+                self._write_held()
+
+    def _write_held(self) -> None:
+        out = memoryview(b"".join(self._held) if len(self._held) != 1 else self._held[0])
+        self._held.clear()
+        give_up = time.monotonic() + self.stall_seconds
+        while out:
+            try:
+                sent = self._connected.send(out if self._is_socket else bytes(out))
+            except TimeoutError:  # of a tenth of a second, so that closing is noticed
+                if self.closed or time.monotonic() > give_up:
+                    raise EOFError from None
+                continue
+            except OSError as exc:
+                raise EOFError from exc
+            if sent <= 0:
+                raise EOFError
+            out = out[sent:]
+            give_up = time.monotonic() + self.stall_seconds
+
+    def read_message(self) -> tuple[int, paramiko.Message]:
+        kind, message = super().read_message()
+        if kind == DISCONNECT:
+            self.hung_up = message.get_int()
+            message.rewind()
+        elif kind == KEXINIT:
+            with contextlib.suppress(Exception):  # a malformed one is paramiko's to refuse
+                message.get_bytes(16)
+                self._offered = {name: message.get_list() for name in LISTS}
+            message.rewind()
+        return kind, message

@@ -1,0 +1,128 @@
+"""Who the server is, and who we are: known hosts, fingerprints, private keys."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+import paramiko
+
+from courier.config import JumpConfig, SftpConfig, SftpKeyConfig
+from courier.errors import ConfigError, TerminalError
+from courier.secrets import secret
+
+KEY_TYPES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+
+
+class HostTrust:
+    """The key that one server must show, before it is given anything. `prefix` is where that is configured."""
+
+    def __init__(self, config: SftpConfig | JumpConfig, prefix: str) -> None:
+        self._prefix, self._pinned = prefix, config.host_key_fingerprint
+        self._host = config.host if config.port == 22 else f"[{config.host}]:{config.port}"
+        self._expected: dict[str, set[str]] = {}
+        self._revoked: set[str] = set()
+        if self._pinned is None:
+            path = Path(config.known_hosts_file or "~/.ssh/known_hosts").expanduser()
+            lines = _lines(path, config.known_hosts_file, prefix)
+            self._expected, self._revoked = _keys_of(self._host, lines), _revoked(lines)
+
+    def ask_for_known_kinds(self, options: paramiko.transport.SecurityOptions) -> None:
+        """A server has several keys; let it show one of a kind that we can check."""
+        if self._expected:
+            options.key_types = [kind for kind in options.key_types if _family(kind) in self._expected] or list(options.key_types)
+
+    def check(self, key: paramiko.PKey, where: str) -> None:
+        shown = "SHA256:" + base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+        if self._pinned is not None:
+            if shown != self._pinned.rstrip("="):
+                raise TerminalError(
+                    "The SFTP server's key is not the pinned one; nothing was sent",
+                    where=where,
+                    found=shown,
+                    expected=self._pinned,
+                    fix=f"ask the server's owner for the new fingerprint before you change {self._prefix}.host_key_fingerprint",
+                )
+        elif key.get_base64() in self._revoked:
+            raise TerminalError("The SFTP server's key is revoked in known_hosts; nothing was sent", where=where, found=shown)
+        elif not self._expected:
+            raise TerminalError(
+                "The SFTP server is unknown; nothing was sent",
+                where=where,
+                found=f"{key.get_name()} {shown}",
+                expected=f"an entry for {self._host} in known_hosts",
+                fix=f"compare the fingerprint with the owner's, then add it to known_hosts or set {self._prefix}.host_key_fingerprint={shown}",
+            )
+        elif key.get_base64() not in self._expected.get(key.get_name(), set()):
+            raise TerminalError(
+                "The SFTP server's key has changed; nothing was sent",
+                where=where,
+                found=f"{key.get_name()} {shown}",
+                expected="the key in known_hosts",
+                fix="ask the server's owner whether the key was changed; it may be another machine",
+            )
+
+
+def _family(kind: str) -> str:
+    """`rsa-sha2-512` is a way of signing with an `ssh-rsa` key, and known_hosts names the key."""
+    return "ssh-rsa" if kind.startswith("rsa-sha2-") else kind
+
+
+def _lines(path: Path, configured: str | None, prefix: str) -> list[str]:
+    if not path.exists():
+        if configured:
+            raise ConfigError("The known_hosts file does not exist", where=f"{prefix}.known_hosts_file", found=str(path))
+        return []
+    try:
+        return [line.strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError("The known_hosts file cannot be read", where=str(path), found=type(exc).__name__) from exc
+
+
+def _keys_of(host: str, lines: list[str]) -> dict[str, set[str]]:
+    """Kind → keys, since a host may have a new key beside the old one. paramiko would know one of them, and stumbles over markers."""
+    found: dict[str, set[str]] = {}
+    for line in lines:
+        if not line or line.startswith(("#", "@")):
+            continue
+        try:
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
+        except paramiko.hostkeys.InvalidHostKey:
+            continue
+        if entry is None or entry.key is None or not entry.hostnames:
+            continue
+        hosts = paramiko.HostKeys()
+        for name in entry.hostnames:
+            hosts.add(name, entry.key.get_name(), entry.key)
+        if hosts.lookup(host):
+            found.setdefault(entry.key.get_name(), set()).add(entry.key.get_base64())
+    return found
+
+
+def _revoked(lines: list[str]) -> set[str]:
+    """Keys of lines `@revoked HOSTS KIND KEY`. They are refused whatever host shows them."""
+    marked = (line.split() for line in lines if line.startswith("@revoked"))
+    return {fields[3] for fields in marked if len(fields) > 3}
+
+
+def private_key(config: SftpKeyConfig | JumpConfig, prefix: str) -> paramiko.PKey:
+    passphrase = secret(config.passphrase_env) if config.passphrase_env else None
+    where = f"{prefix}.key_file {config.key_file}" if config.key_file else f"{prefix}.key_env {config.key_env}"
+    try:
+        text = Path(config.key_file).expanduser().read_text() if config.key_file else secret(str(config.key_env))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError("The SSH key cannot be read", where=where, found=type(exc).__name__) from exc
+    for kind in KEY_TYPES:
+        try:
+            return kind.from_private_key(io.StringIO(text), passphrase)
+        except paramiko.PasswordRequiredException as exc:
+            raise ConfigError("The SSH key needs a passphrase", where=where, fix=f"set {prefix}.passphrase_env") from exc
+        except (paramiko.SSHException, ValueError, IndexError):
+            continue
+    raise ConfigError(
+        "The SSH key is not usable",
+        where=where,
+        expected="an RSA, ECDSA or Ed25519 private key in PEM or OpenSSH form" + (", and its passphrase" if passphrase else ""),
+    )

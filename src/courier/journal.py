@@ -1,0 +1,158 @@
+"""What a delivery means to do and how far it has come, written down before it is done.
+
+    staging ──→ publishing ──→ published
+       │            │
+       └────────→ undoing ──→ failed     (and from there to staging again, for a new start of the same run)
+
+Objects of the state store: `runs/<run_id>/journal.json` holds the plan, the phase and, from `publishing` on, the state of
+all files; it is durable before the step that it announces. `runs/<run_id>/files/<n>.json` holds one file's later state; a
+crash of the machine may lose the newest of these, which then costs an upload and no more. `open/<activation>/<run_id>`
+marks a delivery that is not settled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from courier.destinations import Staged
+from courier.errors import ConfigError
+from courier.state import Store
+
+PHASES = ("staging", "publishing", "undoing", "failed", "published")
+
+
+@dataclass(frozen=True)
+class FileState:
+    """One file at the destination. `staged.size` bytes of it are there; all of them when `complete`.
+
+    `delivered`: it was published, and was not taken back. `confirmed`: it was seen at the destination after that; a
+    platform may have taken it away before.
+    """
+
+    name: str
+    uri: str = ""
+    staged: Staged | None = None
+    complete: bool = False
+    sha256: str = ""
+    plain_bytes: int = 0
+    plain_sha256: str = ""
+    delivered: bool = False
+    confirmed: bool = True
+    removing: bool = False  # it was there when we set out to take it back
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was decided before the first byte was sent."""
+
+    run_id: str
+    activation: str
+    started_at: datetime
+    as_of: datetime
+    fingerprint: str  # of everything that shapes the files
+    sink: str  # where they go, for people
+    destination: dict[str, Any]  # its configuration: no secrets, only the names of variables
+    replace: bool
+    names: list[str]  # all files: data, manifest, triggers
+    planned: list[dict[str, Any]] = field(default_factory=list)  # the data files: audience, part, parts, rows
+    stale: dict[str, int] = field(default_factory=dict)  # parts of an earlier run to take away, and their bytes
+    record: dict[str, Any] = field(default_factory=dict)  # the run's record as it was when the delivery began
+    phase: str = "staging"
+    publish_begun: bool = False  # from here on, what is staged no more was published
+    states: list[dict[str, Any]] = field(default_factory=list)
+    epoch: int = 0  # grows with each writing of this; a file's own object counts only in the epoch that it was written in
+
+
+class Journal:
+    """The journal of one run. One object serves all threads."""
+
+    def __init__(self, store: Store, header: Header, states: list[FileState] | None = None) -> None:
+        self._store, self._mutex = store, threading.Lock()
+        self.header = header
+        self.states = states or [FileState(name) for name in header.names]
+
+    @staticmethod
+    def key(run_id: str) -> str:
+        return f"runs/{run_id}/journal.json"
+
+    @classmethod
+    def load(cls, store: Store, run_id: str) -> Journal | None:
+        """The journal of an earlier start of a run; None where it never came to deliver."""
+        text = store.read(cls.key(run_id))
+        if text is None:
+            return None
+        try:
+            known = json.loads(text)
+            times = {key: datetime.fromisoformat(known[key]) for key in ("started_at", "as_of")}
+            header = Header(**{**known, **times})
+            states = [_state(store, header, number) for number in range(len(header.names))]
+        except (ValueError, TypeError, KeyError) as exc:
+            raise ConfigError(
+                "The journal of an earlier start cannot be read", where=store.shown(cls.key(run_id)), found=type(exc).__name__
+            ) from exc
+        return cls(store, header, states)
+
+    @classmethod
+    def open_runs(cls, store: Store, activation: str) -> list[str]:
+        """Runs of an activation whose deliveries are not settled."""
+        prefix = f"open/{activation}/"
+        return [key.removeprefix(prefix) for key in store.keys(prefix) if "/" not in key.removeprefix(prefix)]
+
+    def begin(self) -> None:
+        """Write the plan down. From here on the run is known as unsettled."""
+        self._store.write(self._marker, b"")
+        self._write_header()
+
+    def enter(self, phase: str) -> None:
+        """Write down what comes next, and the state of all files. A settled run is marked so."""
+        begun = self.header.publish_begun or phase == "publishing"
+        self.header = replace(self.header, phase=phase, publish_begun=begun)
+        self._write_header()
+        if phase in ("published", "failed"):
+            self._store.delete(self._marker)
+
+    def note(self, number: int, **changes: Any) -> FileState:
+        """Change what is known of one file, for this process only."""
+        with self._mutex:
+            state = self.states[number] = replace(self.states[number], **changes)
+        return state
+
+    def update(self, number: int, **changes: Any) -> FileState:
+        """Change what is known of one file, and write it down."""
+        state = self.note(number, **changes)
+        content = json.dumps({**asdict(state), "epoch": self.header.epoch}, ensure_ascii=False).encode()
+        self._store.write(_file_key(self.header.run_id, number), content, durable=self.header.publish_begun)
+        return state
+
+    @staticmethod
+    def marker(activation: str, run_id: str) -> str:
+        return f"open/{activation}/{run_id}"
+
+    @property
+    def _marker(self) -> str:
+        return self.marker(self.header.activation, self.header.run_id)
+
+    def _write_header(self) -> None:
+        states = [asdict(state) for state in self.states]
+        self.header = replace(self.header, states=states, epoch=self.header.epoch + 1)
+        content = json.dumps(asdict(self.header), default=datetime.isoformat, ensure_ascii=False).encode()
+        self._store.write(self.key(self.header.run_id), content)
+
+
+def _file_key(run_id: str, number: int) -> str:
+    return f"runs/{run_id}/files/{number:05d}.json"
+
+
+def _state(store: Store, header: Header, number: int) -> FileState:
+    """The newest that is known of a file: its own object, or the header where that is missing or was cut by a crash."""
+    known = header.states[number]
+    with contextlib.suppress(ValueError):
+        own = json.loads(store.read(_file_key(header.run_id, number)) or b"null")
+        if own and own.pop("epoch") == header.epoch:
+            known = own
+    return FileState(**{**known, "staged": Staged(**known["staged"]) if known["staged"] else None})

@@ -1,0 +1,117 @@
+"""Try an activation out: everything but the publishing.
+
+The rows are computed into a private temporary folder, which is removed again. At the destination a small hidden probe is
+written, renamed and removed (S3: an upload is begun and aborted, since objects may start things).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+
+from courier import manifest, runs
+from courier.config import RunConfig, StateConfig
+from courier.connections import Connections
+from courier.destinations import Connection, Destination
+from courier.destinations.base import conflict
+from courier.errors import TerminalError
+from courier.pipeline import Ready, check_templates, compute, read
+from courier.plan import PlannedFile
+from courier.recovery import sink
+from courier.render import render
+from courier.snapshot import AudienceSnapshot
+from courier.state import open_store
+
+PROBE = b"A probe of Audience Courier. It may be removed.\n"
+SAMPLE_ROWS = 3
+#: Rows that are rendered to guess how many bytes a file will have.
+MEASURED_ROWS = 10_000
+
+
+def preflight(config: RunConfig) -> str:
+    """What the activation would do, for people. Raises what the activation would raise."""
+    return "\n".join(_lines(config))
+
+
+def _lines(config: RunConfig) -> Iterator[str]:
+    yield f"Preflight of activation '{config.activation}' on {config.engine.kind}: nothing is published"
+    store = open_store(config.state)
+    if runs.published_before(store, config):
+        yield f"  warning: run {config.run_id} has published its files already; with this run_id nothing would be done"
+    destination = check_templates(config)
+    with tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path) as folder:
+        run = runs.Run(config, open_store(StateConfig(path=folder)), started_at=datetime.now(UTC))
+        ready = read(run, destination)
+        yield f"  configuration, secrets, source and its {ready.source.profiles:,} profiles: as they should be"
+        yield from _keys(ready)
+        snapshots, files = compute(run, ready)
+        yield f"  columns: {', '.join(ready.columns.header)}"
+        for record in run.audiences:
+            passed = sum(check.success for check in record.checks)
+            rows = record.counts.exported if record.counts else 0
+            yield f"  audience {record.segment_name}: {rows:,} rows, {passed} of {len(record.checks)} checks passed"
+        expected = 0
+        for file in files:
+            size, sample = _measured(snapshots[file.audience], file, ready, config)
+            expected += size
+            yield f"  {file.name}: {file.slice.rows:,} rows, about {size:,} bytes before compression and encryption; masked:"
+            yield from (f"    {line}" for line in sample)
+        yield from (f"  {name}" for name in manifest.closing_names(config, files))
+        yield from _probed(config, destination, [*(file.name for file in files), *manifest.closing_names(config, files)], expected)
+    yield "Ready: the activation can run"
+
+
+def _keys(ready: Ready) -> Iterator[str]:
+    if ready.keys is not None:
+        yield f"  encryption: {ready.keys.describe()}"
+
+
+def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, config: RunConfig) -> tuple[int, list[str]]:
+    """The plain bytes of a file, estimated by its first rows, and its first lines with letters and digits masked."""
+    few = replace(file.slice, rows=min(file.slice.rows, MEASURED_ROWS))
+    text = b"".join(render(snapshot, few, ready.columns, config.file))
+    size = len(text) * file.slice.rows // few.rows if few.rows else len(text)
+    lines = text.decode(errors="replace").splitlines()
+    head, rows = (lines[:1], lines[1:]) if config.file.header else ([], lines)
+    return size, [*head, *(_masked(line) for line in islice(rows, SAMPLE_ROWS))]
+
+
+def _masked(line: str) -> str:
+    return re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "x", line))
+
+
+def _probed(config: RunConfig, destination: Destination, names: list[str], expected: int) -> Iterator[str]:
+    connections = Connections(destination, config.destination)
+    try:
+        yield f"  {sink(config.destination)}: reached; server, login and folder are as they should be"
+        if config.destination.on_conflict == "fail":
+            for name in names:
+                if connections.retrying(lambda connection, name=name: connection.size(name)) is not None:  # type: ignore[misc]  # mypy cannot type a default
+                    raise conflict(name, sink(config.destination))
+            yield "  none of these files exists there"
+        free = connections.retrying(lambda connection: connection.free_bytes())
+        if free is not None:
+            if free < expected and config.file.compression == "none":
+                raise TerminalError(
+                    "There is not enough space at the destination", found=f"{free:,} bytes", expected=f"about {expected:,} bytes"
+                )
+            yield f"  free space: {free:,} bytes"
+        yield f"  {connections.retrying(lambda connection: _probe(connection, config))}"
+    finally:
+        connections.close()
+
+
+def _probe(connection: Connection, config: RunConfig) -> str:
+    """Do to a small file all that a delivery does to its files."""
+    name = f".courier-probe-{config.run_id[-40:]}"
+    staged = connection.send(connection.begin(name), [PROBE], lambda _: None)
+    if config.destination.kind == "s3":
+        connection.discard(staged)
+        return "an upload could be begun, filled, listed and aborted"
+    connection.publish(staged, replace=False)
+    connection.remove(name)
+    return "a probe file could be written, renamed and removed"

@@ -1,0 +1,158 @@
+"""What a start finds of earlier ones: the journal of its own run, and deliveries of dead runs of its activation.
+
+Called under the activation's lock, so that whatever is not settled is dead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from courier import runs
+from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
+from courier.delivery import Delivery
+from courier.destinations import open_destination
+from courier.errors import ConfigError, CourierError
+from courier.journal import FileState, Header, Journal
+from courier.manifest import closing_names
+from courier.plan import PlannedFile, later_parts
+from courier.state import Store
+
+#: A delivery is gone on with only where all of these are as they were.
+SHAPING = ("source", "audience", "mapping", "checks", "file", "trigger")
+#: Of the destination, what says where files go and under which names.
+PLACE = ("kind", "name", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
+
+
+def sink(destination: DestinationConfig) -> str:
+    """Where the files go, for people and for comparison."""
+    parts = [str(getattr(destination, key)) for key in ("host", "bucket") if getattr(destination, key, None)]
+    return "/".join([f"{destination.kind}:", *parts, destination.path.strip("/")])
+
+
+def fingerprint(config: RunConfig) -> str:
+    """One text for everything that shapes the bytes, the names and the place of the files."""
+    shaping = {key: asdict(getattr(config, key)) for key in SHAPING}
+    place = {key: getattr(config.destination, key, None) for key in PLACE}
+    versions = {
+        name: version(name) for name in ("audience-courier", "polars", "pyarrow", "zlib-ng", "zstandard")
+    }  # other bytes for the same rows, maybe
+    content = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def resumable(store: Store, config: RunConfig) -> Journal | None:
+    """The journal of an earlier start of this run that this one can go on with; None where it starts from the beginning.
+
+    What that start left in the middle of taking things back is taken back first. Raises ConfigError where files are
+    delivered already, or about to be, and the configuration is another one now.
+    """
+    journal = Journal.load(store, config.run_id)
+    if journal is None:
+        return None
+    same = fingerprint(config) == journal.header.fingerprint
+    committed = journal.header.phase == "publishing" or any(state.delivered for state in journal.states)
+    if committed and not same:
+        raise ConfigError(
+            "This run has delivered some of its files under another configuration",
+            where=f"run_id {config.run_id}",
+            fix="start it again as it was, or use another run_id (which takes back what can be)",
+        )
+    if journal.header.phase == "undoing" or (journal.header.phase == "staging" and not same):
+        Delivery(config.destination, open_destination(config.destination, config.run_id), journal).undo()
+    return journal if same else None
+
+
+def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None) -> Journal:
+    """The plan of a delivery. From an earlier start of the run it takes over what is delivered or staged already."""
+    config = run.config
+    header = Header(
+        run_id=config.run_id,
+        activation=config.activation,
+        started_at=before.header.started_at if before else run.started_at,
+        as_of=config.as_of,
+        fingerprint=fingerprint(config),
+        sink=sink(config.destination),
+        destination=asdict(config.destination),
+        replace=config.destination.on_conflict == "replace",
+        names=[*(file.name for file in files), *closing_names(config, files)],
+        planned=[{"audience": file.audience, "part": file.part, "parts": file.parts, "rows": file.slice.rows} for file in files],
+        stale=_stale(run, files),
+        record=runs.as_json(run),
+        epoch=before.header.epoch if before else 0,
+    )
+    known = {state.name: state for state in before.states} if before else {}
+    states = [known.get(name, FileState(name)) for name in header.names]
+    for number in range(len(files), len(states)):  # the manifest speaks of the others, which may be sent anew
+        if not states[number].delivered and getattr(config.destination, "publish", "rename") == "rename":
+            states[number] = replace(states[number], complete=False)
+    return Journal(run.store, header, states)
+
+
+def settle_dead_runs(store: Store, config: RunConfig) -> list[str]:
+    """Take back what dead runs of this activation left at their destinations, and say so. This run's own is left to it."""
+    told = []
+    for run_id in Journal.open_runs(store, config.activation):
+        if run_id == config.run_id:
+            continue
+        try:
+            told += _settle(store, config.activation, run_id)
+        except CourierError as error:
+            told.append(f"Run {run_id} ended before its delivery was settled, and what it left cannot be taken back now: {error}")
+    return told
+
+
+def _settle(store: Store, activation: str, run_id: str) -> list[str]:
+    journal = Journal.load(store, run_id)
+    if journal is None:  # killed before it sent anything
+        store.delete(Journal.marker(activation, run_id))
+        return []
+    known = dict(journal.header.destination)
+    if known.get("jump"):
+        known["jump"] = JumpConfig(**known["jump"])
+    destination = DESTINATIONS[known["kind"]](**known)
+    quick = replace(destination, attempts=min(2, destination.attempts))
+    left = Delivery(quick, open_destination(quick, run_id), journal).undo()
+    gone = f"; delivered before that, and not taken back: {', '.join(left[:5])}" if left else ""
+    return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}"]
+
+
+def remember_published(run: runs.Run, journal: Journal) -> None:
+    """Keep which files of this activation are ours, for the next run that has fewer parts under the same names."""
+    files = {state.name: state.staged.size for state in journal.states[: len(journal.header.planned)] if state.staged}
+    content = {"run_id": run.config.run_id, "sink": journal.header.sink, "files": files}
+    run.store.write(_published_key(run.config.activation), json.dumps(content).encode())
+
+
+def _stale(run: runs.Run, files: list[PlannedFile]) -> dict[str, int]:
+    """Parts that the last published run left under this run's names, beyond its last part."""
+    if run.config.destination.on_conflict != "replace":
+        return {}
+    text = run.store.read(_published_key(run.config.activation))
+    last: dict[str, Any] = json.loads(text) if text else {}
+    if last.get("sink") != sink(run.config.destination):
+        return {}
+    ours: dict[str, int] = {name: size for name, size in last["files"].items() if name not in {file.name for file in files}}
+    stale: dict[str, int] = {}
+    if ours:
+        parts = {file.audience: file.parts for file in files}
+        for audience in range(len(run.config.audience.segments)):
+            for name in later_parts(run.config, audience, parts.get(audience, 0)):
+                if name not in ours:
+                    break
+                stale[name] = ours[name]
+    return stale
+
+
+def _published_key(activation: str) -> str:
+    return f"activations/{activation}/published.json"
+
+
+def as_of_of(store: Store, config: RunConfig) -> datetime:
+    """The moment that an earlier start of this run has fixed, where the configuration names none."""
+    journal = None if config.as_of_given else Journal.load(store, config.run_id)
+    return journal.header.as_of if journal else config.as_of

@@ -1,0 +1,141 @@
+"""The state store in a folder of a bucket, so that a run can go on on another machine.
+
+A write to S3 is atomic. A swap is a conditional write (If-Match, If-None-Match), which AWS honours; a store that ignores
+conditions leaves a moment in which two may succeed, and that is why the lock reads what it wrote.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from courier.config import StateConfig
+from courier.errors import ConfigError
+from courier.secrets import secret
+
+ABSENT = ("404", "NoSuchKey", "NotFound")
+#: What S3 answers where a condition does not hold, or another conditional write is under way.
+NOT_SO = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409", *ABSENT)
+
+
+class S3Store:
+    """Credentials are read when constructed. botocore tries again by itself: every operation here is safe to repeat."""
+
+    def __init__(self, config: StateConfig) -> None:
+        self._config = config
+        self._bucket, _, prefix = config.path.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._work: Path | None = None
+        with self._errors():
+            self._client: Any = boto3.session.Session().client(
+                "s3",
+                region_name=config.region,
+                endpoint_url=config.endpoint_url,
+                aws_access_key_id=secret(config.access_key_id_env) if config.access_key_id_env else None,
+                aws_secret_access_key=secret(config.secret_access_key_env) if config.secret_access_key_env else None,
+                config=Config(
+                    connect_timeout=10,
+                    read_timeout=30,
+                    retries={"total_max_attempts": 5, "mode": "standard"},
+                    request_checksum_calculation="when_required" if config.endpoint_url else "when_supported",
+                    response_checksum_validation="when_required" if config.endpoint_url else "when_supported",
+                ),
+            )
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+
+    def shown(self, key: str) -> str:
+        return f"s3://{self._bucket}/{self._prefix}{key}"
+
+    def read(self, key: str) -> bytes | None:
+        return self._read(key)[0]
+
+    def _read(self, key: str) -> tuple[bytes | None, str]:
+        """The value, and the tag by which S3 knows this version of it."""
+        with self._errors():
+            try:
+                answer = self._client.get_object(**self._object(key))
+            except ClientError as exc:
+                if _code(exc) in ABSENT:
+                    return None, ""
+                raise
+            return bytes(answer["Body"].read()), str(answer["ETag"])
+
+    def write(self, key: str, value: bytes, *, durable: bool = True) -> None:
+        with self._errors():
+            self._client.put_object(**self._object(key), Body=value)
+
+    def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
+        found, tag = self._read(key)
+        if found != before:
+            return False
+        condition = {"IfNoneMatch": "*"} if before is None else {"IfMatch": tag}
+        with self._errors():
+            try:
+                self._client.put_object(**self._object(key), Body=after, **condition)
+            except ClientError as exc:
+                if _code(exc) in NOT_SO:
+                    return False
+                raise
+        return True
+
+    def keys(self, prefix: str) -> list[str]:
+        with self._errors():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+            return sorted(str(each["Key"]).removeprefix(self._prefix) for page in pages for each in page.get("Contents", []))
+
+    def delete(self, key: str) -> None:
+        with self._errors():
+            self._client.delete_object(**self._object(key))
+
+    def folder(self, key: str) -> Path:
+        if self._work is None:
+            self._work = Path(tempfile.mkdtemp(prefix="courier-work-", dir=self._config.work_path))
+            atexit.register(shutil.rmtree, self._work, ignore_errors=True)
+        (self._work / key).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._work / key
+
+    def keep_folder(self, key: str) -> None:
+        folder = self.folder(key)
+        with self._errors():
+            for old in self.keys(f"{key}/"):
+                self.delete(old)
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                self._client.upload_file(str(file), self._bucket, f"{self._prefix}{key}/{file.relative_to(folder)}")
+
+    def fetch_folder(self, key: str) -> None:
+        folder = self.folder(key)
+        for stored in self.keys(f"{key}/"):
+            path = folder / stored.removeprefix(f"{key}/")
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._errors():
+                self._client.download_file(self._bucket, self._prefix + stored, str(path))
+
+    def _object(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as exc:
+            raise self._unusable(f"{_code(exc)} from {exc.operation_name}") from exc
+        except (BotoCoreError, Boto3Error, OSError, ValueError) as exc:
+            raise self._unusable(type(exc).__name__) from exc
+
+    def _unusable(self, found: str) -> ConfigError:
+        fix = "check the bucket, the region, the keys, and the rights to list, get, put and delete there"
+        return ConfigError("The state store cannot be used", where=f"state.path {self._config.path}", found=found, fix=fix)
+
+
+def _code(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", "unknown"))

@@ -1,0 +1,107 @@
+"""Deliveries of a few files with known contents, without profiles and engines: a journal in a state store, and a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from targets import RUN_ID, Target
+
+from courier.config import StateConfig
+from courier.delivery import Delivery, FileToSend
+from courier.destinations import open_destination
+from courier.journal import FileState, Header, Journal
+from courier.progress import Progress
+from courier.state import Store, open_store
+
+NAMES = ["a.csv", "a_2.csv", "a_3.csv"]
+MANIFEST, TRIGGER = "manifest.json", "a.done"
+Render = Callable[[str], Iterable[bytes]]
+
+
+def content(name: str) -> bytes:
+    return f"email\n{name}@example.com\n".encode() * (NAMES.index(name) + 1 if name in NAMES else 1)
+
+
+def rendered(name: str) -> Iterator[bytes]:
+    yield content(name)
+
+
+def nobody_else() -> None:
+    """No other run has taken over."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What one start of a run needs. `render` and `assert_alone` are where a test breaks in."""
+
+    target: Target
+    state: Path
+    names: list[str] = field(default_factory=lambda: NAMES)
+    closing: list[str] = field(default_factory=lambda: [MANIFEST, TRIGGER])
+    run_id: str = RUN_ID
+    stale: dict[str, int] = field(default_factory=dict)
+    repeatable: bool = True
+
+    @property
+    def store(self) -> Store:
+        return open_store(StateConfig(path=str(self.state)))
+
+    def journal(self) -> Journal:
+        """A new one, which goes on with what an earlier start of the run left."""
+        before = Journal.load(self.store, self.run_id)
+        header = Header(
+            run_id=self.run_id,
+            activation="demo",
+            started_at=before.header.started_at if before else datetime.now(UTC),
+            as_of=datetime(2026, 11, 1, tzinfo=UTC),
+            fingerprint="",
+            sink="the target",
+            destination=asdict(self.target.config),
+            replace=self.target.config.on_conflict == "replace",
+            names=[*self.names, *self.closing],
+            planned=[{"audience": 0, "part": part, "parts": len(self.names), "rows": 1} for part in range(1, len(self.names) + 1)],
+            stale=self.stale,
+            epoch=before.header.epoch if before else 0,
+        )
+        return Journal(self.store, header, before.states if before else [FileState(name) for name in header.names])
+
+    def delivery(self, journal: Journal, progress: Progress | None = None) -> Delivery:
+        return Delivery(self.target.config, open_destination(self.target.config, self.run_id), journal, progress)
+
+    def send(self, render: Render = rendered, assert_alone: Callable[[], None] = nobody_else, progress: Progress | None = None) -> Journal:
+        """Deliver, or go on with what an earlier start has begun; as the pipeline does."""
+        before = Journal.load(self.store, self.run_id)
+        if before and before.header.phase == "publishing":
+            self.delivery(before, progress).finish()
+            return before
+        if before and before.header.phase == "undoing":
+            self.delivery(before).undo()
+        journal = self.journal()
+        files = [FileToSend(lambda name=name: render(name), rows=1, repeatable=self.repeatable) for name in self.names]
+        closing = {name: name.encode() for name in self.closing}
+        delivery = self.delivery(journal, progress)
+        delivery.deliver(files, lambda number: closing[journal.header.names[number]], assert_alone)
+        return journal
+
+    def phase(self) -> str:
+        journal = Journal.load(self.store, self.run_id)
+        return journal.header.phase if journal else "none"
+
+    def expected(self) -> dict[str, bytes]:
+        return {name: content(name) for name in self.names} | {name: name.encode() for name in self.closing}
+
+    def assert_delivered(self) -> None:
+        """All files, whole, and nothing else; and the run is settled."""
+        assert self.target.visible() == self.expected()
+        assert self.target.leftovers() == []
+        assert self.phase() == "published"
+        assert Journal.open_runs(self.store, "demo") == []
+
+    def assert_nothing(self) -> None:
+        assert self.target.everything() == {}
+        assert self.target.uploads() == []
+        assert self.phase() in ("none", "failed")
+        assert Journal.open_runs(self.store, "demo") == []

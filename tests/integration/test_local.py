@@ -1,0 +1,126 @@
+"""A folder: what a kill leaves between two steps, and what is kept of a large file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from targets import RUN_ID, local_target
+
+from courier.destinations import Connection, Staged
+from courier.errors import TerminalError
+
+HIDDEN = f".courier-{RUN_ID}-audience.csv.part"
+
+
+def ignore(_: Staged) -> None:
+    """Nobody writes down how far it got."""
+
+
+def stage(connection: Connection, content: bytes = b"mine") -> Staged:
+    return connection.send(connection.begin("audience.csv"), [content], ignore)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_kill_between_the_two_names_is_finished_and_is_no_conflict(tmp_path: Path, replace: bool) -> None:
+    target = local_target(tmp_path)
+    connection = target.connect()
+    staged = stage(connection)
+    os.link(target.folder / HIDDEN, target.folder / "audience.csv")  # as far as the killed process came
+    assert connection.is_staged(staged)
+    assert connection.publish(staged, replace=replace) is True
+    assert target.everything() == {"audience.csv": b"mine"}
+    assert connection.is_staged(staged) is False
+
+
+def test_what_is_visible_already_is_never_written_to(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    connection = target.connect()
+    staged = stage(connection)
+    os.link(target.folder / HIDDEN, target.folder / "audience.csv")
+    assert connection.resumable(staged) == 0
+    assert stage(connection, b"other").size == 5
+    assert target.visible() == {"audience.csv": b"mine"}
+
+
+def test_a_link_that_leads_nowhere_is_a_file_that_exists(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    connection = target.connect()
+    (target.folder / "audience.csv").symlink_to("nowhere")
+    assert connection.size("audience.csv") is not None
+    with pytest.raises(TerminalError, match=r"A file 'audience\.csv' exists already"):
+        connection.publish(stage(connection), replace=False)
+
+
+def test_a_link_to_the_hidden_file_is_somebody_elses(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    connection = target.connect()
+    staged = stage(connection)
+    (target.folder / "audience.csv").symlink_to(HIDDEN)
+    with pytest.raises(TerminalError, match="exists already"):
+        connection.publish(staged, replace=False)
+    assert connection.is_staged(staged)
+
+
+def test_where_there_are_no_links_a_file_is_renamed_and_still_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    target = local_target(tmp_path)
+    connection = target.connect()
+    assert connection.publish(stage(connection), replace=False) is False
+    with pytest.raises(TerminalError, match="exists already"):
+        connection.publish(stage(connection, b"other"), replace=False)
+    assert target.visible() == {"audience.csv": b"mine"}
+
+
+def test_a_large_file_is_kept_in_steps_and_what_came_after_the_last_is_written_again(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    connection = target.connect()
+    kept: list[Staged] = []
+    block = os.urandom(1024) * 1024
+
+    def failing() -> object:
+        yield from [block] * 150
+        raise OverflowError
+
+    with pytest.raises(OverflowError):
+        connection.send(connection.begin("audience.csv"), failing(), kept.append)  # type: ignore[arg-type]
+    assert [staged.size >> 20 for staged in kept] == [64, 128]
+    assert (target.folder / HIDDEN).stat().st_size == 150 << 20
+    assert connection.resumable(kept[-1]) == 128 << 20
+    staged = connection.send(kept[-1], [b"the end"], ignore)
+    assert staged.size == (128 << 20) + 7
+    assert (target.folder / HIDDEN).read_bytes() == block * 128 + b"the end"
+
+
+def test_a_file_that_lost_something_is_started_over(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    connection = target.connect()
+    staged = stage(connection, b"0123456789")
+    os.truncate(target.folder / HIDDEN, 9)
+    assert connection.resumable(staged) == 0
+    assert connection.is_staged(staged) is False
+
+
+def test_an_error_of_the_renderer_is_not_blamed_on_the_folder(tmp_path: Path) -> None:
+    def unreadable() -> object:
+        yield b"x"
+        raise FileNotFoundError("the snapshot is gone")
+
+    connection = local_target(tmp_path).connect()
+    with pytest.raises(FileNotFoundError, match="the snapshot is gone"):
+        connection.send(connection.begin("audience.csv"), unreadable(), ignore)  # type: ignore[arg-type]
+
+
+def test_files_are_as_readable_as_the_umask_says(tmp_path: Path) -> None:
+    target = local_target(tmp_path)
+    connection = target.connect()
+    before = os.umask(0o027)
+    try:
+        connection.publish(stage(connection), replace=False)
+    finally:
+        os.umask(before)
+    assert (target.folder / "audience.csv").stat().st_mode & 0o777 == 0o640

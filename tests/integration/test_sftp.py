@@ -1,0 +1,593 @@
+"""What SFTP servers do that the contract's test does not show: old ones, strict ones, far ones, and those that fail."""
+
+from __future__ import annotations
+
+import random
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import asyncssh
+import pytest
+from delay_proxy import delay_proxy
+from recording_server import PASSWORD, USERNAME, RecordingServer, recording_server
+from servers import SftpServer, openssh_server
+from targets import PASSWORD_ENV, RUN_ID, Target, sftp_key_target
+
+from courier.config import JumpConfig, SftpConfig, SftpPasswordConfig
+from courier.destinations import Connection, Destination, Staged, open_destination
+from courier.destinations.sftp.packets import Packets
+from courier.destinations.sftp.proof import Proof, Proofs, holds
+from courier.destinations.sftp.protocol import Session
+from courier.destinations.sftp.transfer import Upload, blocks
+from courier.errors import TerminalError, TransientError
+
+MIB = 1024 * 1024
+HIDDEN = f".courier-{RUN_ID}-audience.csv.part"
+#: So large that it is kept twice, and no multiple of anything.
+LARGE = random.Random(1).randbytes(20 * MIB + 12_345)
+EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
+ALL_EXTENSIONS = asyncssh.sftp.SFTPServerHandler._extensions
+
+
+@pytest.fixture
+def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    with recording_server(tmp_path / "served") as server:
+        yield server
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Take extensions away from servers that start a session after this."""
+
+    def take(*names: bytes) -> None:
+        left = [each for each in ALL_EXTENSIONS if each[0] not in names]
+        monkeypatch.setattr(asyncssh.sftp.SFTPServerHandler, "_extensions", left)
+
+    return take
+
+
+def config_for(server: RecordingServer, **changes: Any) -> SftpPasswordConfig:
+    config = SftpPasswordConfig(
+        kind="sftp_password",
+        host="127.0.0.1",
+        port=server.port,
+        username=USERNAME,
+        password_env=PASSWORD_ENV,
+        path="/",
+        host_key_fingerprint=server.fingerprint,
+    )
+    return replace(config, **changes)
+
+
+def destination(server: RecordingServer, **changes: Any) -> Destination:
+    return open_destination(config_for(server, **changes), RUN_ID)
+
+
+def connect(server: RecordingServer, **changes: Any) -> Connection:
+    return destination(server, **changes).connect()
+
+
+def ignore(_: Staged) -> None:
+    """Nobody writes down how far it got."""
+
+
+def stage(connection: Connection, content: bytes, name: str = "audience.csv", size: int = 1_000_003) -> Staged:
+    return connection.send(connection.begin(name), pieces(content, size), ignore)
+
+
+def pieces(content: bytes, size: int = 1_000_003) -> Iterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+def files(server: RecordingServer) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in server.folder.iterdir()}
+
+
+# Publishing
+
+
+def test_a_server_without_posix_rename_replaces_in_more_than_one_step(recorder: RecordingServer, without: Callable[..., None]) -> None:
+    without(b"posix-rename@openssh.com")
+    (recorder.folder / "audience.csv").write_bytes(b"older")
+    connection = connect(recorder)
+    assert connection.publish(stage(connection, b"newer"), replace=True) is False
+    assert files(recorder) == {"audience.csv": b"newer"}
+    connection.close()
+
+
+def test_a_server_without_posix_rename_needs_one_step_where_nothing_is_replaced(
+    recorder: RecordingServer, without: Callable[..., None]
+) -> None:
+    without(b"posix-rename@openssh.com")
+    connection = connect(recorder)
+    assert connection.publish(stage(connection, b"newer"), replace=True) is True
+    assert files(recorder) == {"audience.csv": b"newer"}
+    connection.close()
+
+
+def test_a_server_that_refuses_posix_rename_may_still_rename(recorder: RecordingServer) -> None:
+    recorder.refuse["posix_rename"] = asyncssh.SFTPOpUnsupported
+    connection = connect(recorder)
+    assert connection.publish(stage(connection, b"newer"), replace=True) is True
+    assert files(recorder) == {"audience.csv": b"newer"}
+    connection.close()
+
+
+def test_a_server_that_refuses_a_plain_rename_may_know_the_other(recorder: RecordingServer) -> None:
+    recorder.refuse["rename"] = asyncssh.SFTPFailure
+    connection = connect(recorder)
+    assert connection.publish(stage(connection, b"newer"), replace=False) is True
+    assert files(recorder) == {"audience.csv": b"newer"}
+    connection.close()
+
+
+def test_a_server_that_replaces_unasked_is_not_let(recorder: RecordingServer) -> None:
+    recorder.replaces = True
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    (recorder.folder / "audience.csv").write_bytes(b"somebody else's")
+    with pytest.raises(TerminalError, match="exists already"):
+        connection.publish(staged, replace=False)
+    assert files(recorder) == {"audience.csv": b"somebody else's", HIDDEN: b"newer"}
+    connection.close()
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+def test_a_server_that_forbids_renaming_loses_nothing_and_the_way_out_is_told(recorder: RecordingServer, replacing: bool) -> None:
+    recorder.refuse = {"rename": asyncssh.SFTPPermissionDenied, "posix_rename": asyncssh.SFTPPermissionDenied}
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    if replacing:
+        (recorder.folder / "audience.csv").write_bytes(b"older")
+    with pytest.raises(TerminalError, match=r"permission denied.*destination\.publish=direct"):
+        connection.publish(staged, replace=replacing)
+    assert connection.is_staged(staged)
+    connection.discard(staged)
+    assert files(recorder) == ({"audience.csv": b"older"} if replacing else {})
+    connection.close()
+
+
+def test_publishing_directly(recorder: RecordingServer) -> None:
+    recorder.refuse = {"rename": asyncssh.SFTPPermissionDenied, "posix_rename": asyncssh.SFTPPermissionDenied}
+    connection = connect(recorder, publish="direct")
+    staged = stage(connection, LARGE)
+    assert files(recorder) == {"audience.csv": LARGE}
+    assert connection.is_staged(staged)
+    assert connection.publish(staged, replace=False) is True
+    assert connection.unfinished(["audience.csv"], EARLIER) == []  # it may be anybody's
+    connection.discard(staged)
+    assert connection.is_staged(staged) is False
+    assert files(recorder) == {}
+    connection.close()
+
+
+# Sending
+
+
+def test_a_connection_that_is_cut_goes_on_where_the_server_had_answered(recorder: RecordingServer) -> None:
+    kept: list[Staged] = []
+    recorder.cut_at_byte = 17 * MIB
+    connection = connect(recorder)
+    with pytest.raises(TransientError, match="the connection was lost"):
+        connection.send(connection.begin("audience.csv"), pieces(LARGE), kept.append)
+    assert kept[0].size >= 8 * MIB
+    assert 16 * MIB < kept[-1].size <= 17 * MIB
+    connection.close()
+    connection = connect(recorder)
+    begun = kept[-1]
+    assert [each.token for each in connection.unfinished(["audience.csv"], EARLIER)] == [begun.token]
+    assert connection.resumable(begun) == begun.size
+    staged = connection.send(begun, pieces(LARGE[begun.size :]), ignore)
+    assert staged.size == len(LARGE)
+    connection.publish(staged, replace=False)
+    assert files(recorder) == {"audience.csv": LARGE}
+    connection.close()
+
+
+def test_what_is_kept_holds_no_gap(recorder: RecordingServer) -> None:
+    """A disk that is full refuses some blocks and takes others after them, which count for nothing."""
+    kept: list[Staged] = []
+    recorder.refuse, recorder.refuse_from_byte = {"write": asyncssh.SFTPFailure}, 10 * MIB
+    connection = connect(recorder)
+    with pytest.raises(TerminalError, match=r"cannot be written.*full disk"):
+        connection.send(connection.begin("audience.csv"), pieces(LARGE), kept.append)
+    assert 9 * MIB < kept[-1].size <= 10 * MIB
+    recorder.refuse_from_byte = 100 * MIB
+    assert connection.resumable(kept[-1]) == kept[-1].size  # and the connection is as good as before
+    connection.publish(connection.send(kept[-1], pieces(LARGE[kept[-1].size :]), ignore), replace=False)
+    assert files(recorder) == {"audience.csv": LARGE}
+    connection.close()
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 3 * MIB])
+def test_a_refusal_of_the_last_byte_is_told(recorder: RecordingServer, size: int) -> None:
+    recorder.refuse, recorder.refuse_from_byte = {"write": asyncssh.SFTPFailure}, size - 1
+    connection = connect(recorder)
+    begun = connection.begin("audience.csv")
+    with pytest.raises(TerminalError, match="cannot be written"):
+        connection.send(begun, [b"x" * size], ignore)
+    connection.discard(begun)
+    assert files(recorder) == {}
+    connection.close()
+
+
+def test_a_refusal_to_close_is_told(recorder: RecordingServer) -> None:
+    """Servers that hand a file on when it is whole, to a bucket say, fail as late as this."""
+    recorder.refuse = {"close": asyncssh.SFTPFailure}
+    connection = connect(recorder)
+    with pytest.raises(TerminalError, match="cannot be written"):
+        stage(connection, b"x")
+    connection.close()
+
+
+def test_a_file_that_is_shorter_than_what_was_sent_is_not_published(recorder: RecordingServer) -> None:
+    connection = connect(recorder)
+    staged = stage(connection, b"whole")
+    (recorder.folder / HIDDEN).write_bytes(b"who")
+    assert connection.is_staged(staged) is False
+    connection.close()
+
+
+@pytest.mark.parametrize(("verify", "found"), [("size", None), ("sha256", "another SHA-256")])
+def test_reading_back_finds_what_a_size_cannot(recorder: RecordingServer, verify: str, found: str | None) -> None:
+    recorder.corrupts = True
+    connection = connect(recorder, verify=verify)
+    if found is None:
+        stage(connection, LARGE)
+    else:
+        with pytest.raises(TerminalError, match=found):
+            stage(connection, LARGE)
+    connection.close()
+
+
+def test_a_file_that_is_read_back_can_be_resumed_in_the_same_process(recorder: RecordingServer) -> None:
+    kept: list[Staged] = []
+    recorder.cut_at_byte = 17 * MIB
+    ours = destination(recorder, verify="sha256")
+    connection = ours.connect()
+    begun = connection.begin("audience.csv")
+    with pytest.raises(TransientError):
+        connection.send(begun, pieces(LARGE), kept.append)
+    another = connect(recorder, verify="sha256")
+    assert another.resumable(kept[-1]) == 0  # which knows no proof of it
+    another.close()
+    connection = ours.connect()
+    assert connection.resumable(kept[-1]) == kept[-1].size > 8 * MIB
+    connection.publish(connection.send(kept[-1], pieces(LARGE[kept[-1].size :]), ignore), replace=False)
+    assert files(recorder) == {"audience.csv": LARGE}
+    connection.close()
+
+
+@pytest.mark.parametrize("verify", ["size", "sha256"])
+def test_a_server_that_tells_sizes_only_in_listings(recorder: RecordingServer, verify: str) -> None:
+    recorder.sizes = "listed"
+    connection = connect(recorder, verify=verify)
+    staged = stage(connection, b"content")
+    assert connection.is_staged(staged)
+    connection.publish(staged, replace=False)
+    assert connection.size("audience.csv") == 7
+    assert connection.size("another.csv") is None
+    connection.close()
+
+
+def test_a_server_that_tells_no_sizes(recorder: RecordingServer) -> None:
+    recorder.sizes = "secret"
+    connection = connect(recorder)
+    with pytest.raises(TerminalError, match=r"does not tell how large.*destination\.verify=sha256"):
+        stage(connection, b"content")
+    connection.close()
+    connection = connect(recorder, verify="sha256")
+    staged = stage(connection, b"content")
+    assert connection.is_staged(staged)
+    connection.publish(staged, replace=False)
+    assert connection.size("audience.csv") == 7
+    connection.close()
+
+
+def test_large_requests_only_where_the_server_says_so(recorder: RecordingServer, without: Callable[..., None]) -> None:
+    connection = connect(recorder)
+    stage(connection, LARGE, size=10 * MIB)
+    connection.close()
+    assert recorder.largest_write > 128 * 1024
+    recorder.largest_write = 0
+    without(b"limits@openssh.com")
+    connection = connect(recorder)
+    stage(connection, LARGE, size=10 * MIB)
+    connection.close()
+    assert recorder.largest_write == 32 * 1024
+
+
+@pytest.mark.parametrize("size", [1, 7, 32 * 1024, 10 * MIB])
+def test_chunks_of_any_size_make_blocks_of_one_size(size: int) -> None:
+    content = LARGE[: 1_000 * size][: MIB + 1]
+    made = list(blocks(pieces(content, size), 256 * 1024))
+    assert b"".join(b"".join(block) for block, _ in made) == content
+    assert all(sum(map(len, block)) == length for block, length in made)
+    assert all(length == 256 * 1024 for _, length in made[:-1])
+    assert list(blocks([b"", b""], 1024)) == []
+
+
+def test_a_small_file_takes_two_journeys_and_publishing_one(openssh: SftpServer) -> None:
+    target = sftp_key_target(openssh, "ed25519")
+    round_trip = 0.3
+    with delay_proxy(openssh.port, round_trip) as port:
+        connection = target.with_config(port=port).connect()
+        began = time.monotonic()
+        staged = stage(connection, b"x" * 100_000)
+        sent = time.monotonic() - began
+        connection.publish(staged, replace=False)
+        published = time.monotonic() - began - sent
+        connection.close()
+    assert 2 * round_trip <= sent < 3 * round_trip
+    assert round_trip <= published < 2 * round_trip
+    assert target.everything() == {"audience.csv": b"x" * 100_000}
+
+
+def test_a_file_beyond_the_amount_after_which_keys_are_renewed(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Packets, "REKEY_BYTES", 3 * MIB)
+    target = sftp_key_target(openssh, "ed25519")
+    connection = target.connect()
+    connection.publish(stage(connection, LARGE), replace=False)
+    connection.close()
+    assert target.everything() == {"audience.csv": LARGE}
+
+
+class BackwardsServer:
+    """A channel to a server that answers in the wrong order: each time it is asked, to its latest request."""
+
+    def __init__(self) -> None:
+        self._requests: list[int] = []
+        self.answers = b""
+        packets = Packets(SimpleNamespace())
+        self._transport = SimpleNamespace(packetizer=packets)
+
+    def get_transport(self) -> Any:
+        return self._transport
+
+    def settimeout(self, seconds: float) -> None: ...
+
+    def send_ready(self) -> bool:
+        return True
+
+    def recv_ready(self) -> bool:
+        return False
+
+    def send(self, data: bytes) -> int:
+        kind, number = data[4], data[5:9]
+        self._requests.append(struct.unpack(">I", number)[0] if kind != 1 else 0)
+        return len(data)
+
+    def recv(self, _: int) -> bytes:
+        number = self._requests.pop()
+        if number == 0:
+            return struct.pack(">IBI", 5, 2, 3)
+        return struct.pack(">IBIIII", 17, 101, number, 0, 0, 0)
+
+
+def test_only_what_is_answered_without_a_gap_counts(recorder: RecordingServer) -> None:
+    channel: Any = BackwardsServer()
+    session = Session(channel, lambda: None, 1)
+    reached: list[int] = []
+    upload = Upload(session, b"\0\0\0\1h", 0, reached.append)
+    upload.write([b"x" * 32 * 1024] * 4)
+    assert reached == []
+    upload.give_up()
+    assert reached == [32 * 1024 * number for number in (1, 2, 3, 4)]
+
+
+def test_a_proof_in_segments() -> None:
+    proofs = Proofs()
+    first = Proof(proofs, "a", 0)
+    for _ in first.watched(pieces(LARGE[: 5 * MIB], 700_000)):
+        pass
+    size = first.note(3 * MIB)
+    assert 0 < size <= 3 * MIB
+    second = Proof(proofs, "a", size)
+    for _ in second.watched(pieces(LARGE[size:])):
+        pass
+    assert len(second.whole()) == 2
+    assert holds(pieces(LARGE, 999_999), second.whole())
+    for wrong in (LARGE[:-1], LARGE + b"x", b"?" + LARGE[1:], LARGE[:-1] + b"?", b""):
+        assert not holds(pieces(wrong), second.whole())
+
+
+# Time
+
+
+@pytest.mark.parametrize("operation", ["open", "write", "close", "stat"])
+def test_a_server_that_stops_answering_is_waited_for_once(recorder: RecordingServer, operation: str) -> None:
+    connection = connect(recorder, operation_timeout_seconds=0.5)
+    begun = connection.begin("audience.csv")
+    recorder.stall.add(operation)
+    began = time.monotonic()
+    with pytest.raises(TransientError, match=r"no answer within 0\.5 seconds"):
+        connection.send(begun, pieces(LARGE), ignore)
+    with pytest.raises(TransientError, match="the connection was lost"):
+        connection.discard(begun)
+    with pytest.raises(TransientError, match="the connection was lost"):
+        connection.size("audience.csv")
+    connection.close()
+    recorder.stall.clear()
+    assert time.monotonic() - began < 2
+    assert recorder.all_closed()
+
+
+def test_a_server_that_says_nothing_after_the_login_is_not_waited_for(recorder: RecordingServer) -> None:
+    recorder.stall.add("stat")  # of the folder
+    began = time.monotonic()
+    with pytest.raises(TransientError, match=r"no answer within 0\.5 seconds"):
+        connect(recorder, operation_timeout_seconds=0.5)
+    recorder.stall.clear()
+    assert time.monotonic() - began < 3
+    assert recorder.all_closed()
+
+
+def test_a_server_that_takes_no_more_connections_may_take_one_later(recorder: RecordingServer) -> None:
+    recorder.drop = 1
+    with pytest.raises(TransientError, match=r"hung up at once.*too many connections"):
+        connect(recorder)
+    connect(recorder).close()
+
+
+# The login
+
+
+@pytest.mark.parametrize("prompts", [[("Password: ", False)], [("User: ", True), ("Password: ", False)]])
+def test_a_password_where_only_questions_are_asked(recorder: RecordingServer, prompts: list[tuple[str, bool]]) -> None:
+    recorder.interactive = prompts
+    connection = connect(recorder)
+    connection.publish(stage(connection, b"x"), replace=False)
+    connection.close()
+    assert recorder.logins == [(USERNAME, "|".join("" if shown else PASSWORD for _, shown in prompts))]
+
+
+def test_a_wrong_password_where_only_questions_are_asked(recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, "wr0ng-pa55word")
+    recorder.interactive = [("Password: ", False)]
+    with pytest.raises(TerminalError, match="wrong password") as raised:
+        connect(recorder)
+    assert "wr0ng" not in str(raised.value)
+    assert len(recorder.logins) == 1
+
+
+def test_a_server_that_wants_a_password_besides_the_key() -> None:
+    with openssh_server("AuthenticationMethods publickey,password") as server, pytest.raises(TerminalError, match="also wants: password"):
+        sftp_key_target(server, "ed25519").connect()
+
+
+def test_a_server_that_hangs_up_on_a_wrong_key_is_not_asked_again() -> None:
+    with openssh_server("MaxAuthTries 1") as server, pytest.raises(TerminalError, match="wrong password, key or user"):
+        sftp_key_target(server, "stranger").connect()
+
+
+def test_an_rsa_key_that_may_sign_in_no_way(openssh: SftpServer) -> None:
+    target = sftp_key_target(openssh, "rsa")
+    none = {"pubkeys": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]}
+    with pytest.raises(TerminalError, match=r"destination\.disabled_algorithms"):
+        target.with_config(disabled_algorithms=none).connect()
+
+
+def test_a_revoked_key_gets_no_password(recorder: RecordingServer, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{recorder.port} {recorder.public_key}\n@revoked * {recorder.public_key}\n")
+    with pytest.raises(TerminalError, match="revoked"):
+        connect(recorder, host_key_fingerprint=None, known_hosts_file=str(known))
+    assert recorder.logins == []
+
+
+# Algorithms
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "offered"),
+    [
+        ({"encryption_algs": ["chacha20-poly1305@openssh.com"]}, "ciphers", "chacha20-poly1305@openssh.com"),
+        ({"kex_algs": ["curve448-sha512"]}, "kex", "curve448-sha512"),
+    ],
+)
+def test_a_server_with_which_nothing_is_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], kind: str, offered: str
+) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    with recording_server(tmp_path / "served", **options) as server:
+        with pytest.raises(TerminalError, match=f"offers only these {kind} algorithms: {offered}"):
+            connect(server)
+        assert server.logins == []
+
+
+def test_disabled_algorithms_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    with recording_server(tmp_path / "served", encryption_algs=["aes128-gcm@openssh.com"]) as server:
+        connect(server).close()
+        with pytest.raises(TerminalError, match="offers only these ciphers"):
+            connect(server, disabled_algorithms={"ciphers": ["aes128-gcm@openssh.com"]})
+
+
+# The jump host
+
+
+@pytest.fixture
+def jump() -> Iterator[SftpServer]:
+    with openssh_server("AllowTcpForwarding yes") as server:
+        yield server
+
+
+def jump_config(server: SftpServer, **changes: Any) -> JumpConfig:
+    config = JumpConfig(
+        host=server.host,
+        port=server.port,
+        username=server.username,
+        key_file=str(server.keys["ed25519"]),
+        host_key_fingerprint=server.host_key_fingerprint,
+    )
+    return replace(config, **changes)
+
+
+def test_through_a_jump_host(recorder: RecordingServer, jump: SftpServer) -> None:
+    connection = connect(recorder, jump=jump_config(jump))
+    connection.publish(stage(connection, LARGE), replace=False)
+    connection.close()
+    assert files(recorder) == {"audience.csv": LARGE}
+    assert recorder.all_closed()
+    assert "127.0.0.1 port" in jump.log.read_text()
+
+
+def test_an_unknown_jump_host_gets_nothing(recorder: RecordingServer, jump: SftpServer) -> None:
+    wrong = jump_config(jump, host_key_fingerprint="SHA256:" + "A" * 43)
+    with pytest.raises(TerminalError, match=r"not the pinned one.*jump host.*destination\.jump\.host_key_fingerprint"):
+        connect(recorder, jump=wrong)
+    assert recorder.connections == 0
+    assert "Accepted" not in jump.log.read_text()
+
+
+def test_an_unknown_server_behind_a_jump_host_gets_no_password(recorder: RecordingServer, jump: SftpServer) -> None:
+    with pytest.raises(TerminalError, match="not the pinned one"):
+        connect(recorder, jump=jump_config(jump), host_key_fingerprint="SHA256:" + "A" * 43)
+    assert recorder.logins == []
+    assert recorder.all_closed()
+
+
+def test_a_jump_host_that_lets_nobody_through(recorder: RecordingServer, openssh: SftpServer) -> None:
+    with pytest.raises(TerminalError, match="the server forbids it"):
+        connect(recorder, jump=jump_config(openssh))
+
+
+def test_a_closed_port_behind_a_jump_host(recorder: RecordingServer, jump: SftpServer) -> None:
+    with pytest.raises(TransientError, match="no connection from there"):
+        connect(recorder, jump=jump_config(jump), port=1)
+
+
+def test_a_stalled_server_behind_a_jump_host_is_waited_for_once(recorder: RecordingServer, jump: SftpServer) -> None:
+    connection = connect(recorder, jump=jump_config(jump), operation_timeout_seconds=1)
+    recorder.stall_writes = True
+    began = time.monotonic()
+    with pytest.raises(TransientError, match="no answer within 1 seconds"):
+        stage(connection, LARGE)
+    connection.close()
+    recorder.stall_writes = False
+    assert time.monotonic() - began < 4
+    assert recorder.all_closed()
+
+
+# ProFTPD
+
+
+def test_proftpd_replaces_and_refuses_as_asked(make_target: Callable[[str], Target]) -> None:
+    target = make_target("sftp_password_proftpd")
+    assert isinstance(target.config, SftpConfig)
+    connection = target.with_config(verify="sha256").connect()
+    connection.publish(stage(connection, LARGE), replace=False)
+    staged = stage(connection, b"newer")
+    with pytest.raises(TerminalError, match="exists already"):
+        connection.publish(staged, replace=False)
+    assert connection.publish(staged, replace=True) is True
+    assert target.everything() == {"audience.csv": b"newer"}
+    connection.close()

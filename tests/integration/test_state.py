@@ -1,0 +1,124 @@
+"""The state store keeps its contract on a local disk, on AWS's S3 (moto's) and on a store that ignores conditions (rclone's)."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from servers import S3Server
+from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
+
+from courier.config import StateConfig
+from courier.errors import BusyError, ConfigError
+from courier.state import Store, open_store
+from courier.state.lock import Lock
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["local", "moto", "rclone"])
+def config(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateConfig:
+    if request.param == "local":
+        return StateConfig(path=str(tmp_path / "state"))
+    keys = {"access_key_id_env": ACCESS_KEY_ENV, "secret_access_key_env": SECRET_KEY_ENV}
+    if request.param == "rclone":
+        server: S3Server = request.getfixturevalue("rclone_s3")
+        endpoint, bucket, values = server.endpoint_url, server.bucket, (server.access_key, server.secret_key)
+    else:
+        endpoint, bucket, values = request.getfixturevalue("moto"), "the-state", ("key", "secret")
+        boto3.client(
+            "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="secret"
+        ).create_bucket(Bucket=bucket)
+    monkeypatch.setenv(ACCESS_KEY_ENV, values[0])
+    monkeypatch.setenv(SECRET_KEY_ENV, values[1])
+    path = f"s3://{bucket}/state/{tmp_path.name}"
+    return StateConfig(kind="s3", path=path, region="us-east-1", endpoint_url=endpoint, work_path=str(tmp_path), **keys)
+
+
+@pytest.fixture
+def store(config: StateConfig) -> Store:
+    return open_store(config)
+
+
+def test_what_is_written_is_read_and_what_is_deleted_is_gone(store: Store) -> None:
+    assert store.read("runs/a/record.json") is None
+    store.write("runs/a/record.json", b"one")
+    store.write("runs/a/record.json", b"two")
+    store.write("runs/a/files/1.json", b"", durable=False)
+    store.write("runs/ab/record.json", b"another")
+    assert store.read("runs/a/record.json") == b"two"
+    assert store.keys("runs/a/") == ["runs/a/files/1.json", "runs/a/record.json"]
+    store.delete("runs/a/record.json")
+    store.delete("runs/a/record.json")
+    assert store.read("runs/a/record.json") is None
+    assert store.keys("nothing/") == []
+
+
+def test_a_swap_needs_the_value_that_was_seen(store: Store) -> None:
+    assert store.swap("key", None, b"one")
+    assert not store.swap("key", None, b"two")
+    assert not store.swap("key", b"other", b"two")
+    assert store.swap("key", b"one", b"two")
+    assert store.read("key") == b"two"
+
+
+def test_a_lock_keeps_a_second_run_out(store: Store) -> None:
+    first = Lock(store, "locks/demo.json", "first", 60)
+    first.take()
+    with pytest.raises(BusyError, match="run first"):
+        Lock(store, "locks/demo.json", "second", 60).take()
+    first.renew()
+    first.assert_held()
+    first.release()
+    Lock(store, "locks/demo.json", "second", 60).take()
+
+
+def test_a_folder_comes_back_on_another_machine(store: Store, config: StateConfig) -> None:
+    folder = store.folder("runs/a/snapshot")
+    (folder / "audience=0").mkdir()
+    (folder / "audience=0" / "part.parquet").write_bytes(b"rows")
+    store.keep_folder("runs/a/snapshot")
+    other = open_store(config)
+    other.fetch_folder("runs/a/snapshot")
+    assert (other.folder("runs/a/snapshot") / "audience=0" / "part.parquet").read_bytes() == b"rows"
+    assert stat.S_IMODE(other.folder("runs/a/snapshot").stat().st_mode) == 0o700
+
+
+def test_local_state_is_private(tmp_path: Path) -> None:
+    store = open_store(StateConfig(path=str(tmp_path / "state")))
+    store.write("runs/a/record.json", b"one")
+    store.swap("locks/demo.json", None, b"one")
+    found = [tmp_path / "state", *(tmp_path / "state").rglob("*")]
+    modes = (
+        {stat.S_IMODE(path.stat().st_mode) for path in found if path.is_dir()},
+        {stat.S_IMODE(path.stat().st_mode) for path in found if path.is_file()},
+    )
+    assert modes == ({0o700}, {0o600})
+
+
+def test_a_bucket_that_is_not_there_is_told_before_any_work(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ACCESS_KEY_ENV, "key")
+    monkeypatch.setenv(SECRET_KEY_ENV, "hidden-secret")
+    config = StateConfig(
+        kind="s3",
+        path="s3://no-such/state",
+        region="us-east-1",
+        endpoint_url=moto,
+        access_key_id_env=ACCESS_KEY_ENV,
+        secret_access_key_env=SECRET_KEY_ENV,
+    )
+    with pytest.raises(ConfigError, match="The state store cannot be used") as raised:
+        open_store(config)
+    assert "NoSuchBucket" in str(raised.value)
+    assert "hidden-secret" not in str(raised.value)

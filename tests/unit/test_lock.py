@@ -1,0 +1,130 @@
+"""One run of an activation at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from courier.config import StateConfig
+from courier.errors import BusyError
+from courier.state import Store, open_store
+from courier.state.lock import Lock, locked
+
+KEY = "locks/demo.json"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(StateConfig(path=str(tmp_path / "state")))
+
+
+def take(store: Store, run_id: str, lease_seconds: float = 60) -> Lock:
+    lock = Lock(store, KEY, run_id, lease_seconds)
+    lock.take()
+    return lock
+
+
+def change(store: Store, **changes: object) -> None:
+    """As if the owner were another one."""
+    store.write(KEY, json.dumps({**json.loads(store.read(KEY) or b""), **changes}).encode())
+
+
+def test_a_second_run_is_refused_and_told_by_whom(store: Store) -> None:
+    take(store, "first")
+    with pytest.raises(BusyError) as raised:
+        take(store, "second")
+    assert raised.value.exit_code == 5
+    assert f"run first, process {os.getpid()}" in str(raised.value)
+
+
+def test_after_the_release_the_next_may_run(store: Store) -> None:
+    take(store, "first").release()
+    take(store, "second").assert_held()
+
+
+def test_a_lease_that_has_ended_is_taken_over_and_its_owner_knows(store: Store) -> None:
+    first = take(store, "first", lease_seconds=0.01)
+    time.sleep(0.02)
+    second = take(store, "second")
+    second.assert_held()
+    with pytest.raises(BusyError, match="has lost its lock"):
+        first.assert_held()
+    first.renew()
+    with pytest.raises(BusyError, match="has lost its lock"):
+        first.assert_held()
+    first.release()  # which is not its own any more
+    second.assert_held()
+
+
+def test_a_lock_on_another_machine_holds_until_its_lease_ends(store: Store) -> None:
+    take(store, "first")
+    change(store, machine="elsewhere/1/2", process="1/1")
+    with pytest.raises(BusyError, match="on elsewhere"):
+        take(store, "second")
+
+
+@pytest.mark.parametrize("collected", [True, False], ids=["gone", "ended and not yet collected"])
+def test_a_killed_owner_of_this_machine_is_succeeded_at_once(store: Store, tmp_path: Path, *, collected: bool) -> None:
+    program = (
+        "import os, signal; from courier.config import StateConfig; from courier.state import open_store; from courier.state.lock import Lock;"
+        f"Lock(open_store(StateConfig(path={str(tmp_path / 'state')!r})), {KEY!r}, 'killed', 600).take(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        if collected:
+            process.wait(20)
+        while not store.read(KEY) or (
+            Path(f"/proc/{process.pid}/stat").exists() and " Z " not in Path(f"/proc/{process.pid}/stat").read_text()
+        ):
+            time.sleep(0.02)
+        assert json.loads(store.read(KEY) or b"")["run_id"] == "killed"
+        take(store, "next").assert_held()
+    finally:
+        process.wait(20)
+
+
+def test_a_lock_that_nobody_can_read_is_taken_over(store: Store) -> None:
+    store.write(KEY, b"{]")
+    take(store, "first").assert_held()
+
+
+def test_of_many_at_once_one_gets_it(store: Store) -> None:
+    results: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            take(store, f"run-{number}")
+            results.append("taken")
+        except BusyError:
+            results.append("refused")
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == ["refused"] * 7 + ["taken"]
+
+
+def test_the_lease_is_renewed_while_the_run_lives(store: Store) -> None:
+    def eventually(condition: Callable[[], bool]) -> bool:
+        give_up = time.monotonic() + 10
+        while not condition() and time.monotonic() < give_up:
+            time.sleep(0.02)
+        return condition()
+
+    with locked(store, "demo", "first", lease_seconds=0.3) as lock:
+        first = json.loads(store.read(KEY) or b"")["expires_at"]
+        assert eventually(lambda: json.loads(store.read(KEY) or b"")["expires_at"] > first + 0.3)
+        lock.assert_held()
+    assert store.read(KEY) is None
