@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILES ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight install install-dev java sshd gpg test lint format lock bench fault-run clean
+.PHONY: help run profiles preflight install install-dev java sshd gpg test test-paramiko4 lint format lock bench fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,13 @@ gpg:
 
 test: install-dev java sshd gpg ## Run all tests (installs Java, sshd and gpg by apt where it can)
 	@$(BIN)/python -m pytest
+
+$(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/paramiko4 'paramiko>=4,<5'
+	@touch $@
+
+test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SFTP tests with paramiko 4, too
+	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
 
 lint: install-dev ## Check format, style and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -44,7 +44,7 @@ def _run(program: str, description: str, arguments: Sequence[str], job: Callable
     parser = argparse.ArgumentParser(prog=program, description=description, epilog=EPILOG)
     parser.add_argument("--config-dir", help="a folder of your own with the same sub-folders as conf/, searched beside it")
     parser.add_argument("overrides", nargs="*", metavar="group=option | group.key=value")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     # A scheduler's SIGTERM ends the run like Ctrl-C does: what is staged is discarded, and the record is written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _log_to_stderr()

@@ -56,6 +56,7 @@ class Delivery:
         self._progress = progress or Silence()
         self._connections = Connections(destination, config)
         self._direct = getattr(config, "publish", "rename") == "direct"
+        self._unsure = False  # whether there may be something at the destination that the journal does not know
         self.warnings: list[str] = []
 
     def deliver(self, data: list[FileToSend], closing: Callable[[int], bytes], assert_alone: Callable[[], None]) -> None:
@@ -67,15 +68,15 @@ class Delivery:
         start of the run finishes it.
         """
         numbers = range(len(self._journal.states))
-        resumed = any(state.staged for state in self._journal.states)
+        self._unsure = self._journal.header.epoch > 0  # an earlier start may have begun what it could not write down
         try:
             self._journal.begin()
-            if resumed:
-                self._connections.retrying(self._discard_unknown)
             self._in_parallel(self._assert_no_conflict, numbers)
             self._in_parallel(lambda number: self._stage(number, data[number]), range(len(data)))
             for number in numbers[len(data) :]:
                 self._stage(number, FileToSend(lambda number=number: [closing(number)], repeatable=False))  # type: ignore[misc]  # mypy cannot type a default
+            if self._unsure:
+                self._connections.retrying(self._discard_unknown)
             assert_alone()
             self._journal.enter("publishing")
             self._publish_all(repeated=False)
@@ -179,12 +180,16 @@ class Delivery:
             if file.repeatable and before.size and connection.resumable(before) == before.size:
                 return before
             connection.discard(before)
-        begun = connection.begin(self._journal.states[number].name)
+        try:
+            begun = connection.begin(self._journal.states[number].name)
+        except TransientError:
+            self._unsure = True  # it may have been done, and the answer lost
+            raise
         self._journal.update(number, staged=begun, complete=False, uri=connection.uri(begun.name))
         return begun
 
     def _discard_unknown(self, connection: Connection) -> None:
-        """What an earlier start began and could not write down."""
+        """What was begun and could not be written down."""
         header = self._journal.header
         known = {state.staged.place for state in self._journal.states if state.staged}
         for staged in connection.unfinished(header.names, header.started_at):

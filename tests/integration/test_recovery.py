@@ -135,8 +135,25 @@ def test_killed_right_after_the_intent(sender: Sender) -> None:
     sender.assert_delivered()
 
 
-def test_killed_with_a_place_begun_that_is_not_written_down(sender: Sender) -> None:
-    killed_after(sender, "begin", 2)
+@pytest.mark.parametrize("begun", [1, 2])
+def test_killed_with_a_place_begun_that_is_not_written_down(sender: Sender, begun: int) -> None:
+    killed_after(sender, "begin", begun)
+    sender.send()
+    sender.assert_delivered()
+
+
+def test_the_answer_to_a_beginning_is_lost(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(sender.target.connect())
+    original, lost = kind.begin, list[str]()
+
+    def begin(self: Any, name: str) -> Staged:
+        begun: Staged = original(self, name)
+        if not lost:
+            lost.append(name)
+            raise TransientError("The answer was lost")
+        return begun
+
+    monkeypatch.setattr(kind, "begin", begin)
     sender.send()
     sender.assert_delivered()
 

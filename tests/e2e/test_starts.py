@@ -1,0 +1,191 @@
+"""Runs that are killed and started again, runs at the same time, and what a job does to a file on its way: as a user sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from activation import JOBS, Job, activate, command
+from moto.server import ThreadedMotoServer
+from xdm_profiles import profile, write_profiles
+
+SEGMENTS = "audience.segments=[{id: seg-a, name: spring}]"
+CONTENT = b"email,phone,first_name,last_name,city,state,postal_code,birthday\na@example.com,,Jane,Doe,,,,\nb@example.com,,Jane,Doe,,,,\n"
+NAME = "demo_spring_20261101_000000.csv"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    member = {"ups": {"seg-a": ("realized", "2026-01-01T00:00:00Z", None)}}
+    write_profiles(tmp_path / "profiles", [profile(email=f"{name}@example.com", segments=member) for name in "ab"])
+    return tmp_path
+
+
+@contextlib.contextmanager
+def halted_before_publishing(folder: Path, *overrides: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run whose process is stopped (SIGSTOP) as soon as its journal says that it sends."""
+    arguments = command(SEGMENTS, "checks=none", *overrides)
+    process = subprocess.Popen(
+        [sys.executable, str(JOBS / "activate.py"), *arguments], cwd=folder, env={**os.environ, **environment}, stderr=subprocess.PIPE
+    )
+    try:
+        journal = folder / "state" / "runs" / "run-1" / "journal.json"
+        give_up = time.monotonic() + 60
+        while not journal.exists() and time.monotonic() < give_up:
+            assert process.poll() is None
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGSTOP)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_killed_run_is_completed_by_its_next_start_without_computing_again(folder: Path) -> None:
+    with halted_before_publishing(folder) as process:
+        process.kill()
+        process.wait()
+    record = json.loads((folder / "state" / "runs" / "run-1" / "record.json").read_text())
+    assert record["status"] == "failed"
+    assert "it was killed" in record["error"]["message"]
+    (folder / "profiles").rename(folder / "elsewhere")  # what was published or checked needs the profiles no more
+    (folder / "profiles").symlink_to(folder / "elsewhere")
+    job = activate(folder, SEGMENTS).succeeded()
+    assert job.files() == {NAME: CONTENT}
+    assert job.record()["status"] == "published"
+    assert "select, map, stage" not in job.record()["seconds"]
+    assert "An earlier start of this run" in job.stdout
+
+
+def test_a_second_run_of_the_activation_is_refused_while_the_first_lives(folder: Path) -> None:
+    with halted_before_publishing(folder):
+        second = activate(folder, SEGMENTS, run_id="run-2")
+        assert second.code == 5
+        assert "Another run of this activation is under way" in second.stderr
+        assert "run run-1" in second.stderr
+
+
+def test_another_run_takes_back_what_a_killed_one_left(folder: Path) -> None:
+    with halted_before_publishing(folder) as process:
+        process.kill()
+        process.wait()
+    job = activate(folder, SEGMENTS, "file.name='{run_id}'", run_id="run-2").succeeded()
+    assert job.files() == {"run-2.csv": CONTENT}
+    assert [name for name in job.delivered() if name.startswith(".")] == []
+
+
+def test_a_run_id_of_another_activation_is_refused(folder: Path) -> None:
+    activate(folder, SEGMENTS).succeeded()
+    (folder / "own" / "activation").mkdir(parents=True)
+    (folder / "own" / "activation" / "other.yaml").write_text("# @package _global_\naudience: {segments: [seg-a]}\n")
+    other = activate(folder, "--config-dir", "own", "activation=other")
+    assert other.code == 2
+    assert "This run_id belongs to another activation" in other.stderr
+
+
+def test_the_earlier_start_under_another_configuration_is_not_mixed_in(folder: Path) -> None:
+    with halted_before_publishing(folder) as process:
+        process.kill()
+        process.wait()
+    job = activate(folder, SEGMENTS, "file.delimiter=';'")
+    assert job.code in (0, 2), job.stderr
+    if job.code == 0:
+        assert job.files() == {NAME: CONTENT.replace(b",", b";")}
+    else:
+        assert "under another configuration" in job.stderr  # it was killed after the decision to publish
+
+
+def test_compressed_files(folder: Path) -> None:
+    zipped = activate(folder, SEGMENTS, "file.compression=gzip").succeeded().files()
+    assert {name: gzip.decompress(content) for name, content in zipped.items()} == {f"{NAME}.gz": CONTENT}
+    archived = activate(folder, SEGMENTS, "file.compression=zip", run_id="run-2").succeeded().files()
+    with zipfile.ZipFile(io.BytesIO(archived[NAME.replace(".csv", ".zip")])) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {NAME: CONTENT}
+
+
+def test_the_trigger_and_the_report(folder: Path) -> None:
+    job = activate(folder, SEGMENTS, "trigger=count").succeeded()
+    assert job.files() == {NAME: CONTENT, NAME.replace(".csv", ".count"): b"2"}
+    assert f"trigger: {NAME.replace('.csv', '.count')}" in job.stdout
+    assert job.record()["triggers"] == [NAME.replace(".csv", ".count")]
+
+
+def test_a_shorter_run_under_static_names_removes_the_parts_of_the_longer_one(folder: Path) -> None:
+    static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace"]
+    (folder / "out").mkdir()
+    (folder / "out" / "spring_3.csv").write_bytes(b"somebody else's")
+    assert sorted(activate(folder, *static, "file.max_rows=1").succeeded().files()) == ["spring.csv", "spring_2.csv", "spring_3.csv"]
+    assert activate(folder, *static, run_id="run-2").succeeded().files() == {"spring.csv": CONTENT, "spring_3.csv": b"somebody else's"}
+
+
+def test_the_state_store_in_a_bucket(folder: Path) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        login = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+        client = boto3.client("s3", endpoint_url=endpoint, **login)
+        client.create_bucket(Bucket="the-state")
+        state = ["state=s3", "state.path=s3://the-state/crm", f"state.endpoint_url='{endpoint}'", "state.region=us-east-1"]
+        state += ["state.access_key_id_env=STATE_KEY", "state.secret_access_key_env=STATE_SECRET"]
+        secrets = {"STATE_KEY": "key", "STATE_SECRET": "secret"}
+        activate(folder, SEGMENTS, *state, **secrets).succeeded()
+        record = json.loads(client.get_object(Bucket="the-state", Key="crm/runs/run-1/record.json")["Body"].read())
+        assert record["status"] == "published"
+        again = activate(folder, SEGMENTS, *state, **secrets).succeeded()
+        assert "has published its files already" in again.stdout
+        assert not (folder / "state").exists()
+        keys = [each["Key"] for each in client.list_objects_v2(Bucket="the-state")["Contents"]]
+        assert any(key.startswith("crm/runs/run-1/snapshot/audience=0/") for key in keys)
+        assert not any("/open/" in key or "/locks/" in key for key in keys)
+    finally:
+        server.stop()
+
+
+# Preflight
+
+
+def preflight(folder: Path, *overrides: str, **environment: str) -> Job:
+    done = subprocess.run(
+        [sys.executable, str(JOBS / "preflight.py"), *command(SEGMENTS, "checks=none", *overrides)],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    return Job(folder, done.returncode, done.stdout, done.stderr)
+
+
+def test_preflight_tells_what_would_be_sent_and_sends_nothing(folder: Path) -> None:
+    job = preflight(folder, "trigger=done").succeeded()
+    assert f"{NAME}: 2 rows" in job.stdout
+    assert "columns: email, phone, first_name" in job.stdout
+    assert "x@xxxxxxx.xxx,,xxxx,xxx,,,," in job.stdout
+    assert "example.com" not in job.stdout
+    assert "demo_20261101_000000.done" in job.stdout
+    assert "manifest-local-run-1.json" in job.stdout
+    assert "a probe file could be written, renamed and removed" in job.stdout
+    assert job.delivered() == {}
+    assert not (folder / "state" / "runs").exists()
+
+
+def test_preflight_tells_what_the_run_would_refuse(folder: Path) -> None:
+    activate(folder, SEGMENTS, run_id="run-0").succeeded()
+    job = preflight(folder)
+    assert (job.code, job.said()[-1].startswith(f"A file '{NAME}' exists already")) == (5, True)
+    assert preflight(folder, "source.path=nowhere").code == 4
+    assert preflight(folder, "file.encrypt_to=[nobody.asc]").code == 2
