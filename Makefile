@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILES ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight install install-dev java sshd gpg test test-paramiko4 lint format lock bench fault-run clean
+.PHONY: help run profiles preflight install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-transport fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ format: install-dev ## Format the code
 
 bench: install-dev ## Compare with a hand-written DuckDB script (5 and 10 million profiles)
 	@$(BIN)/python benchmarks/local_file.py
+
+bench-transport: install-dev ## Compare deliveries to SFTP and S3 with the usual clients (some minutes, 9 GB of disk)
+	@$(BIN)/python benchmarks/transport.py
 
 fault-run: install-dev ## Kill runs and cut connections 300 times, and count what went wrong (an hour)
 	@$(BIN)/python benchmarks/fault_run.py
