@@ -40,7 +40,8 @@ async def _connected(near_in: asyncio.StreamReader, near_out: asyncio.StreamWrit
     far_in, far_out = await asyncio.open_connection(HOST, port)
     for writer in (near_out, far_out):
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    await asyncio.gather(_passed_on(near_in, far_out, delay_seconds), _passed_on(far_in, near_out, delay_seconds))
+    with contextlib.suppress(asyncio.CancelledError):  # by the end of the proxy; asyncio's streams would print it
+        await asyncio.gather(_passed_on(near_in, far_out, delay_seconds), _passed_on(far_in, near_out, delay_seconds))
 
 
 async def _passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float) -> None:

@@ -208,6 +208,9 @@ class Delivery:
         for number in range(data, len(header.names)):
             self._publish(number, repeated=repeated)
         self._journal.enter("published")
+        if self._unsure or repeated:  # once more, for what was asked for before and done late
+            with contextlib.suppress(DeliveryError):
+                self._connections.retrying(self._discard_unknown)
 
     def _publish(self, number: int, *, repeated: bool) -> None:
         """Publish one file. Where it may have happened already, look before: an answer can be lost."""

@@ -69,8 +69,11 @@ def _first_lines(run: Run) -> Iterator[str]:
     for file in (file for audience in run.audiences for file in audience.files):
         if file.uri.startswith("file://"):
             path = Path(unquote(urlparse(file.uri).path))
+            try:
+                with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+                    first = [line.rstrip() for line in islice(lines, SHOWN_LINES)]
+            except OSError:  # whoever waits for the file has taken it already
+                return
             yield f"  first lines of {path.name}:"
-            with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-                for line in islice(lines, SHOWN_LINES):
-                    yield f"    {line.rstrip()}"
+            yield from (f"    {line}" for line in first)
             return

@@ -74,7 +74,7 @@ class Hop:
 
     def arrive(self, transports: list[paramiko.Transport]) -> None:
         """Add a transport that is logged in, through the last of those before. No credential is sent before the key is checked."""
-        transport = paramiko.ServiceRequestingTransport(  # which asks once for logins; some servers hang up when asked again
+        transport = paramiko.Transport(
             self._connected(transports[-1] if transports else None),
             disabled_algorithms={kind: list(names) for kind, names in self._timeouts.disabled_algorithms.items()},
             packetizer_class=Packets,
