@@ -39,7 +39,7 @@ class Packets(Packetizer):
         self.complete_handshake()  # or its timer would keep the process alive
 
     def hold(self) -> None:
-        """Keep what this thread writes until `let_go`. Fewer and larger calls of the system take half the time."""
+        """Keep what this thread writes until `let_go`, so that it goes out in fewer and larger calls of the system."""
         self._holder = threading.get_ident()
 
     def let_go(self) -> None:
