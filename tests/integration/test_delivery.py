@@ -183,7 +183,8 @@ def test_the_trigger_of_local_files_comes_last_and_the_manifest_before_it(make_t
     target = make_target("local")
     Sender(target, tmp_path / "state").send()
     changed = {path.name: path.stat().st_ctime_ns for path in target.folder.iterdir()}
-    assert sorted(changed, key=lambda name: changed[name])[-2:] == [MANIFEST, TRIGGER]
+    # The clock of a filesystem ticks every few milliseconds, so neighbours may be alike.
+    assert max(changed[name] for name in NAMES) <= changed[MANIFEST] <= changed[TRIGGER]
 
 
 # Against a server that remembers
