@@ -81,9 +81,8 @@ class Sender:
             self.delivery(before).undo()
         journal = self.journal()
         files = [FileToSend(lambda name=name: render(name), rows=1, repeatable=self.repeatable) for name in self.names]
-        closing = {name: name.encode() for name in self.closing}
         delivery = self.delivery(journal, progress)
-        delivery.deliver(files, lambda number: closing[journal.header.names[number]], assert_alone)
+        delivery.deliver(files, lambda: [name.encode() for name in self.closing], assert_alone)
         return journal
 
     def phase(self) -> str:

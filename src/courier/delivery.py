@@ -59,11 +59,11 @@ class Delivery:
         self._unsure = False  # whether there may be something at the destination that the journal does not know
         self.warnings: list[str] = []
 
-    def deliver(self, data: list[FileToSend], closing: Callable[[int], bytes], assert_alone: Callable[[], None]) -> None:
+    def deliver(self, data: list[FileToSend], closing: Callable[[], list[bytes]], assert_alone: Callable[[], None]) -> None:
         """Stage and publish everything that is not delivered yet.
 
-        `closing(n)` is the content of the journal's file n after the data files, asked for in order when all before it are
-        staged. `assert_alone` raises where another run has taken over. When this raises, nothing of the run is visible at
+        `closing` gives the contents of the journal's files after the data files, and is asked once, when all data is staged.
+        `assert_alone` raises where another run has taken over. When this raises, nothing of the run is visible at
         the destination unless the error says so, or, after a transient error while publishing, the journal: then the next
         start of the run finishes it.
         """
@@ -73,8 +73,11 @@ class Delivery:
             self._journal.begin()
             self._in_parallel(self._assert_no_conflict, numbers)
             self._in_parallel(lambda number: self._stage(number, data[number]), range(len(data)))
-            for number in numbers[len(data) :]:
-                self._stage(number, FileToSend(lambda number=number: [closing(number)], repeatable=False))  # type: ignore[misc]  # mypy cannot type a default
+            contents = closing()
+            self._in_parallel(
+                lambda number: self._stage(number, FileToSend(lambda: [contents[number - len(data)]], repeatable=False)),
+                numbers[len(data) :],
+            )
             if self._unsure:
                 self._connections.retrying(self._discard_unknown)
             assert_alone()
@@ -88,6 +91,7 @@ class Delivery:
 
     def finish(self) -> None:
         """Publish the rest of what an earlier start has decided to publish. Nothing is sent a second time."""
+        self._unsure = True
         try:
             self._publish_all(repeated=True)
         except BaseException as error:
@@ -208,7 +212,7 @@ class Delivery:
         for number in range(data, len(header.names)):
             self._publish(number, repeated=repeated)
         self._journal.enter("published")
-        if self._unsure or repeated:  # once more, for what was asked for before and done late
+        if self._unsure:  # once more, for what was asked for before and done late
             with contextlib.suppress(DeliveryError):
                 self._connections.retrying(self._discard_unknown)
 

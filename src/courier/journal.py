@@ -23,8 +23,6 @@ from courier.destinations import Staged
 from courier.errors import ConfigError
 from courier.state import Store
 
-PHASES = ("staging", "publishing", "undoing", "failed", "published")
-
 
 @dataclass(frozen=True)
 class FileState:

@@ -51,9 +51,11 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
         run.error = KILLED
         runs.save(run)
         try:
-            run.config = replace(config, as_of=recovery.as_of_of(store, config))
+            earlier = Journal.load(store, config.run_id)
+            if earlier and not config.as_of_given:
+                run.config = replace(config, as_of=earlier.header.as_of)
             run.warnings += recovery.settle_dead_runs(store, config)
-            _run(run, lock, progress)
+            _run(run, earlier, lock, progress)
             run.error = None
         except CourierError as error:
             run.status = "held" if isinstance(error, HeldError) else "failed"
@@ -68,10 +70,10 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
     return run
 
 
-def _run(run: runs.Run, lock: Lock, progress: Progress | None) -> None:
+def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress | None) -> None:
     config = run.config
     destination = check_templates(config)
-    before = recovery.resumable(run.store, config)
+    before = recovery.resumable(earlier, destination, config) if earlier else None
     if before is not None and before.header.phase == "publishing":
         with _step(run, "deliver"):
             _finish(run, destination, before, progress)
@@ -84,9 +86,9 @@ def _run(run: runs.Run, lock: Lock, progress: Progress | None) -> None:
     with _step(run, "deliver"):
         journal = recovery.new_journal(run, files, before)
 
-        def closing(number: int) -> bytes:
+        def closing() -> list[bytes]:
             sent = [_sent(file, state) for file, state in zip(files, journal.states, strict=False)]
-            return manifest.closing_contents(config, ready.columns.header, sent)[number - len(files)]
+            return manifest.closing_contents(config, ready.columns.header, sent)
 
         to_send = [
             FileToSend(

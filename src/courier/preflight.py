@@ -60,8 +60,9 @@ def _lines(config: RunConfig) -> Iterator[str]:
             expected += size
             yield f"  {file.name}: {file.slice.rows:,} rows, about {size:,} bytes before compression and encryption; masked:"
             yield from (f"    {line}" for line in sample)
-        yield from (f"  {name}" for name in manifest.closing_names(config, files))
-        yield from _probed(config, destination, [*(file.name for file in files), *manifest.closing_names(config, files)], expected)
+        closing = manifest.closing_names(config, files)
+        yield from (f"  {name}" for name in closing)
+        yield from _probed(config, destination, [*(file.name for file in files), *closing], expected)
     yield "Ready: the activation can run"
 
 

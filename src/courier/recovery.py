@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, replace
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 from courier import runs
 from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
 from courier.delivery import Delivery
-from courier.destinations import open_destination
+from courier.destinations import Destination, open_destination
 from courier.errors import ConfigError, CourierError
 from courier.journal import FileState, Header, Journal
 from courier.manifest import closing_names
@@ -45,15 +44,12 @@ def fingerprint(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def resumable(store: Store, config: RunConfig) -> Journal | None:
-    """The journal of an earlier start of this run that this one can go on with; None where it starts from the beginning.
+def resumable(journal: Journal, destination: Destination, config: RunConfig) -> Journal | None:
+    """The journal of an earlier start of this run, if this one can go on with it; None where it starts from the beginning.
 
     What that start left in the middle of taking things back is taken back first. Raises ConfigError where files are
     delivered already, or about to be, and the configuration is another one now.
     """
-    journal = Journal.load(store, config.run_id)
-    if journal is None:
-        return None
     same = fingerprint(config) == journal.header.fingerprint
     committed = journal.header.phase == "publishing" or any(state.delivered for state in journal.states)
     if committed and not same:
@@ -63,7 +59,7 @@ def resumable(store: Store, config: RunConfig) -> Journal | None:
             fix="start it again as it was, or use another run_id (which takes back what can be)",
         )
     if journal.header.phase == "undoing" or (journal.header.phase == "staging" and not same):
-        Delivery(config.destination, open_destination(config.destination, config.run_id), journal).undo()
+        Delivery(config.destination, destination, journal).undo()
     return journal if same else None
 
 
@@ -150,9 +146,3 @@ def _stale(run: runs.Run, files: list[PlannedFile]) -> dict[str, int]:
 
 def _published_key(activation: str) -> str:
     return f"activations/{activation}/published.json"
-
-
-def as_of_of(store: Store, config: RunConfig) -> datetime:
-    """The moment that an earlier start of this run has fixed, where the configuration names none."""
-    journal = None if config.as_of_given else Journal.load(store, config.run_id)
-    return journal.header.as_of if journal else config.as_of
