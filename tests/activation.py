@@ -67,9 +67,22 @@ def activate(
     folder: Path, *overrides: str, run_id: str = RUN_ID, as_of: str = AS_OF, launcher: list[str] | None = None, **environment: str
 ) -> Job:
     """Run the main job in `folder` until it ends. Without `checks=` nothing is checked, which is much faster."""
+    return run_job("activate.py", folder, *overrides, run_id=run_id, as_of=as_of, launcher=launcher, **environment)
+
+
+def run_job(
+    job: str,
+    folder: Path,
+    *overrides: str,
+    run_id: str = RUN_ID,
+    as_of: str = AS_OF,
+    launcher: list[str] | None = None,
+    **environment: str,
+) -> Job:
+    """Run one of jobs/ as `activate` does."""
     checks = [] if any(override.startswith("checks") for override in overrides) else ["checks=none"]
     done = subprocess.run(
-        [*(launcher or [sys.executable]), str(JOBS / "activate.py"), *command(*checks, *overrides, run_id=run_id, as_of=as_of)],
+        [*(launcher or [sys.executable]), str(JOBS / job), *command(*checks, *overrides, run_id=run_id, as_of=as_of)],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,

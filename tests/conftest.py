@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from recording_server import PASSWORD, RecordingServer, recording_server
 from servers import S3Server, SftpServer, find_proftpd, missing, openssh_server, proftpd_server, rclone_s3_server, rclone_sftp_server
-from targets import Target, local_target, s3_target, sftp_key_target, sftp_password_target
+from targets import PASSWORD_ENV, Target, local_target, s3_target, sftp_key_target, sftp_password_target
 
 #: What a target is made of: by name, so that tests can be parametrised by it.
 KINDS = [
@@ -55,6 +56,14 @@ def proftpd() -> Iterator[SftpServer]:
 @pytest.fixture(scope="session")
 def rclone_s3(_installed: None) -> Iterator[S3Server]:
     with rclone_s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
+    """A server of the test's own that misbehaves on demand."""
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    with recording_server(tmp_path / "served") as server:
         yield server
 
 

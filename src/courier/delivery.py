@@ -55,7 +55,7 @@ class Delivery:
         self._config, self._destination, self._journal = config, destination, journal
         self._progress = progress or Silence()
         self._connections = Connections(destination, config)
-        self._direct = getattr(config, "publish", "rename") == "direct"
+        self._direct = config.direct
         self._unsure = False  # whether there may be something at the destination that the journal does not know
         self.warnings: list[str] = []
 
@@ -107,8 +107,7 @@ class Delivery:
         ours = state.delivered or (self._direct and state.staged)
         if self._journal.header.replace or ours:
             return
-        if self._connections.retrying(lambda connection: connection.size(state.name)) is not None:
-            raise conflict(state.name, self._journal.header.sink)
+        assert_absent(self._connections, state.name, self._journal.header.sink)
 
     def _stage(self, number: int, file: FileToSend) -> None:
         state = self._journal.states[number]
@@ -343,6 +342,12 @@ class Delivery:
                 self._connections.give_up()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def assert_absent(connections: Connections, name: str, where: str) -> None:
+    """Raise where a visible file has this name."""
+    if connections.retrying(lambda connection: connection.size(name)) is not None:
+        raise conflict(name, where)
 
 
 def assert_reachable(config: DestinationConfig, destination: Destination) -> None:

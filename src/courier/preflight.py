@@ -16,8 +16,8 @@ from itertools import islice
 from courier import manifest, runs
 from courier.config import RunConfig, StateConfig
 from courier.connections import Connections
+from courier.delivery import assert_absent
 from courier.destinations import Connection, Destination
-from courier.destinations.base import conflict
 from courier.errors import TerminalError
 from courier.pipeline import Ready, check_templates, compute, read
 from courier.plan import PlannedFile
@@ -91,8 +91,7 @@ def _probed(config: RunConfig, destination: Destination, names: list[str], expec
         yield f"  {sink(config.destination)}: reached; server, login and folder are as they should be"
         if config.destination.on_conflict == "fail":
             for name in names:
-                if connections.retrying(lambda connection, name=name: connection.size(name)) is not None:  # type: ignore[misc]  # mypy cannot type a default
-                    raise conflict(name, sink(config.destination))
+                assert_absent(connections, name, sink(config.destination))
             yield "  none of these files exists there"
         free = connections.retrying(lambda connection: connection.free_bytes())
         if free is not None:

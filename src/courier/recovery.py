@@ -84,7 +84,7 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
     known = {state.name: state for state in before.states} if before else {}
     states = [known.get(name, FileState(name)) for name in header.names]
     for number in range(len(files), len(states)):  # the manifest speaks of the others, which may be sent anew
-        if not states[number].delivered and getattr(config.destination, "publish", "rename") == "rename":
+        if not states[number].delivered and not config.destination.direct:
             states[number] = replace(states[number], complete=False)
     return Journal(run.store, header, states)
 

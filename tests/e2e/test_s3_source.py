@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from aws_server import aws_server
 from xdm_profiles import profile, write_profiles
 
 JOB = Path(__file__).parents[2] / "jobs" / "activate.py"
@@ -16,21 +16,15 @@ KEYS = {"SOURCE_KEY": "key", "SOURCE_SECRET": "a-secret-of-the-source"}
 
 
 @pytest.fixture
-def endpoint(tmp_path: Path) -> object:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client = boto3.client("s3", endpoint_url=url, aws_access_key_id="key", aws_secret_access_key="x", region_name="us-east-1")
-    client.create_bucket(Bucket="profiles")
+def endpoint(tmp_path: Path) -> Iterator[str]:
     rows = [
         profile(email=f"{name}@example.com", segments={"ups": {"a": ("realized", "2026-01-01T00:00:00Z", None)}}) for name in ("ann", "bo")
     ]
     folder = write_profiles(tmp_path / "rows", rows, files=2)
-    for number, file in enumerate(sorted(folder.glob("*.parquet"))):
-        client.upload_file(str(file), "profiles", f"daily/day={number}/part.parquet")
-    yield url
-    server.stop()
+    with aws_server("profiles") as server:
+        for number, file in enumerate(sorted(folder.glob("*.parquet"))):
+            server.client.upload_file(str(file), "profiles", f"daily/day={number}/part.parquet")
+        yield server.endpoint_url
 
 
 @pytest.mark.parametrize("path", ["s3://profiles/daily", "s3://profiles/daily/*/*.parquet"])

@@ -15,10 +15,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from activation import JOBS, Job, activate, command
-from moto.server import ThreadedMotoServer
+from activation import JOBS, Job, activate, command, run_job
+from aws_server import aws_server
 from xdm_profiles import profile, write_profiles
 
 SEGMENTS = "audience.segments=[{id: seg-a, name: spring}]"
@@ -131,43 +130,26 @@ def test_a_shorter_run_under_static_names_removes_the_parts_of_the_longer_one(fo
 
 
 def test_the_state_store_in_a_bucket(folder: Path) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        login = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-        client = boto3.client("s3", endpoint_url=endpoint, **login)
-        client.create_bucket(Bucket="the-state")
-        state = ["state=s3", "state.path=s3://the-state/crm", f"state.endpoint_url='{endpoint}'", "state.region=us-east-1"]
+    with aws_server("the-state") as server:
+        state = ["state=s3", "state.path=s3://the-state/crm", f"state.endpoint_url='{server.endpoint_url}'", "state.region=us-east-1"]
         state += ["state.access_key_id_env=STATE_KEY", "state.secret_access_key_env=STATE_SECRET"]
         secrets = {"STATE_KEY": "key", "STATE_SECRET": "secret"}
         activate(folder, SEGMENTS, *state, **secrets).succeeded()
-        record = json.loads(client.get_object(Bucket="the-state", Key="crm/runs/run-1/record.json")["Body"].read())
+        record = json.loads(server.client.get_object(Bucket="the-state", Key="crm/runs/run-1/record.json")["Body"].read())
         assert record["status"] == "published"
         again = activate(folder, SEGMENTS, *state, **secrets).succeeded()
         assert "has published its files already" in again.stdout
         assert not (folder / "state").exists()
-        keys = [each["Key"] for each in client.list_objects_v2(Bucket="the-state")["Contents"]]
+        keys = [each["Key"] for each in server.client.list_objects_v2(Bucket="the-state")["Contents"]]
         assert any(key.startswith("crm/runs/run-1/snapshot/audience=0/") for key in keys)
         assert not any("/open/" in key or "/locks/" in key for key in keys)
-    finally:
-        server.stop()
 
 
 # Preflight
 
 
-def preflight(folder: Path, *overrides: str, **environment: str) -> Job:
-    done = subprocess.run(
-        [sys.executable, str(JOBS / "preflight.py"), *command(SEGMENTS, "checks=none", *overrides)],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    return Job(folder, done.returncode, done.stdout, done.stderr)
+def preflight(folder: Path, *overrides: str) -> Job:
+    return run_job("preflight.py", folder, SEGMENTS, *overrides)
 
 
 def test_preflight_tells_what_would_be_sent_and_sends_nothing(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content
-from recording_server import PASSWORD, USERNAME, RecordingServer, recording_server
+from recording_server import USERNAME, RecordingServer
 from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
@@ -188,13 +188,6 @@ def test_the_trigger_of_local_files_comes_last_and_the_manifest_before_it(make_t
 
 
 # Against a server that remembers
-
-
-@pytest.fixture
-def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
-    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
-    with recording_server(tmp_path / "served") as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,17 +6,15 @@ import re
 import socket
 import threading
 import time
-import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
+from aws_server import aws_server
 from faulty_proxy import Answer, Cut, Fault, FaultyProxy, Lie, LoseAnswer, Stall, faulty_proxy
-from moto.server import ThreadedMotoServer
 from targets import ACCESS_KEY_ENV, PART_BYTES, RUN_ID, SECRET_KEY_ENV, Target
 
 from courier.config import S3Config
@@ -370,15 +368,9 @@ def test_a_file_of_too_many_parts_is_refused_before_they_are_sent(target: Target
 @pytest.fixture
 def moto(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Target, Any]]:
     """A destination, and a client to look at it from outside."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
-    urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST"))  # its buckets outlive it in this process
-    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="x")
-    client.create_bucket(Bucket="audiences")
-    yield target.with_config(endpoint_url=url, path=""), client
-    server.stop()
+    with aws_server("audiences") as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.endpoint_url)
+        yield target.with_config(endpoint_url=server.endpoint_url, path=""), server.client
 
 
 def published(target: Target, content: bytes = LARGE) -> None:

@@ -36,13 +36,6 @@ ALL_EXTENSIONS = asyncssh.sftp.SFTPServerHandler._extensions
 
 
 @pytest.fixture
-def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
-    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
-    with recording_server(tmp_path / "served") as server:
-        yield server
-
-
-@pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Take extensions away from servers that start a session after this."""
 

@@ -6,9 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from aws_server import aws_server
 from servers import S3Server
 from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
 
@@ -20,11 +19,8 @@ from courier.state.lock import Lock
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with aws_server("the-state") as server:
+        yield server.endpoint_url
 
 
 @pytest.fixture(params=["local", "moto", "rclone"])
@@ -37,9 +33,6 @@ def config(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         endpoint, bucket, values = server.endpoint_url, server.bucket, (server.access_key, server.secret_key)
     else:
         endpoint, bucket, values = request.getfixturevalue("moto"), "the-state", ("key", "secret")
-        boto3.client(
-            "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="secret"
-        ).create_bucket(Bucket=bucket)
     monkeypatch.setenv(ACCESS_KEY_ENV, values[0])
     monkeypatch.setenv(SECRET_KEY_ENV, values[1])
     path = f"s3://{bucket}/state/{tmp_path.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from courier.config.limits import SAFE_ID, at_least, inside, one_of, required
+from courier.config.limits import SAFE_ID, at_least, inside, key_pair, one_of, required
 from courier.errors import ConfigError
 
 #: Canned ACLs of S3, https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl
@@ -34,6 +34,11 @@ class DestinationConfig:
     attempts: int = 6  # at one operation, while errors are transient
     retry_seconds: float = 300  # and no longer than this, with growing pauses in between
     manifest: bool = True
+
+    @property
+    def direct(self) -> bool:
+        """Whether files are written under their final names at once."""
+        return False
 
     def __post_init__(self) -> None:
         self.name = self.name or self.kind
@@ -91,10 +96,7 @@ class S3Config(DestinationConfig):
             raise ConfigError("destination.role_external_id wants a role", fix="set destination.role_arn")
         at_least("destination.part_bytes", self.part_bytes, 5 * 1024 * 1024)  # S3's own least size of a part
         at_least("destination.timeout_seconds", self.timeout_seconds, 0.1)
-        if bool(self.access_key_id_env) != bool(self.secret_access_key_env):
-            raise ConfigError(
-                "destination.access_key_id_env and destination.secret_access_key_env go together", found="only one of the two"
-            )
+        key_pair("destination", self.access_key_id_env, self.secret_access_key_env)
 
 
 def _check_port(key: str, port: int) -> None:
@@ -150,6 +152,10 @@ class SftpConfig(DestinationConfig):
     login_timeout_seconds: float = 20
     operation_timeout_seconds: float = 120
     keepalive_seconds: int = 30  # 0: none
+
+    @property
+    def direct(self) -> bool:
+        return self.publish == "direct"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,6 +24,12 @@ def required(key: str, value: str) -> None:
         raise ConfigError(f"{key} is not set", fix=f"set it in the activation or on the command line: {key}=…")
 
 
+def key_pair(group: str, key_id: str | None, secret_key: str | None) -> None:
+    """Both variables of an S3 login are named, or neither."""
+    if bool(key_id) != bool(secret_key):
+        raise ConfigError(f"{group}.access_key_id_env and {group}.secret_access_key_env go together", found="only one of the two")
+
+
 def inside(key: str, path: str) -> None:
     if ".." in path.replace("\\", "/").split("/"):
         raise ConfigError(f"{key} may not lead out of the target folder", found=path, expected="a path without '..'")

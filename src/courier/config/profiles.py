@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from courier.config.limits import one_of, required
+from courier.config.limits import key_pair, one_of, required
 from courier.errors import ConfigError, nearest
 
 SEVERITIES = ("critical", "warning", "info")
@@ -24,8 +24,7 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         required("source.path", self.path)
-        if bool(self.access_key_id_env) != bool(self.secret_access_key_env):
-            raise ConfigError("source.access_key_id_env and source.secret_access_key_env go together", found="only one of the two")
+        key_pair("source", self.access_key_id_env, self.secret_access_key_env)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from courier.config.destination import DestinationConfig
 from courier.config.file import FileConfig
-from courier.config.limits import SAFE_ID, at_least, inside, one_of, required
+from courier.config.limits import SAFE_ID, at_least, inside, key_pair, one_of, required
 from courier.config.profiles import AudienceConfig, ChecksConfig, MappingConfig, SourceConfig
 from courier.errors import ConfigError
 
@@ -50,8 +50,7 @@ class StateConfig:
         one_of("state.kind", self.kind, ("local", "s3"))
         required("state.path", self.path)
         at_least("state.lease_seconds", self.lease_seconds, 1)
-        if bool(self.access_key_id_env) != bool(self.secret_access_key_env):
-            raise ConfigError("state.access_key_id_env and state.secret_access_key_env go together", found="only one of the two")
+        key_pair("state", self.access_key_id_env, self.secret_access_key_env)
         if self.kind == "s3":
             if not re.fullmatch(r"s3://[^/]+(/.*)?", self.path):
                 raise ConfigError("state.path names no folder of a bucket", found=self.path, expected="s3://bucket/folder")

@@ -47,7 +47,7 @@ class SftpConnection:
     """`refuses_existing`: the server is known never to replace a file by a plain rename, so it need not be asked before."""
 
     def __init__(self, session: Session, config: SftpConfig, run_id: str, memory: Memory, *, refuses_existing: bool) -> None:
-        self._session, self._run_id, self._direct = session, run_id, config.publish == "direct"
+        self._session, self._run_id, self._direct = session, run_id, config.direct
         self._proofs = memory.proofs if config.verify == "sha256" else None
         self._stubborn = memory.stubborn
         self._folder = config.path.rstrip("/") or ("/" if config.path.startswith("/") else ".")
