@@ -48,31 +48,73 @@ def assert_memberships(schema: pa.Schema) -> None:
             )
 
 
-def members(profiles: DataFrame, audience: AudienceConfig, as_of: datetime, carried: list[Column]) -> DataFrame:
-    """One row per (member, audience): the `carried` expressions over the profile, and a struct `membership` of `audience`
-    (the ordinal of the segment in the configuration) and `qualified_at`.
+def members(
+    profiles: DataFrame, audience: AudienceConfig, as_of: datetime, *, carried: list[Column], leavers: bool, fan_out: Column | None = None
+) -> DataFrame:
+    """One row per (member, audience): the `carried` expressions over the profile, and a struct `membership`.
+
+    `membership` has the ordinal of the segment in the configuration (`audience`), `active`, and what a mapping may show:
+    `status` (realized or exited), `lastQualificationTime`, `segmentId`, `segmentNamespace`, `segmentName`. With `leavers`
+    there are rows of memberships that are no longer active, too. With `fan_out`, an array of identities, there is one row for
+    each of them (and one with null for a profile that has none), in a column `identity`.
 
     What is carried is named here and not selected afterwards, because engines prune nested columns no further than the
     explode.
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    by_segment = expressions.entry(F.col(MEMBERSHIPS), audience.namespace)
+    entries = _entries(audience, as_of, leavers=leavers)
+    wider = [] if fan_out is None else [F.transform(fan_out, lambda identity: identity["id"]).alias("identities_of_row")]
+    found = profiles.select(*carried, *wider, F.explode(entries).alias("entry"))
+    if fan_out is not None:
+        kept = [name for name in found.columns if name != "identities_of_row"]
+        found = found.select(*kept, F.explode_outer("identities_of_row").alias("identity"))
+    entry = F.col("entry")
+    audience_number, name = F.lit(None).cast("int"), F.lit(None).cast("string")
+    several = len(audience.segments) > 1
+    for number, segment in reversed([*enumerate(audience.segments)]):
+        here = (entry["key"] == segment.id) & (entry["namespace"] == segment.namespace) if several else F.lit(True)
+        audience_number = F.when(here, F.lit(number)).otherwise(audience_number)
+        name = F.when(here, F.lit(segment.name)).otherwise(name)
+    active = _is_active(entry["value"], as_of) if leavers else F.lit(True)
+    membership = F.struct(
+        audience_number.alias("audience"),
+        active.alias("active"),
+        F.when(active, F.lit("realized")).otherwise(F.lit("exited")).alias("status"),
+        entry["value"]["lastQualificationTime"].alias("lastQualificationTime"),
+        entry["key"].alias("segmentId"),
+        entry["namespace"].alias("segmentNamespace"),
+        name.alias("segmentName"),
+    )
+    return found.select(*[name for name in found.columns if name != "entry"], membership.alias("membership"))
 
-    def membership(ordinal: int, segment_id: str) -> Column:
-        entry = expressions.entry(by_segment, segment_id)
-        return F.struct(
-            F.lit(ordinal).alias("audience"),
-            entry["status"].alias("status"),
-            entry["validUntil"].alias("valid_until"),
-            entry["lastQualificationTime"].alias("qualified_at"),
+
+def _entries(audience: AudienceConfig, as_of: datetime, *, leavers: bool) -> Column:
+    """The wanted entries of all namespaces in one array. Filtered before they are exploded: profiles may have hundreds."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    namespaces: dict[str, list[str]] = {}
+    for segment in audience.segments:
+        namespaces.setdefault(segment.namespace, []).append(segment.id)
+
+    def of_namespace(namespace: str, ids: list[str]) -> Column:
+        def is_wanted(entry: Column) -> Column:
+            wanted = entry["key"].isin(*ids) & entry["value"].isNotNull()
+            return wanted if leavers else wanted & _is_active(entry["value"], as_of)
+
+        wanted = F.filter(F.map_entries(expressions.entry(F.col(MEMBERSHIPS), namespace)), is_wanted)
+        return F.transform(
+            wanted, lambda entry: F.struct(F.lit(namespace).alias("namespace"), entry["key"].alias("key"), entry["value"].alias("value"))
         )
 
-    def is_active(entry: Column) -> Column:
-        still_valid = entry["valid_until"].isNull() | (entry["valid_until"] > F.lit(as_of.isoformat()).cast("timestamp"))
-        return entry["status"].isin(*ACTIVE) & still_valid
+    lists = [of_namespace(namespace, ids) for namespace, ids in namespaces.items()]
+    if len(lists) == 1:
+        return lists[0]
+    return F.flatten(F.filter(F.array(*lists), lambda entries: entries.isNotNull()))
 
-    # One array of structs that is filtered and exploded reads the nested map once, whatever the number of segments;
-    # a plain `where` on the map makes both engines evaluate the look-up again after the filter.
-    entries = F.array(*[membership(ordinal, segment.id) for ordinal, segment in enumerate(audience.segments)])
-    return profiles.select(*carried, F.explode(F.filter(entries, is_active)).alias("membership"))
+
+def _is_active(entry: Column, as_of: datetime) -> Column:
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    still_valid = entry["validUntil"].isNull() | (entry["validUntil"] > F.lit(as_of.isoformat()).cast("timestamp"))
+    return F.coalesce(entry["status"].isin(*ACTIVE) & still_valid, F.lit(False))

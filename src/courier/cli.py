@@ -37,7 +37,10 @@ def run_preflight(arguments: Sequence[str]) -> int:
 def _activate(config: RunConfig) -> str:
     with Bars() if sys.stderr.isatty() else Lines() as progress:
         run = activate(config, progress)
-    return report(run)
+    if run.error is None:
+        return report(run)
+    print(report(run))  # some of the audiences were published
+    raise run.error
 
 
 def _run(program: str, description: str, arguments: Sequence[str], job: Callable[[RunConfig], str]) -> int:

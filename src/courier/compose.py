@@ -22,13 +22,19 @@ GROUPS: dict[str, type] = {
     "engine": schema.EngineConfig,
     "source": schema.SourceConfig,
     "audience": schema.AudienceConfig,
+    "consent": schema.ConsentConfig,
+    "suppression": schema.SuppressionConfig,
     "mapping": schema.MappingConfig,
+    "dedup": schema.DedupConfig,
+    "rules": schema.RulesConfig,
     "checks": schema.ChecksConfig,
+    "guard": schema.GuardConfig,
+    "export": schema.ExportConfig,
     "file": schema.FileConfig,
     "trigger": schema.TriggerConfig,
     "state": schema.StateConfig,
 }
-TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of"}
+TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
 
 
 def conf_folder() -> Path:
@@ -56,6 +62,7 @@ def load(overrides: Sequence[str], *, now: datetime, config_dir: str | None = No
         run_id=schema.parse_run_id(_text(plain, "run_id"), now),
         as_of=schema.parse_as_of(_text(plain, "as_of"), now),
         as_of_given=plain.get("as_of") is not None,
+        release=schema.parse_release(_text(plain, "release")),
         **groups,
     )
 

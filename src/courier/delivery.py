@@ -282,6 +282,7 @@ class Delivery:
         finally:
             self._connections.close()
         self._journal.enter("failed")
+        self._journal.settle()
         return [state.name for state in self._journal.states if state.delivered]
 
     def _take_back(self, number: int) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 
-def entry(map_column: Column, key: str) -> Column:
+def entry(map_column: Column, key: str | Column) -> Column:
     """The value of one key of a map; null where there is no such key.
 
     By the key's position: `map[key]` copies and compares entry by entry on Sail, which takes three times as long for
@@ -18,7 +18,7 @@ def entry(map_column: Column, key: str) -> Column:
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    position = F.array_position(F.map_keys(map_column), F.lit(key)).cast("int")
+    position = F.array_position(F.map_keys(map_column), F.lit(key) if isinstance(key, str) else key).cast("int")
     # `get` gives null for an index out of range, and no key has position 0.
     return F.get(F.map_values(map_column), position - 1)
 
@@ -37,3 +37,8 @@ def value(root: str, steps: list[xdm.Step]) -> Column:
             case xdm.Index(number):
                 column = F.try_element_at(column, F.lit(number + 1))
     return column
+
+
+def root(name: str) -> Column:
+    """A column of the source."""
+    return value(name, [])

@@ -60,6 +60,7 @@ class Header:
     planned: list[dict[str, Any]] = field(default_factory=list)  # the data files: audience, part, parts, rows
     stale: dict[str, int] = field(default_factory=dict)  # parts of an earlier run to take away, and their bytes
     record: dict[str, Any] = field(default_factory=dict)  # the run's record as it was when the delivery began
+    audiences: dict[str, dict[str, Any]] = field(default_factory=dict)  # audience key → the baseline that it is once published
     phase: str = "staging"
     publish_begun: bool = False  # from here on, what is staged no more was published
     states: list[dict[str, Any]] = field(default_factory=list)
@@ -107,12 +108,14 @@ class Journal:
         self._write_header()
 
     def enter(self, phase: str) -> None:
-        """Write down what comes next, and the state of all files. A settled run is marked so."""
+        """Write down what comes next, and the state of all files."""
         begun = self.header.publish_begun or phase == "publishing"
         self.header = replace(self.header, phase=phase, publish_begun=begun)
         self._write_header()
-        if phase in ("published", "failed"):
-            self._store.delete(self._marker)
+
+    def settle(self) -> None:
+        """Nothing of this delivery is open any more: what it has published is remembered, or it is taken back."""
+        self._store.delete(self._marker)
 
     def note(self, number: int, **changes: Any) -> FileState:
         """Change what is known of one file, for this process only."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from courier.config import RunConfig
-from courier.plan import MODE, PLACEHOLDERS, PlannedFile, assert_safe, assert_template, file_values, filled, run_values
+from courier.plan import PLACEHOLDERS, PlannedFile, assert_safe, assert_template, file_values, filled, run_values
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _totals(sent: Iterable[Sent]) -> dict[str, str]:
 
 
 def _trigger_values(config: RunConfig, file: PlannedFile) -> dict[str, str]:
-    values = file_values(config, file.audience, file.part, file.parts)
+    values = file_values(config, file.audience, file.part, file.parts, file.slice.change)
     return {**values, "file": file.name, "stem": file.name.removesuffix(f".{config.file.full_extension}")}
 
 
@@ -89,7 +89,8 @@ def _manifest(config: RunConfig, columns: list[str], sent: list[Sent]) -> bytes:
             "plainSha256": each.plain_sha256,
             "segmentId": config.audience.segments[each.planned.audience].id,
             "columns": columns,
-            "mode": MODE,
+            "mode": config.export.mode,
+            "change": each.planned.slice.change,
             "part": each.planned.part,
             "parts": each.planned.parts,
         }

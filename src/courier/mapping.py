@@ -1,24 +1,39 @@
-"""Step map: members → rows of the file, with the outcome of each.
+"""Step map: what a row of the file is made of.
 
-Inside the engine columns are called c0, c1, … (a dot or a blank in a name breaks engines and expectations in places);
-the names of the header are a matter of rendering.
+A mapping is resolved against the schema of the source once. Inside the engine the paths that are read are columns p0, p1,
+…, and the columns of the file c0, c1, … (a dot or a blank in a name breaks engines and expectations in places); the names
+of the header are a matter of rendering.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import zoneinfo
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from courier import expressions, xdm
-from courier.config import MappingConfig
-from courier.errors import ConfigError, SourceError
+from courier import expressions, sql, xdm
+from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
+from courier.errors import ConfigError, SourceError, nearest
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-EXPORTED, DEDUPLICATED, EXCLUDED = "exported", "deduplicated", "excluded: "
+#: Sources that are not in the profile but of the row: which audience, and what became of the member in it.
+MEMBERSHIP = {
+    "membership.status": pa.string(),
+    "membership.lastQualificationTime": pa.timestamp("us", "UTC"),
+    "membership.segmentId": pa.string(),
+    "membership.segmentName": pa.string(),
+    "membership.segmentNamespace": pa.string(),
+}
+STATUS = "membership.status"
+IDENTITY = "identity.id"
+#: Adobe's spellings: seg_namespace and seg_id are filled in for each audience's file.
+PLACEHOLDER = re.compile(r"segmentMembership\.[^.\[\]]+\.seg_id\.(status|lastQualificationTime)")
 
 
 @dataclass(frozen=True)
@@ -28,23 +43,33 @@ class MappedColumn:
     name: str
     engine_name: str
     source: str
-    steps: list[xdm.Step]
-    kind: pa.DataType
-    default: str | None
-    mandatory: bool
+    kind: pa.DataType | None  # None until the engine has typed an expression
+    mandatory: bool = False
+    default: str | None = None
+    build: Callable[[], Column] | None = None  # over the columns p0, p1, … and those of the row
 
     @property
-    def root(self) -> str:
-        """The column of the source that the path starts at."""
-        return str(xdm.parse(self.source)[0])
+    def of_membership(self) -> bool:
+        return self.source in MEMBERSHIP
+
+    @property
+    def may_be_empty(self) -> bool:
+        return self.kind is None or xdm.is_text(self.kind)
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """The resolved mapping: columns in the order of the file, and those of them that make up the deduplication key."""
+    """The resolved mapping: columns in the order of the file, and those of them that make up the deduplication key.
+
+    `inputs`: what is read of a profile (column of the engine → XDM path). With `fan_out` a member has one row for each
+    identity of that namespace.
+    """
 
     columns: list[MappedColumn]
     key: list[MappedColumn]
+    inputs: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, tuple[str, list[xdm.Step]]] = field(default_factory=dict)
+    fan_out: str | None = None
 
     @property
     def header(self) -> list[str]:
@@ -55,94 +80,280 @@ class Mapping:
         return self.key + [column for column in self.columns if column not in self.key]
 
 
-def needed_paths(config: MappingConfig) -> dict[str, str]:
-    """Where needed → XDM path, for the assertion of the source."""
-    return {f"mapping.columns.{name}": column.source for name, column in config.columns.items()}
-
-
-def resolve(config: MappingConfig, schema: pa.Schema) -> Mapping:
+def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, schema: pa.Schema) -> Mapping:
     """Resolve every column against the source. Raises SourceError for a path that the source has not, or not as a value."""
+    inputs = Inputs(schema)
+    fan_out = dedup.identity or config.fan_out
     columns = []
-    for number, (name, column) in enumerate(config.columns.items()):
-        steps, kind = xdm.resolve(column.source, schema, f"mapping.columns.{name}")
-        if not xdm.is_scalar(kind):
-            raise SourceError(
-                f"'{column.source}' is {xdm.describe(kind)}, not one value",
-                where=f"mapping.columns.{name}",
-                expected=f"{column.source}[0]" if xdm.is_array(kind) else "a path that goes on to one of its fields",
+    for number, (name, column) in enumerate(_with_status(config.columns, export).items()):
+        columns.append(_resolved(name, f"c{number}", column, inputs, fan_out))
+    key = [column for name in config.deduplication_key for column in columns if column.name == name]
+    if dedup.identity:
+        key = [column for column in columns if column.source == IDENTITY]
+        if not key:
+            raise ConfigError(
+                "Deduplication by identity wants the identity as a column",
+                where="dedup.identity",
+                found=f"no column with the source {IDENTITY}",
+                fix=f"mapping.columns.email.source={IDENTITY}",
             )
-        if column.default is not None and not xdm.is_text(kind):
-            raise ConfigError(f"The column '{name}' cannot have a default", found=f"a source of type {kind}", expected="a source of text")
-        columns.append(MappedColumn(name, f"c{number}", column.source, steps, kind, column.default, column.mandatory))
-    return Mapping(columns, [column for key in config.deduplication_key for column in columns if column.name == key])
+    if export.incremental and not key:
+        raise ConfigError("An incremental export wants a deduplication key", where="mapping.deduplication_key", found="[]")
+    if dedup.scope == "profile" and not key:
+        raise ConfigError("dedup.scope=profile wants a deduplication key", where="mapping.deduplication_key", found="[]")
+    if fan_out:
+        inputs.add(f"identityMap['{fan_out}']", "mapping.fan_out")
+    return Mapping(columns, key, inputs.paths, inputs.steps, fan_out)
+
+
+def _with_status(columns: dict[str, ColumnConfig], export: ExportConfig) -> dict[str, ColumnConfig]:
+    """One layout for members and leavers needs a column that tells which is which."""
+    shows = any(_plain(column.source) == STATUS or STATUS in column.expression for column in columns.values())
+    if not export.incremental or export.separate or shows:
+        return columns
+    if export.status_column.casefold() in {name.casefold() for name in columns}:
+        raise ConfigError("export.status_column is a column of the mapping already", found=export.status_column)
+    return {**columns, export.status_column: ColumnConfig(STATUS)}
+
+
+def _plain(source: str) -> str:
+    """Our spelling of Adobe's placeholders."""
+    found = PLACEHOLDER.fullmatch(source)
+    return f"membership.{found[1]}" if found else source
+
+
+class Inputs:
+    """What is read of a profile. One path is one column, however often it is used."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema = schema
+        self.paths: dict[str, str] = {}
+        self.steps: dict[str, tuple[str, list[xdm.Step]]] = {}
+        self.kinds: dict[str, pa.DataType] = {}
+
+    def add(self, path: str, where: str) -> str:
+        """The column of a path. Raises SourceError where the source has no such path."""
+        for name, known in self.paths.items():
+            if known == path:
+                return name
+        steps, kind = xdm.resolve(path, self.schema, where)
+        name = f"p{len(self.paths)}"
+        self.paths[name], self.steps[name], self.kinds[name] = path, (str(xdm.parse(path)[0]), steps[1:]), kind
+        return name
+
+
+def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs, fan_out: str | None) -> MappedColumn:
+    where = f"mapping.columns.{name}"
+    source = _plain(column.source)
+    if column.expression:
+        source, kind, build = column.expression, None, _expression(column, where, inputs)
+    elif column.identity:
+        source, kind, build = f"identityMap['{column.identity}']", pa.string(), _identity(column, where, inputs)
+    elif source == IDENTITY:
+        if not fan_out:
+            raise ConfigError(f"{IDENTITY} wants rows fanned out", where=where, fix="set mapping.fan_out or dedup.identity to a namespace")
+        kind, build = pa.string(), lambda: _column(IDENTITY.partition(".")[0])
+    elif source in MEMBERSHIP:
+        kind, build = MEMBERSHIP[source], _of_row(source)
+    elif source.startswith("membership."):
+        raise ConfigError("A source is unknown", where=where, found=source, fix=nearest(source, MEMBERSHIP))
+    else:
+        alias = inputs.add(source, where)
+        kind, build = inputs.kinds[alias], lambda: _column(alias)
+    kind, build = _shaped(name, column, kind, build)
+    if column.default is not None and kind is not None and not xdm.is_text(kind):
+        raise ConfigError(f"The column '{name}' cannot have a default", found=f"a source of type {kind}", expected="a source of text")
+    return MappedColumn(name, engine_name, source, kind, column.mandatory, column.default, build)
+
+
+def _column(name: str) -> Column:
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    return F.col(name)
+
+
+def _of_row(source: str) -> Callable[[], Column]:
+    return lambda: _column("membership").getField(source.partition(".")[2])
+
+
+def _expression(column: ColumnConfig, where: str, inputs: Inputs) -> Callable[[], Column]:
+    """Paths become inputs; `membership.…` and `identity.id` stay, since the engine has columns of these names."""
+    text = PLACEHOLDER.sub(lambda found: f"membership.{found[1]}", column.expression)
+    own = {"membership", "identity"} - set(inputs.schema.names)
+
+    def alias(path: str) -> str:
+        if path == IDENTITY:
+            return "identity"
+        if path.partition(".")[0] in own:
+            if path not in MEMBERSHIP:
+                raise ConfigError("A source is unknown", where=where, found=path, fix=nearest(path, MEMBERSHIP))
+            return path
+        return inputs.add(path, where)
+
+    parsed = sql.parse(text, where, {*inputs.schema.names, *own}, alias)
+
+    def build() -> Column:
+        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+        return F.expr(parsed.text)
+
+    return build
+
+
+def _identity(column: ColumnConfig, where: str, inputs: Inputs) -> Callable[[], Column]:
+    """Identities of one namespace: the first, the first primary one, or all of them joined."""
+    alias = inputs.add(f"identityMap['{column.identity}']", where)
+
+    def build() -> Column:
+        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+        identities = F.col(alias)
+        if column.take == "all":
+            texts = F.filter(F.transform(identities, lambda identity: identity["id"]), lambda text: text.isNotNull())
+            joined = F.array_join(texts, ";" if column.join is None else column.join)
+            return F.when(F.size(texts) > 0, joined)
+        if column.take == "primary":
+            identities = F.filter(identities, lambda identity: identity["primary"])
+        return F.get(identities, F.lit(0))["id"]
+
+    return build
+
+
+def _shaped(
+    name: str, column: ColumnConfig, kind: pa.DataType | None, build: Callable[[], Column]
+) -> tuple[pa.DataType | None, Callable[[], Column]]:
+    """Apply join, json, hash and format, in this order, and refuse what is not one value in the end."""
+    where = f"mapping.columns.{name}"
+    complex_kind = kind is not None and not xdm.is_scalar(kind)
+    if column.json or (column.join is not None and not column.identity):
+        if not complex_kind and kind is not None:
+            raise ConfigError(f"The column '{name}' is one value already", where=where, found=str(kind), fix="leave out join and json")
+        build, kind = _flattened(column, kind, build, where), pa.string()
+    elif complex_kind:
+        assert kind is not None
+        raise SourceError(
+            f"'{column.source}' is {xdm.describe(kind)}, not one value",
+            where=where,
+            expected=f"{column.source}[0], or join: ';' or json: true"
+            if xdm.is_array(kind)
+            else "a path that goes on to one of its fields, or json: true",
+        )
+    if column.hash:
+        if kind is not None and not xdm.is_text(kind):
+            raise ConfigError(f"The column '{name}' cannot be hashed", where=where, found=f"type {kind}", expected="text")
+        build, kind = _hashed(column.hash, build), pa.string()
+    if column.format or column.zone:
+        build, kind = _formatted(name, column, kind, build), pa.string()
+    return kind, build
+
+
+def _flattened(column: ColumnConfig, kind: pa.DataType | None, build: Callable[[], Column], where: str) -> Callable[[], Column]:
+    if not column.json and kind is not None and not (xdm.is_array(kind) and xdm.is_scalar(kind.value_type)):
+        raise ConfigError("Only an array of single values can be joined", where=where, found=xdm.describe(kind), fix="json: true")
+
+    def built() -> Column:
+        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+        return F.to_json(build()) if column.json else F.array_join(build().cast("array<string>"), str(column.join))
+
+    return built
+
+
+def _hashed(how: str, build: Callable[[], Column]) -> Callable[[], Column]:
+    """In lower-case hexadecimal digits. Emails trimmed and in lower case; phones in E.164 (+ and digits), null without a country code.
+
+    Source: Adobe's identity namespaces Email_LC_SHA256 and Phone_SHA256_E.164.
+    """
+
+    def built() -> Column:
+        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+        value = build()
+        if how == "md5":
+            return F.md5(value)
+        if how == "sha256_email":
+            value = F.lower(F.trim(value))
+        if how == "sha256_phone":
+            digits = F.regexp_replace(F.regexp_replace(F.trim(value), "^00", "+"), "[ ().x/-]", "")
+            value = F.when(digits.rlike(r"^\+[1-9][0-9]{6,14}$"), digits)
+        return F.sha2(value, 256)
+
+    return built
+
+
+def _formatted(name: str, column: ColumnConfig, kind: pa.DataType | None, build: Callable[[], Column]) -> Callable[[], Column]:
+    where = f"mapping.columns.{name}"
+    number = column.format.startswith("0")
+    if column.zone:
+        if column.zone not in zoneinfo.available_timezones():
+            raise ConfigError(
+                "A time zone is unknown", where=where, found=column.zone, fix=nearest(column.zone, zoneinfo.available_timezones())
+            )
+        if not column.format or "XXX" in column.format or (kind is not None and not pa.types.is_timestamp(kind)):
+            raise ConfigError(
+                "A zone belongs to a timestamp with a format without XXX", where=where, found=f"type {kind}, format '{column.format}'"
+            )
+    if kind is not None and not (_is_number(kind) if number else pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        raise ConfigError(
+            f"The column '{name}' cannot have this format",
+            where=where,
+            found=f"type {kind}",
+            expected="a number" if number else "a date or timestamp",
+        )
+
+    def built() -> Column:
+        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+        value = build()
+        if number:
+            digits = len(column.format.partition(".")[2])
+            return value.cast(f"decimal(38,{digits})").cast("string")
+        return F.date_format(F.from_utc_timestamp(value, column.zone) if column.zone else value, column.format)
+
+    return built
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def inputs(mapping: Mapping) -> list[Column]:
+    """What is read of a profile, under the engine's names."""
+    return [expressions.value(root, steps).alias(name) for name, (root, steps) in mapping.steps.items()]
 
 
 def values(mapping: Mapping) -> list[Column]:
-    """The mapped columns as expressions over a profile, under their engine names."""
-    return [_value(column).alias(column.engine_name) for column in mapping.columns]
-
-
-def _value(column: MappedColumn) -> Column:
+    """The columns of the file over the members of `audience.members`."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    found = expressions.value(column.root, column.steps[1:])
-    return found if column.default is None else F.coalesce(found, F.lit(column.default))
+    built = []
+    for column in mapping.columns:
+        assert column.build is not None
+        value = column.build()
+        built.append((value if column.default is None else F.coalesce(value, F.lit(column.default))).alias(column.engine_name))
+    return built
 
 
-def with_exclusions(members: DataFrame, mapping: Mapping) -> DataFrame:
-    """One row per (member, audience): the mapped columns in order, `audience`, `qualified_at`, and `excluded`: the first
-    mandatory attribute that is null or blank, or null.
-    """
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+def typed(mapping: Mapping, members: DataFrame) -> Mapping:
+    """Let the engine type the expressions, without reading a row. Raises ConfigError with the name of a column that it refuses."""
+    from pyspark.errors import PySparkException  # noqa: PLC0415  engines are loaded only by the steps that need one
+    from pyspark.sql.pandas.types import to_arrow_type  # noqa: PLC0415
 
-    excluded: Column = F.lit(None).cast("string")
-    for column in reversed([column for column in mapping.columns if column.mandatory]):
-        value = F.col(column.engine_name)
-        absent = value.isNull() | (F.trim(value) == "") if xdm.is_text(column.kind) else value.isNull()
-        excluded = F.when(absent, F.lit(f"{EXCLUDED}missing_{column.name}")).otherwise(excluded)
-    return members.select(
-        *[column.engine_name for column in mapping.columns],
-        F.col("membership.audience").alias("audience"),
-        F.col("membership.qualified_at").alias("qualified_at"),
-        excluded.alias("excluded"),
-    )
-
-
-def with_outcomes(mapped: DataFrame, mapping: Mapping, *, one_stream: bool) -> DataFrame:
-    """Give each row its `outcome` and put the rows in the order of the snapshot.
-
-    Of the rows with one deduplication key the latest `lastQualificationTime` is exported; ties go to the lowest values
-    of the mapped columns, in order, with null last. Excluded rows take no part. Without a key nothing is deduplicated.
-    The order is total but for rows that are equal in all their bytes, so the result never depends on chance.
-
-    With `one_stream`, the sorted rows pass through one stream that compares each with the one before it: several times
-    faster than a hash partitioning where there is one machine, and impossible to spread over many. Without it, rows are
-    spread by ranges of the key, which keeps the order of the files and needs one shuffle.
-    """
-    from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812
-
-    names = [column.engine_name for column in mapping.order()]
-    key = [column.engine_name for column in mapping.key]
-    groups = ["audience", "excluded", *key]
-    latest_first = [F.col("qualified_at").desc_nulls_last()] if key else []
-    ties = latest_first + [F.col(name).asc_nulls_last() for name in names if name not in key]
-    order = [F.col(name).asc_nulls_first() for name in groups] + ties
-
-    if not key:
-        repeated = F.lit(False)
-        spread = mapped
-    elif one_stream:
-        stream = Window.orderBy(*order)
-        spread = mapped
-        # Rows that are not excluded come first within an audience, so the one before has the same group.
-        repeated = F.lag("audience").over(stream).eqNullSafe(F.col("audience"))
-        for name in key:
-            repeated = repeated & F.lag(name).over(stream).eqNullSafe(F.col(name))
-    else:
-        spread = mapped.repartitionByRange(*groups)
-        repeated = F.row_number().over(Window.partitionBy(*groups).orderBy(*ties)) > 1
-    outcome = F.when(F.col("excluded").isNotNull(), F.col("excluded")).when(repeated, F.lit(DEDUPLICATED)).otherwise(F.lit(EXPORTED))
-    marked = spread.withColumn("outcome", outcome)
-    ordered = marked.orderBy(*order) if one_stream or not key else marked.sortWithinPartitions(*order)
-    return ordered.select(*[column.engine_name for column in mapping.columns], "outcome", "audience")
+    columns = []
+    for column, value in zip(mapping.columns, values(mapping), strict=True):
+        if column.kind is not None:
+            columns.append(column)
+            continue
+        where = f"mapping.columns.{column.name}: {column.source}"
+        try:
+            found = members.select(value).schema.fields[0].dataType
+        except PySparkException as exc:
+            raise ConfigError("An expression cannot be used", where=where, found=str(exc).strip().splitlines()[0][:300]) from exc
+        kind = to_arrow_type(found)
+        if not xdm.is_scalar(kind):
+            raise ConfigError(
+                "An expression is not one value", where=where, found=xdm.describe(kind), fix="array_join(…, ';') or to_json(…)"
+            )
+        columns.append(replace(column, kind=kind))
+    key = [column for known in mapping.key for column in columns if column.engine_name == known.engine_name]
+    return replace(mapping, columns=columns, key=key)

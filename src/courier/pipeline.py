@@ -10,12 +10,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from courier import audience, checks, manifest, mapping, plan, profiles, recovery, runs, snapshot
+from courier import (
+    audience,
+    baseline,
+    checks,
+    consent,
+    counts,
+    expressions,
+    guard,
+    manifest,
+    mapping,
+    outcomes,
+    plan,
+    profiles,
+    recovery,
+    rejects,
+    release,
+    rules,
+    runs,
+    snapshot,
+    suppression,
+)
 from courier.config import RunConfig
 from courier.delivery import Delivery, FileToSend, assert_reachable
 from courier.destinations import Destination, open_destination
-from courier.engine import open_engine
+from courier.engine import Engine, open_engine
 from courier.errors import ConfigError, CourierError, HeldError
 from courier.journal import FileState, Journal
 from courier.progress import Progress
@@ -23,6 +44,9 @@ from courier.render import Keys, Rendering, assert_writable, open_keys
 from courier.snapshot import AudienceSnapshot
 from courier.state import open_store
 from courier.state.lock import Lock, locked
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 KILLED = CourierError("The run ended without a word; it was killed, or is still going on")
 
@@ -33,7 +57,11 @@ class Ready:
 
     source: profiles.ProfileSource
     columns: mapping.Mapping
+    consent: consent.Consent
+    suppressed: dict[str, list[str]]  # the files of each suppression list
+    rules: dict[str, mapping.MappedColumn]
     suite: checks.Suite
+    baselines: dict[str, baseline.Baseline]
     keys: Keys | None
 
 
@@ -56,7 +84,7 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
                 run.config = replace(config, as_of=earlier.header.as_of)
             run.warnings += recovery.settle_dead_runs(store, config)
             _run(run, earlier, lock, progress)
-            run.error = None
+            run.error = _partly_held(run)
         except CourierError as error:
             run.status = "held" if isinstance(error, HeldError) else "failed"
             run.error = error
@@ -79,9 +107,14 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
             _finish(run, destination, before, progress)
         return
     ready = read(run, destination)
-    snapshots, files = compute(run, ready) if before is None else _reopened(run, before)
+    if before is not None:
+        snapshots, files = _reopened(run, before.header.record)
+    elif config.release:
+        snapshots, files = _reopened(run, release.held_record(run.history, config, ready.baselines))
+    else:
+        snapshots, files, ready = compute(run, ready)
     if not files:
-        run.status = "empty"
+        _none_to_send(run)
         return
     with _step(run, "deliver"):
         journal = recovery.new_journal(run, files, before)
@@ -114,54 +147,104 @@ def read(run: runs.Run, destination: Destination) -> Ready:
     """Everything that can be known, or refused, before any profile is read."""
     config = run.config
     with _step(run, "read"):
-        source = profiles.inspect(config.source, mapping.needed_paths(config.mapping))
+        source = profiles.inspect(config.source)
         audience.assert_memberships(source.schema)
-        columns = mapping.resolve(config.mapping, source.schema)
+        columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
+        asked = consent.resolve(config.consent, source.schema)
+        profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
         assert_writable(config.file, columns)
         keys = open_keys(config.file, run.started_at)
         suite = checks.resolve(config.checks, columns)
-        run.profiles, run.columns = source.profiles, columns.header
+        run.profiles, run.columns, run.consent, run.shape = source.profiles, columns.header, asked.describe(), recovery.shape(config)
+        ready = Ready(
+            source,
+            columns,
+            asked,
+            suppression.inspect(config.suppression, config.source, source.schema),
+            rules.resolve(config.rules, columns),
+            suite,
+            baseline.to_compare(config, run.history),
+            keys,
+        )
         assert_reachable(config.destination, destination)
-    return Ready(source, columns, suite, keys)
+    return ready
 
 
-def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile]]:
+def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile], Ready]:
     """All that needs an engine: from the profiles to a snapshot that is counted, planned and checked."""
-    config, columns = run.config, ready.columns
-    run.audiences = [runs.AudienceRecord(segment.id, segment.name) for segment in config.audience.segments]
+    config = run.config
+    known = baseline.load(run.history, config.activation)
+    run.audiences = [runs.AudienceRecord(segment.id, segment.name, segment.namespace) for segment in config.audience.segments]
+    for record, segment in zip(run.audiences, config.audience.segments, strict=True):
+        record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
     with open_engine(config.engine, config.source) as engine:
         with _step(run, "select, map, stage"):
-            everyone = profiles.read(engine, ready.source)
-            members = audience.members(everyone, config.audience, config.as_of, carried=mapping.values(columns))
-            rows = mapping.with_outcomes(mapping.with_exclusions(members, columns), columns, one_stream=engine.one_stream)
+            rows, ready = _rows(run, ready, engine)
             if ready.suite.expectations:
                 checks.load_ahead()
             snapshots = snapshot.stage(rows, run.store.folder(run.snapshot_key), len(run.audiences))
-        with _step(run, "plan"):
-            files = _planned(run, snapshots)
-        with _step(run, "check"):
-            for record, staged in zip(run.audiences, snapshots, strict=True):
-                record.checks = checks.check(snapshot.exported_rows(engine, staged, columns), ready.suite, columns)
-            _hold_where_needed(run)
             run.store.keep_folder(run.snapshot_key)
-    return snapshots, files
+        with _step(run, "plan"):
+            planned = [_plan(run, staged) for staged in snapshots]
+            _write_rejects(run, ready, snapshots)
+        with _step(run, "check"):
+            for record, segment, staged in zip(run.audiences, config.audience.segments, snapshots, strict=True):
+                assert record.counts is not None
+                record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), ready.suite, ready.columns)
+                size_before = known[segment.key].size if segment.key in known else None
+                record.held = guard.reason(config, record.counts, record.checks, size_before)
+            _hold_where_needed(run)
+    return snapshots, _named(run, planned), ready
 
 
-def _reopened(run: runs.Run, before: Journal) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile]]:
-    """What an earlier start of this run has computed and checked."""
-    runs.restore(run, before.header.record)
+def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
+    """The steps select and map: profiles → rows with their outcomes, not computed yet. Expressions get their types here."""
+    config, schema, fan_out = run.config, ready.source.schema, None
+    carried = [*mapping.inputs(ready.columns), *consent.inputs(ready.consent, schema), *suppression.value(config.suppression, schema)]
+    known = config.dedup.scope == "profile" or "identity" in config.export.triggers
+    if known:
+        carried.append(outcomes.identities(expressions.root("identityMap")).alias(outcomes.IDENTITIES))
+    if ready.columns.fan_out:
+        fan_out = expressions.entry(expressions.root("identityMap"), ready.columns.fan_out)
+    everyone = profiles.read(engine, ready.source)
+    members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=config.export.incremental, fan_out=fan_out)
+    columns = mapping.typed(ready.columns, members)
+    assert_writable(config.file, columns)
+    ready = replace(ready, columns=columns, rules=rules.resolve(config.rules, columns))
+    marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
+    by = outcomes.Rules(ready.consent, config.rules, ready.rules)
+    judged = outcomes.judged(marked, columns, mapping.values(columns), by, identities=known)
+    before = baseline.rows(engine, config, run.history, ready.baselines, [column.engine_name for column in columns.columns])
+    return outcomes.with_outcomes(judged, columns, config.dedup, config.export, before, one_stream=engine.one_stream), ready
+
+
+def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot]) -> None:
+    rejecting = [staged for staged, record in zip(snapshots, run.audiences, strict=True) if record.counts and record.counts.rejected]
+    key = f"runs/{run.config.run_id}/rejects"
+    for staged in rejecting:
+        rejects.write(staged, ready.columns, ready.rules, run.store.folder(key))
+    if rejecting:
+        run.store.keep_folder(key)
+        run.rejects = run.store.shown(key)
+
+
+def _reopened(run: runs.Run, record: dict[str, Any]) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile]]:
+    """What an earlier start of this run, or the run that is released, has computed and checked."""
+    runs.restore(run, record)
     counted = [record.counts for record in run.audiences]
     with _step(run, "plan"):
         run.store.fetch_folder(run.snapshot_key)
         snapshots = snapshot.reopen(run.store.folder(run.snapshot_key), len(run.audiences))
-        files = _planned(run, snapshots)
+        planned = [_plan(run, staged) for staged in snapshots]
+        files = _named(run, planned)
     if [record.counts for record in run.audiences] != counted:
         raise ConfigError(
             "The snapshot of an earlier start of this run is gone or changed",
             where=run.store.shown(run.snapshot_key),
             fix="use another run_id",
         )
-    run.warnings.append("An earlier start of this run had computed and checked the rows; they were not computed again")
+    what = f"run {run.config.release}, which was held," if run.config.release else "An earlier start of this run"
+    run.warnings.append(f"{what[0].upper()}{what[1:]} had computed and checked the rows; they were not computed again")
     return snapshots, files
 
 
@@ -176,6 +259,8 @@ def _finish(run: runs.Run, destination: Destination, journal: Journal, progress:
 
 def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
     run.status = "published"
+    for record in run.audiences:
+        record.status = "published" if record.held is None else "held"
     run.warnings += warnings
     closing = journal.header.names[len(journal.header.planned) :]
     if run.config.destination.manifest:
@@ -185,46 +270,63 @@ def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
         size = state.staged.size if state.staged else 0
         file = runs.DeliveredFile(state.uri, planned["rows"], size, state.sha256, state.plain_bytes, state.plain_sha256, state.confirmed)
         run.audiences[planned["audience"]].files.append(file)
-    recovery.remember_published(run, journal)
+    recovery.remember_published(run.store, journal)
 
 
 def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:
     return manifest.Sent(file, state.staged.size if state.staged else 0, state.sha256, state.plain_bytes, state.plain_sha256)
 
 
-def _planned(run: runs.Run, snapshots: list[AudienceSnapshot]) -> list[plan.PlannedFile]:
-    files = [file for staged in snapshots for file in _plan(run, staged)]
-    plan.assert_distinct([*(file.name for file in files), *manifest.closing_names(run.config, files)])
+def _named(run: runs.Run, planned: list[list[plan.PlannedFile]]) -> list[plan.PlannedFile]:
+    """The files of the audiences that are not held."""
+    files = [file for found, record in zip(planned, run.audiences, strict=True) if record.held is None for file in found]
+    plan.assert_distinct([*(file.name for file in files), *(manifest.closing_names(run.config, files) if files else [])])
     return files
 
 
 def _plan(run: runs.Run, staged: AudienceSnapshot) -> list[plan.PlannedFile]:
     """Count one audience's outcomes and name its files. Planned before the checks, so that a held run's record has counts."""
     record = run.audiences[staged.ordinal]
-    outcomes = (batch.column(0) for batch in staged.batches(["outcome"]))
-    record.counts, cuts = plan.slices(outcomes, run.config.file.max_rows)
+    record.counts, cuts = counts.slices(staged.batches(counts.COUNTED), run.config.file.max_rows, plan.changes(run.config))
     if not record.counts.members:
-        run.warnings.append(
-            f"No profile is a member of segment {record.segment_id} in namespace {run.config.audience.namespace}; check the id and the namespace"
-        )
+        warning = f"No profile is a member of segment {record.segment_id} in namespace {record.namespace}; check the id and the namespace"
+        if warning not in run.warnings:
+            run.warnings.append(warning)
     return plan.planned_files(run.config, staged.ordinal, cuts)
 
 
 def _hold_where_needed(run: runs.Run) -> None:
-    """Raise HeldError for failed critical checks and, with `file.on_empty=fail`, for an audience without a row."""
+    """Raise HeldError where nothing is left to send, or one held audience holds all."""
+    held = [record for record in run.audiences if record.held is not None]
+    if held and (run.config.audience.all_or_nothing or len(held) == len(run.audiences)):
+        for record in run.audiences:
+            record.held = record.held or "another audience is held (audience.all_or_nothing)"
+            record.status = "held"
+        raise _held(run, held, "nothing was delivered")
+
+
+def _partly_held(run: runs.Run) -> HeldError | None:
+    """What is to be told of a run that has published some of its audiences."""
+    held = [record for record in run.audiences if record.held is not None]
+    return _held(run, held, "the other audiences were delivered") if held else None
+
+
+def _held(run: runs.Run, held: list[runs.AudienceRecord], rest: str) -> HeldError:
+    shown = [f"segment {record.segment_id}: {record.held}" for record in held[:5]]
+    more = f" and {len(held) - 5} more" if len(held) > 5 else ""
+    return HeldError(
+        f"{len(held)} of {len(run.audiences)} audiences {'is' if len(held) == 1 else 'are'} held back; {rest}",
+        where=f"run {run.config.run_id}",
+        found="; ".join(shown) + more,
+        fix=f"correct the profiles or the configuration and run again, or publish what is held as it is: release={run.config.snapshot_run_id}",
+    )
+
+
+def _none_to_send(run: runs.Run) -> None:
+    """An audience without a file, as configured."""
+    run.status = "empty"
     for record in run.audiences:
-        if run.config.file.on_empty == "fail" and record.counts and not record.counts.exported:
-            raise HeldError(
-                "An audience is empty, so nothing was delivered", where=f"segment {record.segment_id}", fix="file.on_empty=header or skip"
-            )
-        failed = [check for check in record.checks if not check.success and check.severity == "critical"]
-        if failed:
-            raise HeldError(
-                "Checks held the files back; nothing was delivered",
-                where=f"segment {record.segment_id}",
-                found="; ".join(check.describe() for check in failed),
-                fix="correct the profiles, or change the checks (conf/checks)",
-            )
+        record.status = "empty"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Step plan: the outcomes in the snapshot → counts, and the list of files. Pure functions; no engine, no clock.
+"""Step plan: the slices of the snapshot → the list of files. Pure functions; no engine, no clock.
 
 A file is a range of an audience's rows. Files split exactly at `file.max_rows`, and are named as Adobe names them:
 name.csv, name_2.csv, name_3.csv.
@@ -7,16 +7,13 @@ name.csv, name_2.csv, name_3.csv.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from courier.config import RunConfig
-from courier.errors import ConfigError, CourierError, nearest
-from courier.mapping import DEDUPLICATED, EXCLUDED, EXPORTED
+from courier.counts import Slice
+from courier.errors import ConfigError, nearest
+from courier.outcomes import ADDED, CHANGED, REMOVED
 
 PLACEHOLDERS = (
     "activation",
@@ -28,34 +25,16 @@ PLACEHOLDERS = (
     "timestamp",
     "run_id",
     "mode",
+    "change",
     "part",
     "parts",
 )
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 #: Most filesystems take 255 bytes; the hidden temporary name needs some of them.
 MAX_NAME_BYTES = 200
-MODE = "full"
+CHANGES = (ADDED, CHANGED, REMOVED)
 #: Nobody looks for stale parts beyond this.
 MOST_PARTS = 10_000
-
-
-@dataclass(frozen=True)
-class Slice:
-    """`rows` exported rows, found from row `first_row` of the audience's snapshot on (which counts all outcomes)."""
-
-    first_row: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What became of an audience's members. members = exported + deduplicated + rejected + all excluded."""
-
-    members: int
-    excluded: dict[str, int]
-    deduplicated: int
-    rejected: int
-    exported: int
 
 
 @dataclass(frozen=True)
@@ -69,35 +48,10 @@ class PlannedFile:
     slice: Slice
 
 
-def slices(outcomes: Iterable[pa.Array], max_rows: int) -> tuple[Counts, list[Slice]]:
-    """Count the outcomes of one audience and cut its exported rows into slices of at most `max_rows`."""
-    counted: Counter[str] = Counter()
-    cuts: list[Slice] = []
-    row, first_row, in_slice = 0, 0, 0
-    for batch in outcomes:
-        for entry in pc.value_counts(batch).to_pylist():
-            counted[entry["values"]] += entry["counts"]
-        positions = pc.indices_nonzero(pc.equal(batch, EXPORTED))
-        taken = 0
-        while len(positions) - taken >= max_rows - in_slice:
-            taken += max_rows - in_slice
-            cuts.append(Slice(first_row, max_rows))
-            first_row, in_slice = row + positions[taken - 1].as_py() + 1, 0
-        in_slice += len(positions) - taken
-        row += len(batch)
-    if in_slice:
-        cuts.append(Slice(first_row, in_slice))
-    excluded = {outcome.removeprefix(EXCLUDED): n for outcome, n in sorted(counted.items()) if outcome.startswith(EXCLUDED)}
-    counts = Counts(sum(counted.values()), excluded, counted[DEDUPLICATED], 0, counted[EXPORTED])
-    if counts.members != counts.exported + counts.deduplicated + counts.rejected + sum(excluded.values()):
-        raise CourierError("The counts of the snapshot do not reconcile", found=str(dict(counted)))
-    return counts, cuts
-
-
 def check_names(config: RunConfig) -> None:
     """Refuse a name template with unknown placeholders, and names that leave the folder or fall together, before any work."""
     assert_template("file.name", config.file.name, PLACEHOLDERS)
-    names = [_name(config, audience, part=1, parts=1) for audience in range(len(config.audience.segments))]
+    names = [_name(config, audience, 1, 1, change) for audience in range(len(config.audience.segments)) for change in changes(config)]
     repeated = _repeated(names)
     if repeated:
         raise ConfigError(
@@ -120,21 +74,27 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
-def later_parts(config: RunConfig, audience: int, parts: int) -> Iterator[str]:
+def changes(config: RunConfig) -> tuple[str | None, ...]:
+    """The sets of files of one audience: one for each kind of change, or one (None) for all."""
+    return CHANGES if config.export.separate else (None,)
+
+
+def later_parts(config: RunConfig, audience: int, parts: int, change: str | None) -> Iterator[str]:
     """The names that parts after the last one would have: where files have static names, those of a longer run before."""
     for part in range(parts + 1, MOST_PARTS):
-        yield _name(config, audience, part, parts)
+        yield _name(config, audience, part, parts, change)
 
 
-def planned_files(config: RunConfig, audience: int, cuts: list[Slice]) -> list[PlannedFile]:
-    """Name the files of one audience. An empty audience has one file with no rows, or none with `file.on_empty=skip`."""
-    if not cuts and config.file.on_empty == "skip":
-        return []
-    parts = cuts or [Slice(0, 0)]
-    return [
-        PlannedFile(_name(config, audience, number, len(parts)), audience, number, len(parts), cut)
-        for number, cut in enumerate(parts, start=1)
-    ]
+def planned_files(config: RunConfig, audience: int, cuts: list[list[Slice]]) -> list[PlannedFile]:
+    """Name the files of one audience, from the slices of each of its sets. A set without a row has one file with no rows, or
+    none with `file.on_empty=skip`.
+    """
+    files = []
+    for change, found in zip(changes(config), cuts, strict=True):
+        parts = found or ([Slice(0, 0, change)] if config.file.on_empty != "skip" else [])
+        for number, cut in enumerate(parts, start=1):
+            files.append(PlannedFile(_name(config, audience, number, len(parts), change), audience, number, len(parts), cut))
+    return files
 
 
 def assert_distinct(names: list[str]) -> None:
@@ -162,21 +122,24 @@ def run_values(config: RunConfig) -> dict[str, str]:
         "activation": config.activation,
         "destination": config.destination.name,
         "run_id": config.run_id,
-        "mode": MODE,
+        "mode": config.export.mode,
         "datetime": config.as_of.strftime("%Y%m%d_%H%M%S"),
         "date": config.as_of.strftime("%Y%m%d"),
         "timestamp": str(int(config.as_of.timestamp())),
     }
 
 
-def file_values(config: RunConfig, audience: int, part: int, parts: int) -> dict[str, str]:
-    """The placeholders of one file."""
+def file_values(config: RunConfig, audience: int, part: int, parts: int, change: str | None) -> dict[str, str]:
+    """The placeholders of one file. {change} is `all` where a file holds all changes."""
     segment = config.audience.segments[audience]
-    return {**run_values(config), "segment_id": segment.id, "segment_name": segment.name, "part": str(part), "parts": str(parts)}
+    values = {"segment_id": segment.id, "segment_name": segment.name, "change": change or "all", "part": str(part), "parts": str(parts)}
+    return {**run_values(config), **values}
 
 
-def _name(config: RunConfig, audience: int, part: int, parts: int) -> str:
-    stem = filled(config.file.name, file_values(config, audience, part, parts))
+def _name(config: RunConfig, audience: int, part: int, parts: int, change: str | None) -> str:
+    stem = filled(config.file.name, file_values(config, audience, part, parts, change))
+    if change and "{change}" not in config.file.name:
+        stem += f"_{change}"
     # {parts} alone does not tell two parts apart, so only {part} takes the place of Adobe's numbering.
     if part > 1 and "{part}" not in config.file.name:
         stem += f"_{part}"

@@ -6,7 +6,6 @@ written, renamed and removed (S3: an upload is begun and aborted, since objects 
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from courier.connections import Connections
 from courier.delivery import assert_absent
 from courier.destinations import Connection, Destination
 from courier.errors import TerminalError
+from courier.masking import masked
 from courier.pipeline import Ready, check_templates, compute, read
 from courier.plan import PlannedFile
 from courier.recovery import sink
@@ -44,11 +44,11 @@ def _lines(config: RunConfig) -> Iterator[str]:
         yield f"  warning: run {config.run_id} has published its files already; with this run_id nothing would be done"
     destination = check_templates(config)
     with tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path) as folder:
-        run = runs.Run(config, open_store(StateConfig(path=folder)), started_at=datetime.now(UTC))
+        run = runs.Run(config, open_store(StateConfig(path=folder)), started_at=datetime.now(UTC), earlier=store)
         ready = read(run, destination)
         yield f"  configuration, secrets, source and its {ready.source.profiles:,} profiles: as they should be"
         yield from _keys(ready)
-        snapshots, files = compute(run, ready)
+        snapshots, files, ready = compute(run, ready)
         yield f"  columns: {', '.join(ready.columns.header)}"
         for record in run.audiences:
             passed = sum(check.success for check in record.checks)
@@ -78,11 +78,7 @@ def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, confi
     size = len(text) * file.slice.rows // few.rows if few.rows else len(text)
     lines = text.decode(errors="replace").splitlines()
     head, rows = (lines[:1], lines[1:]) if config.file.header else ([], lines)
-    return size, [*head, *(_masked(line) for line in islice(rows, SAMPLE_ROWS))]
-
-
-def _masked(line: str) -> str:
-    return re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "x", line))
+    return size, [*head, *(masked(line) for line in islice(rows, SAMPLE_ROWS))]
 
 
 def _probed(config: RunConfig, destination: Destination, names: list[str], expected: int) -> Iterator[str]:

@@ -6,8 +6,9 @@ One row is one profile. Everything that can be known without reading a value is 
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -29,35 +30,53 @@ FOOTERS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class ProfileSource:
-    """The files of the source, as their footers describe them. `profiles` is the number of rows of all files."""
+    """The files of the source, as their footers describe them. `profiles` is the number of rows of all files; `others` are
+    the files whose schema is not that of the first.
+    """
 
     files: list[str]
     schema: pa.Schema
     profiles: int
+    others: dict[str, pa.Schema]
 
 
-def inspect(source: SourceConfig, needed_paths: dict[str, str]) -> ProfileSource:
-    """List the files, read their footers, and see that each has all `needed_paths` (where needed → XDM path) alike.
-
-    Raises SourceError for a missing or empty source, an unreadable file, and a schema without a needed path.
-    """
+def inspect(source: SourceConfig) -> ProfileSource:
+    """List the files and read their footers. Raises SourceError for a missing or empty source and an unreadable file."""
     filesystem, prefix, path = _filesystem(source)
     files = _list(filesystem, path, source.path)
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(filesystem, file), files))
     first = footers[0][0]
-    expected = {xdm_path: xdm.resolve(xdm_path, first, where)[1] for where, xdm_path in needed_paths.items()}
-    for file, (schema, _) in zip(files[1:], footers[1:], strict=True):
-        if not schema.equals(first):
-            _assert_same_types(schema, expected, file)
-    return ProfileSource([prefix + file for file in files], first, sum(rows for _, rows in footers))
+    others = {file: schema for file, (schema, _) in zip(files, footers, strict=True) if not schema.equals(first)}
+    return ProfileSource([prefix + file for file in files], first, sum(rows for _, rows in footers), others)
 
 
-def _assert_same_types(schema: pa.Schema, expected: dict[str, pa.DataType], file: str) -> None:
-    for path, kind in expected.items():
-        found = xdm.resolve(path, schema, file)[1]
-        if found != kind:
-            raise SourceError(f"Files of the source disagree about the type of '{path}'", where=file, found=str(found), expected=str(kind))
+def assert_alike(source: ProfileSource, paths: Iterable[str]) -> None:
+    """Raise SourceError unless every file has all of these XDM paths, and with the same types."""
+    for path in paths:
+        kind = xdm.resolve(path, source.schema, "source")[1]
+        for file, schema in source.others.items():
+            found = xdm.resolve(path, schema, file)[1]
+            if found != kind:
+                raise SourceError(
+                    f"Files of the source disagree about the type of '{path}'", where=file, found=str(found), expected=str(kind)
+                )
+
+
+def list_with_columns(
+    path: str, source: SourceConfig, where: str, csv_columns: Callable[[pa.NativeFile], list[str]]
+) -> tuple[list[str], list[str]]:
+    """The files of a list beside the source (Parquet, or CSV with a header; read with the source's keys), and its columns."""
+    filesystem, prefix, rest = _filesystem(replace(source, path=path))
+    last = ".csv" if rest.endswith((".csv", ".csv.gz")) else ".parquet"
+    files = _list(filesystem, rest, f"{where}: {path}", (".csv", ".csv.gz") if last == ".csv" else (".parquet",))
+    if last == ".parquet":
+        return [prefix + file for file in files], list(_footer(filesystem, files[0])[0].names)
+    try:
+        with filesystem.open_input_stream(files[0]) as stream:
+            return [prefix + file for file in files], csv_columns(stream)
+    except (OSError, pa.ArrowException) as exc:
+        raise SourceError("A suppression list cannot be read", where=f"{where}: {files[0]}", found=str(exc)[:200]) from exc
 
 
 def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
@@ -82,8 +101,8 @@ def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
         raise SourceError("The source's S3 cannot be used", where=source.path, found=str(exc)[:300]) from exc
 
 
-def _list(filesystem: pafs.FileSystem, path: str, shown: str) -> list[str]:
-    """All *.parquet files, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
+def _list(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str, ...] = (".parquet",)) -> list[str]:
+    """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
     root, pattern = path, None
     try:
         info = filesystem.get_file_info(root)
@@ -99,12 +118,12 @@ def _list(filesystem: pafs.FileSystem, path: str, shown: str) -> list[str]:
         entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as exc:
         raise SourceError("The source cannot be listed", where=shown, found=str(exc)[:300]) from exc
-    files = sorted(entry.path for entry in entries if entry.type == pafs.FileType.File and _is_data(entry.path, root))
+    files = sorted(entry.path for entry in entries if entry.type == pafs.FileType.File and _is_data(entry.path, root, endings))
     if pattern:
         depth = pattern.count("/")
         files = [file for file in files if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
     if not files:
-        raise SourceError("The source has no Parquet files", where=shown, expected="files that end in .parquet")
+        raise SourceError("The source has no Parquet files", where=shown, expected=f"files that end in {' or '.join(endings)}")
     return _assert_plain(files)
 
 
@@ -117,9 +136,9 @@ def _assert_plain(files: list[str]) -> list[str]:
     return files
 
 
-def _is_data(path: str, root: str) -> bool:
+def _is_data(path: str, root: str, endings: tuple[str, ...]) -> bool:
     parts = PurePosixPath(path).relative_to(root).parts
-    return path.endswith(".parquet") and not any(part.startswith(("_", ".")) for part in parts)
+    return path.endswith(endings) and not any(part.startswith(("_", ".")) for part in parts)
 
 
 def _footer(filesystem: pafs.FileSystem, file: str) -> tuple[pa.Schema, int]:

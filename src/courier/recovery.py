@@ -11,18 +11,19 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
-from courier import runs
+from courier import baseline, runs
 from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
 from courier.delivery import Delivery
 from courier.destinations import Destination, open_destination
 from courier.errors import ConfigError, CourierError
 from courier.journal import FileState, Header, Journal
 from courier.manifest import closing_names
-from courier.plan import PlannedFile, later_parts
+from courier.plan import PlannedFile, changes, later_parts
 from courier.state import Store
 
 #: A delivery is gone on with only where all of these are as they were.
-SHAPING = ("source", "audience", "mapping", "checks", "file", "trigger")
+ROWS = ("source", "audience", "consent", "suppression", "mapping", "dedup", "rules", "export", "file")
+SHAPING = (*ROWS, "checks", "guard", "trigger", "release")
 #: Of the destination, what says where files go and under which names.
 PLACE = ("kind", "name", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
 
@@ -35,13 +36,23 @@ def sink(destination: DestinationConfig) -> str:
 
 def fingerprint(config: RunConfig) -> str:
     """One text for everything that shapes the bytes, the names and the place of the files."""
-    shaping = {key: asdict(getattr(config, key)) for key in SHAPING}
+    shaping = {key: value if value is None or isinstance(value, str) else asdict(value) for key, value in _values(config, SHAPING)}
     place = {key: getattr(config.destination, key, None) for key in PLACE}
     versions = {
         name: version(name) for name in ("audience-courier", "polars", "pyarrow", "zlib-ng", "zstandard")
     }  # other bytes for the same rows, maybe
     content = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def shape(config: RunConfig) -> str:
+    """One text for everything that shapes the rows and the files, wherever they go and whoever lets them through."""
+    content = {key: asdict(value) for key, value in _values(config, ROWS)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _values(config: RunConfig, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
+    return [(key, getattr(config, key)) for key in keys]
 
 
 def resumable(journal: Journal, destination: Destination, config: RunConfig) -> Journal | None:
@@ -78,6 +89,7 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
         names=[*(file.name for file in files), *closing_names(config, files)],
         planned=[{"audience": file.audience, "part": file.part, "parts": file.parts, "rows": file.slice.rows} for file in files],
         stale=_stale(run, files),
+        audiences=_baselines(run),
         record=runs.as_json(run),
         epoch=before.header.epoch if before else 0,
     )
@@ -107,6 +119,9 @@ def _settle(store: Store, activation: str, run_id: str) -> list[str]:
     if journal is None:  # killed before it sent anything
         store.delete(Journal.marker(activation, run_id))
         return []
+    if journal.header.phase == "published":  # killed between the last file and the end
+        remember_published(store, journal)
+        return [f"Run {run_id} had published its files when it ended; that is remembered now"]
     known = dict(journal.header.destination)
     if known.get("jump"):
         known["jump"] = JumpConfig(**known["jump"])
@@ -117,32 +132,39 @@ def _settle(store: Store, activation: str, run_id: str) -> list[str]:
     return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}"]
 
 
-def remember_published(run: runs.Run, journal: Journal) -> None:
-    """Keep which files of this activation are ours, for the next run that has fewer parts under the same names."""
-    files = {state.name: state.staged.size for state in journal.states[: len(journal.header.planned)] if state.staged}
-    content = {"run_id": run.config.run_id, "sink": journal.header.sink, "files": files}
-    run.store.write(_published_key(run.config.activation), json.dumps(content).encode())
+def remember_published(store: Store, journal: Journal) -> None:
+    """Keep what this activation has sent, for the next run: its files, and the rows of each audience. Then the delivery is settled."""
+    header = journal.header
+    files = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.staged}
+    baseline.remember(store, header.activation, header.run_id, header.sink, files, header.audiences)
+    journal.settle()
+
+
+def _baselines(run: runs.Run) -> dict[str, dict[str, Any]]:
+    """What each published audience will be compared with by the next run."""
+    shape = baseline.shape(run.config)
+    found = {}
+    for ordinal, (segment, record) in enumerate(zip(run.config.audience.segments, run.audiences, strict=True)):
+        if record.held is None and record.counts:
+            found[segment.key] = asdict(baseline.Baseline(run.config.snapshot_run_id, ordinal, record.counts.size, shape))
+    return found
 
 
 def _stale(run: runs.Run, files: list[PlannedFile]) -> dict[str, int]:
     """Parts that the last published run left under this run's names, beyond its last part."""
     if run.config.destination.on_conflict != "replace":
         return {}
-    text = run.store.read(_published_key(run.config.activation))
-    last: dict[str, Any] = json.loads(text) if text else {}
+    last = baseline.published(run.store, run.config.activation)
     if last.get("sink") != sink(run.config.destination):
         return {}
     ours: dict[str, int] = {name: size for name, size in last["files"].items() if name not in {file.name for file in files}}
     stale: dict[str, int] = {}
     if ours:
-        parts = {file.audience: file.parts for file in files}
-        for audience in range(len(run.config.audience.segments)):
-            for name in later_parts(run.config, audience, parts.get(audience, 0)):
-                if name not in ours:
-                    break
-                stale[name] = ours[name]
+        parts = {(file.audience, file.slice.change): file.parts for file in files}
+        for audience, record in enumerate(run.audiences):
+            for change in changes(run.config) if record.held is None else ():
+                for name in later_parts(run.config, audience, parts.get((audience, change), 0), change):
+                    if name not in ours:
+                        break
+                    stale[name] = ours[name]
     return stale
-
-
-def _published_key(activation: str) -> str:
-    return f"activations/{activation}/published.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from courier import runs
+from courier.counts import Counts
 from courier.runs import AudienceRecord, Run
 
 SHOWN_LINES = 3
@@ -28,6 +29,12 @@ def _lines(run: Run) -> Iterator[str]:
         yield f"  profiles read            {run.profiles:>12,}"
     for audience in run.audiences:
         yield from _audience(audience)
+    if run.consent.get("rule") == "off":
+        yield "  consent is not asked for (consent=off)"
+    elif run.consent.get("rule", "").startswith("the source"):
+        yield "  the source has no consents, so nobody was excluded for want of one"
+    if run.rejects:
+        yield f"  rejected rows: {run.rejects}"
     for text in run.warnings:
         yield f"  warning: {text}"
     if run.manifest:
@@ -43,13 +50,9 @@ def _lines(run: Run) -> Iterator[str]:
 def _audience(audience: AudienceRecord) -> Iterator[str]:
     yield f"  audience {audience.segment_name} ({audience.segment_id})"
     if audience.counts:
-        counts = audience.counts
-        yield f"    members                {counts.members:>12,}"
-        for reason, number in counts.excluded.items():
-            yield f"    excluded: {reason:<12} {-number:>12,}"
-        yield f"    deduplicated           {-counts.deduplicated:>12,}"
-        yield f"    rejected               {-counts.rejected:>12,}"
-        yield f"    exported               {counts.exported:>12,}"
+        yield from _counts(audience.counts, audience.baseline)
+    if audience.held:
+        yield f"    held: {audience.held}"
     passed = sum(check.success for check in audience.checks)
     if audience.checks:
         yield f"    checks                 {passed} of {len(audience.checks)} passed"
@@ -63,6 +66,25 @@ def _audience(audience: AudienceRecord) -> Iterator[str]:
             yield f"      before compression and encryption {file.plain_bytes:,} bytes, sha256 {file.plain_sha256}"
         if not file.confirmed:
             yield "      published, and taken away by the platform before it was seen there"
+
+
+def _counts(counts: Counts, baseline: str | None) -> Iterator[str]:
+    """From the members to the rows of the files. Without a baseline everything is sent, so nothing is unchanged and nobody has left."""
+    yield f"    members                {counts.members:>12,}"
+    for reason, number in counts.excluded.items():
+        yield f"    {f'excluded: {reason}':<22} {-number:>12,}"
+    yield f"    deduplicated           {-counts.deduplicated:>12,}"
+    yield f"    rejected               {-counts.rejected:>12,}"
+    for rule, number in counts.rejected_by.items():
+        yield f"      by {rule:<17} {number:>14,}"
+    if baseline:
+        yield f"    unchanged              {-counts.unchanged:>12,}"
+        yield f"    left since run {baseline}: {counts.exited:,}"
+    yield f"    exported               {counts.exported:>12,}"
+    if baseline:
+        yield f"      added {counts.added:,}, changed {counts.changed:,}, removed {counts.exited:,}"
+    for rule, number in counts.noted.items():
+        yield f"    note: {number:,} exported rows fail the rule {rule}"
 
 
 def _first_lines(run: Run) -> Iterator[str]:

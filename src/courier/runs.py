@@ -13,9 +13,9 @@ from typing import Any
 
 from courier.checks import CheckResult
 from courier.config import RunConfig
+from courier.counts import Counts
 from courier.errors import ConfigError, CourierError
 from courier.manifest import timestamp
-from courier.plan import MODE, Counts
 from courier.state import Store
 
 
@@ -40,7 +40,11 @@ class AudienceRecord:
 
     segment_id: str
     segment_name: str
+    namespace: str
     counts: Counts | None = None
+    status: str = "failed"  # published | empty | held | failed
+    held: str | None = None  # why
+    baseline: str | None = None  # the run that an incremental export was compared with; None: everything was sent
     checks: list[CheckResult] = field(default_factory=list)
     files: list[DeliveredFile] = field(default_factory=list)
 
@@ -52,21 +56,30 @@ class Run:
     config: RunConfig
     store: Store
     started_at: datetime
+    earlier: Store | None = None  # where earlier runs are looked up, if that is not `store`
     status: str = "failed"
     profiles: int | None = None
     audiences: list[AudienceRecord] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
+    consent: dict[str, str] = field(default_factory=dict)
+    shape: str = ""  # of everything that shapes the rows; a held run is released under the same only
+    rejects: str | None = None  # where the rejected rows are listed
     manifest: str | None = None
     triggers: list[str] = field(default_factory=list)
     error: CourierError | None = None
     finished_at: datetime | None = None
 
     @property
+    def history(self) -> Store:
+        """The store that knows the earlier runs of the activation."""
+        return self.earlier or self.store
+
+    @property
     def snapshot_key(self) -> str:
         """Where in the state store the rows are that this run sends."""
-        return f"runs/{self.config.run_id}/snapshot"
+        return f"runs/{self.config.snapshot_run_id}/snapshot"
 
 
 def key(run_id: str) -> str:
@@ -104,17 +117,20 @@ def save(run: Run) -> None:
 
 def restore(run: Run, record: dict[str, Any]) -> None:
     """Take over what an earlier start of the run had found out when it began to deliver."""
-    run.profiles, run.columns, run.warnings = record["profiles"], record["columns"], record["warnings"]
+    run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
     run.audiences = [
         AudienceRecord(
             audience["segment_id"],
             audience["segment_name"],
+            audience["namespace"],
             Counts(**audience["counts"]),
-            [
-                CheckResult(**{key: value for key, value in check.items() if key != "segment_id"})
+            checks=[
+                CheckResult(**{key: value for key, value in check.items() if key not in ("segment_id", "namespace")})
                 for check in record["checks"]
-                if check["segment_id"] == audience["segment_id"]
+                if (check["segment_id"], check["namespace"]) == (audience["segment_id"], audience["namespace"])
             ],
+            held=audience["held"],
+            baseline=audience["baseline"],
         )
         for audience in record["audiences"]
     ]
@@ -129,10 +145,18 @@ def as_json(run: Run) -> dict[str, Any]:
         "as_of": timestamp(run.config.as_of),
         "started_at": timestamp(run.started_at),
         "finished_at": timestamp(run.finished_at) if run.finished_at else None,
+        "released": run.config.release,
+        "shape": run.shape,
+        "consent": run.consent,
         "profiles": run.profiles,
         "columns": run.columns,
-        "audiences": [_audience(audience) for audience in run.audiences],
-        "checks": [{"segment_id": audience.segment_id, **asdict(check)} for audience in run.audiences for check in audience.checks],
+        "audiences": [_audience(audience, run.config.export.mode) for audience in run.audiences],
+        "checks": [
+            {"segment_id": audience.segment_id, "namespace": audience.namespace, **asdict(check)}
+            for audience in run.audiences
+            for check in audience.checks
+        ],
+        "rejects": run.rejects,
         "manifest": run.manifest,
         "triggers": run.triggers,
         "warnings": run.warnings,
@@ -141,11 +165,15 @@ def as_json(run: Run) -> dict[str, Any]:
     }
 
 
-def _audience(audience: AudienceRecord) -> dict[str, Any]:
+def _audience(audience: AudienceRecord, mode: str) -> dict[str, Any]:
     return {
         "segment_id": audience.segment_id,
         "segment_name": audience.segment_name,
-        "mode": MODE,
+        "namespace": audience.namespace,
+        "status": audience.status,
+        "held": audience.held,
+        "mode": mode,
+        "baseline": audience.baseline,
         "counts": asdict(audience.counts) if audience.counts else None,
         "files": [asdict(file) for file in audience.files],
     }

@@ -1,7 +1,7 @@
 """Step stage: rows → the snapshot, Parquet in the state store. What is checked is what is sent.
 
 Layout: `runs/<run_id>/snapshot/audience=<ordinal>/*.parquet`. Read in the order of their names, an audience's files hold
-its rows in the order of `mapping.with_outcomes`, each with its outcome; only rows with the outcome `exported` are sent.
+its rows in the order of `outcomes.with_outcomes`, each with its outcome; only rows with the outcome `exported` are sent.
 """
 
 from __future__ import annotations

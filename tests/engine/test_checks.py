@@ -20,7 +20,7 @@ from courier.snapshot import AudienceSnapshot
 
 TEXT = pa.string()
 COLUMNS = Mapping(
-    [MappedColumn("email", "c0", "personalEmail.address", [], TEXT, None, True), MappedColumn("phone", "c1", "x.y", [], TEXT, None, False)],
+    [MappedColumn("email", "c0", "personalEmail.address", TEXT, True), MappedColumn("phone", "c1", "x.y", TEXT, False)],
     [],
 )
 ROWS = [("a@example.com", "1"), ("secret@value", None), ("a@example.com", "333")]

@@ -17,8 +17,8 @@ from courier.synthetic import profiles
 
 COLUMNS = Mapping(
     [
-        MappedColumn("email", "c0", "personalEmail.address", [], pa.string(), None, True),
-        MappedColumn("phone", "c1", "mobilePhone.number", [], pa.string(), None, False),
+        MappedColumn("email", "c0", "personalEmail.address", pa.string(), True),
+        MappedColumn("phone", "c1", "mobilePhone.number", pa.string(), False),
     ],
     [],
 )

@@ -442,7 +442,7 @@ def whole(folder: Path, rows: int, keys: Keys | None, **settings: Any) -> Render
     pq.write_table(table, folder / "part.parquet")
     base = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=NOW)
     config = replace(base, file=FileConfig(**settings))
-    columns = Mapping([MappedColumn("email", "c0", "x", [], pa.string(), None, True)], [])
+    columns = Mapping([MappedColumn("email", "c0", "x", pa.string(), True)], [])
     file = PlannedFile(f"out.{config.file.full_extension}", 0, 1, 1, Slice(0, rows))
     return Rendering(AudienceSnapshot(0, [folder / "part.parquet"]), file, columns, config, keys)
 

@@ -36,7 +36,7 @@ Row = Sequence[Any]
 
 def mapped(*kinds: pa.DataType, mandatory: bool = False) -> Mapping:
     """Columns a, b, c, … of these types."""
-    return Mapping([MappedColumn("abcdefgh"[n], f"c{n}", "x", [], kind, None, mandatory) for n, kind in enumerate(kinds)], [])
+    return Mapping([MappedColumn("abcdefgh"[n], f"c{n}", "x", kind, mandatory) for n, kind in enumerate(kinds)], [])
 
 
 def staged(folder: Path, files: list[list[tuple[Row, str]]], kinds: Sequence[pa.DataType], rows_per_group: int = 1000) -> AudienceSnapshot:
@@ -146,7 +146,7 @@ def test_a_value_that_looks_like_the_text_for_null_is_quoted_so_that_it_is_not_t
 
 
 def test_a_header_is_quoted_where_it_must_be(tmp_path: Path) -> None:
-    columns = Mapping([MappedColumn(name, f"c{n}", "x", [], TEXT, None, False) for n, name in enumerate(["e,mail", 'say "x"', "é"])], [])
+    columns = Mapping([MappedColumn(name, f"c{n}", "x", TEXT, False) for n, name in enumerate(["e,mail", 'say "x"', "é"])], [])
     opening = Dialect(FileConfig()).opening(columns.header)
     assert opening == '"e,mail","say ""x""",é\n'.encode()
     assert Dialect(FileConfig(quoting="all", line_ending="crlf")).opening(["a b"]) == b'"a b"\r\n'

@@ -4,6 +4,14 @@ Unknown keys and wrong types are refused when Hydra's result is merged into thes
 object is constructed. Secrets are never values here: a key ending in `_env` holds the name of an environment variable.
 """
 
+from courier.config.audience import (
+    AudienceConfig,
+    ConsentConfig,
+    GuardConfig,
+    SegmentConfig,
+    SuppressionConfig,
+    SuppressionListConfig,
+)
 from courier.config.destination import (
     DESTINATIONS,
     DestinationConfig,
@@ -15,29 +23,28 @@ from courier.config.destination import (
     SftpPasswordConfig,
 )
 from courier.config.file import FileConfig
-from courier.config.profiles import (
-    AudienceConfig,
-    ChecksConfig,
-    ColumnConfig,
-    ExpectationConfig,
-    MappingConfig,
-    SegmentConfig,
-    SourceConfig,
-)
-from courier.config.run import EngineConfig, RunConfig, StateConfig, TriggerConfig, parse_as_of, parse_run_id
+from courier.config.mapping import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, RowRuleConfig, RulesConfig
+from courier.config.profiles import ChecksConfig, ExpectationConfig, SourceConfig
+from courier.config.run import EngineConfig, RunConfig, StateConfig, TriggerConfig, parse_as_of, parse_release, parse_run_id
 
 __all__ = [
     "DESTINATIONS",
     "AudienceConfig",
     "ChecksConfig",
     "ColumnConfig",
+    "ConsentConfig",
+    "DedupConfig",
     "DestinationConfig",
     "EngineConfig",
     "ExpectationConfig",
+    "ExportConfig",
     "FileConfig",
+    "GuardConfig",
     "JumpConfig",
     "LocalConfig",
     "MappingConfig",
+    "RowRuleConfig",
+    "RulesConfig",
     "RunConfig",
     "S3Config",
     "SegmentConfig",
@@ -46,7 +53,10 @@ __all__ = [
     "SftpPasswordConfig",
     "SourceConfig",
     "StateConfig",
+    "SuppressionConfig",
+    "SuppressionListConfig",
     "TriggerConfig",
     "parse_as_of",
+    "parse_release",
     "parse_run_id",
 ]

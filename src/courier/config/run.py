@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, SuppressionConfig
 from courier.config.destination import DestinationConfig
 from courier.config.file import FileConfig
 from courier.config.limits import SAFE_ID, at_least, inside, key_pair, one_of, required
-from courier.config.profiles import AudienceConfig, ChecksConfig, MappingConfig, SourceConfig
+from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
+from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
 
 
@@ -90,8 +92,14 @@ class RunConfig:
     engine: EngineConfig
     source: SourceConfig
     audience: AudienceConfig
+    consent: ConsentConfig
+    suppression: SuppressionConfig
     mapping: MappingConfig
+    dedup: DedupConfig
+    rules: RulesConfig
     checks: ChecksConfig
+    guard: GuardConfig
+    export: ExportConfig
     file: FileConfig
     destination: DestinationConfig
     trigger: TriggerConfig
@@ -99,6 +107,12 @@ class RunConfig:
     run_id: str
     as_of: datetime
     as_of_given: bool  # False: `as_of` is the time of this start
+    release: str | None = None  # the run whose held audiences are published as they are
+
+    @property
+    def snapshot_run_id(self) -> str:
+        """The run whose snapshot is sent."""
+        return self.release or self.run_id
 
 
 def parse_as_of(text: str | None, now: datetime) -> datetime:
@@ -110,6 +124,13 @@ def parse_as_of(text: str | None, now: datetime) -> datetime:
     except ValueError as exc:
         raise ConfigError("as_of is no ISO 8601 time", found=text, expected="for example 2026-11-01T00:00:00Z") from exc
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_release(text: str | None) -> str | None:
+    """The id of a run that was held."""
+    if text and not SAFE_ID.fullmatch(text):
+        raise ConfigError("release is no run id", found=repr(text), expected="the run_id of a run that was held")
+    return text or None
 
 
 def parse_run_id(text: str | None, now: datetime) -> str:

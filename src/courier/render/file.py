@@ -10,11 +10,12 @@ from contextlib import closing
 
 import polars as pl
 
-from courier import xdm
 from courier.config import FileConfig, RunConfig
+from courier.counts import Slice
 from courier.errors import ConfigError, CourierError
-from courier.mapping import EXPORTED, Mapping
-from courier.plan import PlannedFile, Slice
+from courier.mapping import Mapping
+from courier.outcomes import EXPORTED
+from courier.plan import PlannedFile
 from courier.render.compression import compressed
 from courier.render.dialect import Dialect
 from courier.render.encryption import encrypted
@@ -80,8 +81,13 @@ def _exported(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping) -> Itera
     """The rows of one file, batch by batch."""
     names = [column.engine_name for column in mapping.columns]
     missing = cut.rows
-    for batch in snapshot.batches([*names, "outcome"], cut.first_row) if missing else ():
-        rows = pl.DataFrame(batch).filter(pl.col("outcome") == EXPORTED).select(names).head(missing)
+    wanted = pl.col("outcome") == EXPORTED
+    marks = ["outcome"]
+    if cut.change is not None:
+        wanted &= pl.col("change") == cut.change
+        marks.append("change")
+    for batch in snapshot.batches([*names, *marks], cut.first_row) if missing else ():
+        rows = pl.DataFrame(batch).filter(wanted).select(names).head(missing)
         missing -= len(rows)
         if len(rows):
             yield rows
@@ -97,7 +103,7 @@ def assert_writable(config: FileConfig, mapping: Mapping) -> None:
         return
     for what, text, possible in (
         ("null", config.null_text, mapping.columns[0].default is None),
-        ("empty", config.empty_text, xdm.is_text(mapping.columns[0].kind)),
+        ("empty", config.empty_text, mapping.columns[0].may_be_empty),
     ):
         if possible and text == "":
             raise ConfigError(

@@ -1,0 +1,115 @@
+"""What the last published run of each audience has sent: the baseline of incremental exports and of the size guard.
+
+`activations/<activation>/published.json` of the state store names, for each audience, the run whose snapshot holds it. It
+is written after the last file is visible and before the delivery counts as settled, so that a failed, held or killed run
+changes nothing, and a published one is never forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from courier.config import RunConfig
+from courier.errors import ConfigError
+from courier.snapshot import reopen
+from courier.state import Store
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from courier.engine import Engine
+
+RESET = "export.reset=true sends everything again, and begins anew from there"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One audience at its last published run. `size`: the rows that a full file had. `ordinal`: its place in that snapshot."""
+
+    run_id: str
+    ordinal: int
+    size: int
+    shape: str
+
+
+def key(activation: str) -> str:
+    return f"activations/{activation}/published.json"
+
+
+def published(store: Store, activation: str) -> dict[str, Any]:
+    """The whole of what is remembered; nothing before the first published run."""
+    text = store.read(key(activation))
+    content: dict[str, Any] = json.loads(text) if text else {}
+    return content
+
+
+def load(store: Store, activation: str) -> dict[str, Baseline]:
+    """Audience key → its last published run."""
+    return {name: Baseline(**entry) for name, entry in published(store, activation).get("audiences", {}).items()}
+
+
+def shape(config: RunConfig) -> str:
+    """One text for what a row is. Rows of different shapes cannot be compared."""
+    content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "identity": "identity" in config.export.triggers}
+    content["status"] = config.export.status_column if config.export.incremental and not config.export.separate else ""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
+    """The baselines that this run compares with; none in full exports and after a reset.
+
+    Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
+    """
+    if not config.export.incremental or config.export.reset:
+        return {}
+    known, found = load(store, config.activation), {}
+    for segment in config.audience.segments:
+        before = known.get(segment.key)
+        if before is None:
+            continue
+        if before.shape != shape(config):
+            raise ConfigError(
+                "The mapping, the key or the layout is another one than at the last published run, so changes cannot be told",
+                where=f"segment {segment.id}, run {before.run_id}",
+                fix=RESET,
+            )
+        found[segment.key] = before
+    for run_id in {before.run_id for before in found.values()}:
+        store.fetch_folder(f"runs/{run_id}/snapshot")
+    for before in found.values():
+        if before.size and not reopen(store.folder(f"runs/{before.run_id}/snapshot"), before.ordinal + 1)[-1].files:
+            raise ConfigError(
+                "The snapshot of the last published run is gone", where=store.shown(f"runs/{before.run_id}/snapshot"), fix=RESET
+            )
+    return found
+
+
+def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, Baseline], columns: list[str]) -> DataFrame | None:
+    """The rows that full files had at the last published runs: `columns`, `identities` and `audience` (its ordinal now)."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    by_run: dict[str, dict[int, int]] = {}
+    for ordinal, segment in enumerate(config.audience.segments):
+        before = baselines.get(segment.key)
+        if before is not None and before.size:
+            by_run.setdefault(before.run_id, {})[before.ordinal] = ordinal
+    together: DataFrame | None = None
+    for run_id, ordinals in by_run.items():
+        folder = store.folder(f"runs/{run_id}/snapshot")
+        for old, new in ordinals.items():
+            files = [f"file://{file.absolute()}" for file in sorted(folder.glob(f"audience={old}/*.parquet"))]
+            found = engine.session.read.parquet(*files)
+            full = found.where(F.col("outcome").isin("exported", "unchanged") & (F.col("change") != "removed"))
+            full = full.select(*columns, "identities", F.lit(new).alias("audience"))
+            together = full if together is None else together.unionByName(full)
+    return together
+
+
+def remember(store: Store, activation: str, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:
+    """After publishing. Audiences that were not published this time keep their baseline."""
+    known = published(store, activation).get("audiences", {})
+    content = {"run_id": run_id, "sink": sink, "files": files, "audiences": {**known, **audiences}}
+    store.write(key(activation), json.dumps(content).encode())

@@ -1,0 +1,177 @@
+"""What a row is: groups mapping, dedup, export and rules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from courier.config.limits import SAFE_ID, at_least, one_of
+from courier.errors import ConfigError, nearest
+
+TRIGGERS = ("membership", "attributes", "identity")
+#: Letters of date patterns that all engines read alike.
+DATE_PATTERN = re.compile(r"(?:yyyy|yy|MM|dd|HH|mm|ss|SSS|XXX|'[^']*'|[^A-Za-z'])+")
+
+
+@dataclass
+class ColumnConfig:
+    """One column of the file. Where its values come from is one of `source`, `expression` and `identity`.
+
+    `default` replaces null (not the empty text); with `mandatory`, rows without a value are excluded.
+    """
+
+    source: str = ""  # XDM path; or membership.status and its like, see docs/mapping.md
+    expression: str = ""  # Spark SQL over XDM paths
+    identity: str = ""  # a namespace of identityMap
+    take: str = "first"  # identity only: first | primary | all (joined)
+    join: str | None = None  # an array of values becomes text with this between them
+    json: bool = False  # an array, map or struct becomes JSON
+    hash: str = ""  # sha256 | md5 | sha256_email | sha256_phone: in place of the value
+    format: str = ""  # dates and timestamps: a pattern such as dd.MM.yyyy; numbers: 0.00
+    zone: str = ""  # timestamps: shown in this time zone instead of UTC
+    default: str | None = None
+    mandatory: bool = False
+
+
+@dataclass
+class MappingConfig:
+    """The columns of the file, in order, by name. One row per `deduplication_key`; with none, one row per profile."""
+
+    columns: dict[str, ColumnConfig] = field(default_factory=dict)
+    deduplication_key: list[str] = field(default_factory=list)
+    fan_out: str | None = None  # one row for each identity of this namespace; `identity.id` is its value
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ConfigError("mapping.columns is empty", expected="one column or more: {name: {source: XDM path}}")
+        folded: dict[str, str] = {}
+        for name, column in self.columns.items():
+            if not name.strip() or not name.isprintable():
+                raise ConfigError("A column of the mapping has an empty or unprintable name", found=repr(name))
+            _check_column(name, column)
+            if name.casefold() in folded:
+                raise ConfigError(
+                    "Two columns have one name (upper and lower case count as the same, as importers take them)",
+                    where="mapping.columns",
+                    found=f"'{folded[name.casefold()]}' and '{name}'",
+                )
+            folded[name.casefold()] = name
+        for key in self.deduplication_key:
+            if key not in self.columns:
+                raise ConfigError("mapping.deduplication_key names no column", found=key, fix=nearest(key, self.columns))
+
+
+def _check_column(name: str, column: ColumnConfig) -> None:
+    where = f"mapping.columns.{name}"
+    origins = [key for key in ("source", "expression", "identity") if getattr(column, key).strip()]
+    if not origins:
+        raise ConfigError(f"The column '{name}' has no source", where="mapping.columns", expected=f"{name}: {{source: XDM path}}")
+    if len(origins) > 1:
+        raise ConfigError(f"The column '{name}' has more than one source", where=where, found=", ".join(origins), expected="one of them")
+    one_of(f"{where}.take", column.take, ("first", "primary", "all"))
+    if column.take != "first" and not column.identity:
+        raise ConfigError(f"The column '{name}' cannot take '{column.take}'", where=where, fix="take belongs to identity: NAMESPACE")
+    if column.hash:
+        one_of(f"{where}.hash", column.hash, ("sha256", "md5", "sha256_email", "sha256_phone"))
+    if column.json and column.join is not None:
+        raise ConfigError(f"The column '{name}' is either joined or JSON", where=where, found="join and json")
+    if column.format and not (DATE_PATTERN.fullmatch(column.format) or re.fullmatch(r"0(\.0{1,18})?", column.format)):
+        raise ConfigError(
+            f"The format of the column '{name}' cannot be used",
+            where=f"{where}.format",
+            found=column.format,
+            expected="for dates yyyy yy MM dd HH mm ss SSS XXX and text in single quotes; for numbers 0 or 0.00",
+        )
+
+
+@dataclass
+class DedupConfig:
+    """How duplicates are found, beyond mapping.deduplication_key.
+
+    `identity`: by the identities of a namespace, of which each gets a row. `scope`: `row` drops older rows of a key;
+    `profile` drops every row of a profile that has an older row of any key, which is Adobe's rule. `normalize` compares
+    keys trimmed and in lower case, and leaves the values as they are.
+    """
+
+    identity: str | None = None
+    scope: str = "row"
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        one_of("dedup.scope", self.scope, ("row", "profile"))
+
+
+@dataclass
+class ExportConfig:
+    """What of an audience is sent: all of it, or what has changed since the last published run of this activation."""
+
+    mode: str = "full"
+    layout: str = "single"  # single: one file with a status column | separate: files added, changed and removed
+    triggers: list[str] = field(default_factory=lambda: ["membership", "attributes"])
+    reset: bool = False  # begin anew with all of it
+    status_column: str = "status"  # added to incremental files of one layout where no column shows the status
+
+    def __post_init__(self) -> None:
+        one_of("export.mode", self.mode, ("full", "incremental"))
+        one_of("export.layout", self.layout, ("single", "separate"))
+        for trigger in self.triggers:
+            one_of("export.triggers", trigger, TRIGGERS)
+        if "membership" not in self.triggers:
+            raise ConfigError("export.triggers must hold membership", found=str(self.triggers), expected="[membership, …]")
+
+    @property
+    def incremental(self) -> bool:
+        return self.mode == "incremental"
+
+    @property
+    def separate(self) -> bool:
+        return self.incremental and self.layout == "separate"
+
+
+@dataclass
+class RowRuleConfig:
+    """One rule about the values of one column. Null passes all but `required`.
+
+    on_failure: keep (counted), reject (the row is not sent, and listed), hold (the audience is not sent).
+    """
+
+    column: str = ""
+    required: bool = False
+    regex: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    allowed: list[str] = field(default_factory=list)
+    on_failure: str = "reject"
+
+    def __post_init__(self) -> None:
+        one_of("rules.rows.*.on_failure", self.on_failure, ("keep", "reject", "hold"))
+        tests = (self.required, self.regex is not None, self.min_length is not None, self.max_length is not None, bool(self.allowed))
+        if sum(tests) == 0:
+            raise ConfigError(
+                "A row rule tests nothing",
+                where="rules.rows",
+                found=self.column,
+                expected="required, regex, min_length, max_length or allowed",
+            )
+        if self.regex is not None:
+            try:
+                re.compile(self.regex)
+            except re.error as exc:
+                raise ConfigError("A row rule has no valid regular expression", where="rules.rows", found=self.regex) from exc
+
+
+@dataclass
+class RulesConfig:
+    """Rules about rows, by name, judged in the pass that computes them. Beyond a limit of rejects the audience is held."""
+
+    rows: dict[str, RowRuleConfig] = field(default_factory=dict)
+    max_rejected_rows: int | None = None
+    max_rejected_percent: float | None = None  # of the members
+
+    def __post_init__(self) -> None:
+        for name in self.rows:
+            if not SAFE_ID.fullmatch(name):
+                raise ConfigError("A row rule has a name that cannot be a reason", found=repr(name), expected="letters, digits, . _ -")
+        for key in ("max_rejected_rows", "max_rejected_percent"):
+            if getattr(self, key) is not None:
+                at_least(f"rules.{key}", getattr(self, key), 0)

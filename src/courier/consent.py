@@ -1,0 +1,123 @@
+"""Who may be written to: XDM's consents, and the legacy opt-outs.
+
+Sources: XDM data type Consents and Preferences (`consents.marketing.any` wins when it says no, and stands in for a channel
+that says nothing; `consents.idSpecific` counts only where the channel has not said no); XDM's older `optInOut`
+(a channel's URI → in, out, pending, not_provided; `globalOptout`), which is asked only where consents say nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from courier import expressions, xdm
+from courier.config import ConsentConfig
+from courier.errors import SourceError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+DENIED, UNKNOWN = "no_consent", "consent_unknown"
+ADDRESS = "personalEmail.address"
+#: Names under which the identities of a channel are kept in idSpecific.
+NAMESPACES = {"email": ("Email", "email")}
+LEGACY = "https://ns.adobe.com/xdm/channels/{}"
+
+
+@dataclass(frozen=True)
+class Consent:
+    """The paths of consent that the source has: what they tell → XDM path. None at all: nobody can be asked."""
+
+    config: ConsentConfig
+    paths: dict[str, str]
+
+    @property
+    def applies(self) -> bool:
+        return bool(self.paths)
+
+    def describe(self) -> dict[str, str]:
+        """For the run's record."""
+        if self.config.rule == "off":
+            return {"rule": "off"}
+        return {"rule": self.config.channel, "unknown": self.config.unknown} if self.applies else {"rule": "the source has no consents"}
+
+
+def resolve(config: ConsentConfig, schema: pa.Schema) -> Consent:
+    """Find what the source has of consents. Raises SourceError where consent is required and there is none."""
+    if config.rule == "off":
+        return Consent(config, {})
+    candidates = {
+        "any": "consents.marketing.any.val",
+        "channel": f"consents.marketing.{config.channel}.val",
+        "specific": "consents.idSpecific",
+        "global": "optInOut.globalOptout",
+        "legacy": f"optInOut['{LEGACY.format(config.channel)}']",
+    }
+    paths = {name: path for name, path in candidates.items() if _exists(path, schema)}
+    if not {"any", "channel", "legacy"} & {*paths}:
+        if config.rule == "required":
+            raise SourceError(
+                "The source has no consents", where="consent.rule=required", expected=f"consents.marketing.{config.channel}.val"
+            )
+        return Consent(config, {})
+    if "specific" in paths:
+        if config.channel not in NAMESPACES or not _exists(ADDRESS, schema):
+            del paths["specific"]
+        else:
+            paths["address"] = ADDRESS
+    return Consent(config, paths)
+
+
+def _exists(path: str, schema: pa.Schema) -> bool:
+    try:
+        xdm.resolve(path, schema, "consent")
+    except SourceError:
+        return False
+    return True
+
+
+def inputs(consent: Consent, schema: pa.Schema) -> list[Column]:
+    """What is read of a profile for the verdict."""
+    built = []
+    for name, path in consent.paths.items():
+        steps, _ = xdm.resolve(path, schema, "consent")
+        built.append(expressions.value(str(xdm.parse(path)[0]), steps[1:]).alias(f"consent_{name}"))
+    return built
+
+
+def excluded(consent: Consent) -> Column:
+    """The reason why a profile gets nothing, or null."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    config, found = consent.config, {name: F.col(f"consent_{name}") for name in consent.paths}
+
+    def says(name: str, codes: list[str]) -> Column:
+        return F.coalesce(found[name].isin(*codes), F.lit(False)) if name in found else F.lit(False)
+
+    specific = _specific(config, found)
+    denied = says("any", config.denied) | says("channel", config.denied) | F.coalesce(specific.isin(*config.denied), F.lit(False))
+    granted = says("channel", config.granted) | says("any", config.granted) | F.coalesce(specific.isin(*config.granted), F.lit(False))
+    out = says("legacy", ["out"]) | (F.coalesce(found["global"], F.lit(False)) if "global" in found else F.lit(False))
+    otherwise = F.lit(UNKNOWN if config.unknown == "exclude" else None).cast("string")
+    return (
+        F.when(denied, F.lit(DENIED))
+        .when(granted, F.lit(None).cast("string"))
+        .when(out, F.lit(DENIED))
+        .when(says("legacy", ["in"]), F.lit(None).cast("string"))
+        .otherwise(otherwise)
+    )
+
+
+def _specific(config: ConsentConfig, found: dict[str, Column]) -> Column:
+    """What the address itself has said."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    if "specific" not in found:
+        return F.lit(None).cast("string")
+    answers = [
+        expressions.entry(expressions.entry(found["specific"], namespace), found["address"])["marketing"][config.channel]["val"]
+        for namespace in NAMESPACES[config.channel]
+    ]
+    return F.coalesce(*answers)

@@ -1,0 +1,71 @@
+"""Row rules: what the values of a row must be, judged by the engine in the pass that computes the rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from courier import xdm
+from courier.config import RowRuleConfig, RulesConfig
+from courier.errors import ConfigError, nearest
+from courier.mapping import MappedColumn, Mapping
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+REJECTED = "rejected: "
+
+
+def resolve(config: RulesConfig, mapping: Mapping) -> dict[str, MappedColumn]:
+    """The column of each rule, by the rule's name. A column is named by its name or its XDM path."""
+    found = {}
+    for name, rule in config.rows.items():
+        column = next((each for each in mapping.columns if rule.column in (each.name, each.source)), None)
+        if column is None:
+            choices = [*mapping.header, *(each.source for each in mapping.columns)]
+            raise ConfigError(
+                "A row rule is about a column that the mapping has not",
+                where=f"rules.rows.{name}",
+                found=rule.column,
+                fix=nearest(rule.column, choices),
+            )
+        found[name] = column
+    return found
+
+
+def rejected(config: RulesConfig, columns: dict[str, MappedColumn]) -> Column:
+    """`rejected: <rule>` for the first rule that rejects the row, or null."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    reason = F.lit(None).cast("string")
+    for name, rule in reversed(config.rows.items()):
+        if rule.on_failure == "reject":
+            reason = F.when(_fails(rule, columns[name]), F.lit(REJECTED + name)).otherwise(reason)
+    return reason
+
+
+def noted(config: RulesConfig, columns: dict[str, MappedColumn]) -> Column:
+    """The names of the other rules that the row fails, with commas between; null where it fails none."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    names = [F.when(_fails(rule, columns[name]), F.lit(name)) for name, rule in config.rows.items() if rule.on_failure != "reject"]
+    return F.nullif(F.concat_ws(",", *names), F.lit("")) if names else F.lit(None).cast("string")
+
+
+def _fails(rule: RowRuleConfig, column: MappedColumn) -> Column:
+    """Null passes all tests but `required`."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    value = F.col(column.engine_name)
+    text = value if column.kind is not None and xdm.is_text(column.kind) else value.cast("string")
+    fails = F.lit(False)
+    if rule.required:
+        fails = fails | text.isNull() | (F.trim(text) == "")
+    if rule.regex is not None:
+        fails = fails | F.coalesce(~text.rlike(rule.regex), F.lit(False))
+    if rule.min_length is not None:
+        fails = fails | F.coalesce(F.length(text) < rule.min_length, F.lit(False))
+    if rule.max_length is not None:
+        fails = fails | F.coalesce(F.length(text) > rule.max_length, F.lit(False))
+    if rule.allowed:
+        fails = fails | F.coalesce(~text.isin(*rule.allowed), F.lit(False))
+    return fails

@@ -1,0 +1,88 @@
+"""Addresses that get nothing: lists of emails or of hashes of them, of any size. They are joined, never collected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from courier import profiles, xdm
+from courier.config import SourceConfig, SuppressionConfig, SuppressionListConfig
+from courier.engine import Engine, source_errors
+from courier.errors import SourceError, nearest
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+VALUE = "suppression_value"
+
+
+def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema) -> dict[str, list[str]]:
+    """The files of each list. Raises SourceError where a list has no files, or not its column."""
+    if config.lists:
+        kind = xdm.resolve(config.source, schema, "suppression.source")[1]
+        if not xdm.is_text(kind):
+            raise SourceError(
+                "What is looked up in suppression lists must be text", where=f"suppression.source: {config.source}", found=str(kind)
+            )
+    files = {}
+    for name, each in config.lists.items():
+        where = f"suppression.lists.{name}"
+        found, columns = profiles.list_with_columns(each.path, source, where, _csv_columns)
+        if each.column not in columns:
+            raise SourceError("A suppression list has not its column", where=where, found=each.column, fix=nearest(each.column, columns))
+        files[name] = found
+    return files
+
+
+def needed_paths(config: SuppressionConfig) -> list[str]:
+    return [config.source] if config.lists else []
+
+
+def _csv_columns(stream: pa.NativeFile) -> list[str]:
+    with pacsv.open_csv(stream) as reader:
+        return [str(name) for name in reader.schema.names]
+
+
+def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:
+    """What is looked up, of a profile; nothing where there are no lists."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    from courier import expressions  # noqa: PLC0415  see above
+
+    if not config.lists:
+        return []
+    steps, _ = xdm.resolve(config.source, schema, "suppression.source")
+    found = expressions.value(str(xdm.parse(config.source)[0]), steps[1:])
+    return [F.lower(F.trim(found)).alias(VALUE)]
+
+
+def marked(members: DataFrame, config: SuppressionConfig, files: dict[str, list[str]], engine: Engine) -> DataFrame:
+    """Add `suppressed`: the name of the first list that has the member, or null. No row is added or lost."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    hashes = {"plain": lambda: F.col(VALUE), "sha256": lambda: F.sha2(F.col(VALUE), 256), "md5": lambda: F.md5(F.col(VALUE))}
+    if not files:
+        return members.withColumn("suppressed", F.lit(None).cast("string"))
+    for number, (name, each) in enumerate(config.lists.items()):
+        wanted = f"suppression_{number}"
+        entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
+        keyed = members.withColumn(f"{wanted}_key", hashes[each.form]())
+        members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
+    reason = F.lit(None).cast("string")
+    for number, name in reversed(list(enumerate(config.lists))):
+        reason = F.when(F.col(f"suppression_{number}_found"), F.lit(name)).otherwise(reason)
+    return members.withColumn("suppressed", reason).drop(*[f"suppression_{number}_found" for number in range(len(config.lists))])
+
+
+def _entries(each: SuppressionListConfig, files: list[str], engine: Engine) -> DataFrame:
+    """The distinct entries of one list: a join with them keeps the number of members."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    paths = [engine.path(file) for file in files]
+    with source_errors("opening a suppression list"):
+        read = engine.session.read
+        found = read.parquet(*paths) if paths[0].endswith(".parquet") else read.csv(paths, header=True)
+        entry = F.lower(F.trim(F.col("`" + each.column.replace("`", "``") + "`").cast("string")))
+        return found.select(entry.alias("entry")).where("entry <> ''").distinct()
