@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from courier import audience, checks, manifest, mapping, plan, profiles, recovery, runs, snapshot
+from courier import audience, checks, manifest, mapping, names, plan, profiles, recovery, runs, snapshot
 from courier.config import RunConfig
 from courier.delivery import Delivery, FileToSend, assert_reachable
 from courier.destinations import Destination, open_destination
@@ -194,7 +194,7 @@ def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:
 
 def _planned(run: runs.Run, snapshots: list[AudienceSnapshot]) -> list[plan.PlannedFile]:
     files = [file for staged in snapshots for file in _plan(run, staged)]
-    plan.assert_distinct([*(file.name for file in files), *manifest.closing_names(run.config, files)])
+    names.assert_distinct([*(file.name for file in files), *manifest.closing_names(run.config, files)])
     return files
 
 

@@ -24,13 +24,13 @@ from courier.state import Store
 #: A delivery is gone on with only where all of these are as they were.
 SHAPING = ("source", "audience", "mapping", "checks", "file", "trigger")
 #: Of the destination, what says where files go and under which names.
-PLACE = ("kind", "name", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
+PLACE = ("kind", "name", "id", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
 
 
 def sink(destination: DestinationConfig) -> str:
     """Where the files go, for people and for comparison."""
     parts = [str(getattr(destination, key)) for key in ("host", "bucket") if getattr(destination, key, None)]
-    return "/".join([f"{destination.kind}:", *parts, destination.path.strip("/")])
+    return "/".join([f"{destination.kind}:", *parts, destination.folder.strip("/")])
 
 
 def fingerprint(config: RunConfig) -> str:

@@ -29,7 +29,7 @@ class SourceConfig:
 
 @dataclass
 class SegmentConfig:
-    """One segment. The name is for people and file names; without one the id is used."""
+    """One segment. The name is for people and file names, where signs that servers refuse become `_`; without one the id is used."""
 
     id: str = ""
     name: str = ""
@@ -37,23 +37,23 @@ class SegmentConfig:
     def __post_init__(self) -> None:
         required("audience.segments[].id", self.id)
         self.name = self.name or self.id
-        for key, value in (("id", self.id), ("name", self.name)):
-            if re.search(r"[\x00-\x1f\x7f/\\]", value) or value.strip(". ") != value.strip(" ") or not value.isprintable():
-                raise ConfigError(
-                    f"A segment's {key} cannot be part of a file name",
-                    where="audience.segments",
-                    found=repr(value),
-                    expected="no slashes, control characters, or dots at the ends",
-                    fix="give the segment a plain `name`",
-                )
+        if re.search(r"[\x00-\x1f\x7f/\\]", self.id) or self.id.strip(". ") != self.id.strip(" ") or not self.id.isprintable():
+            raise ConfigError(
+                "A segment's id cannot be part of a file name",
+                where="audience.segments",
+                found=repr(self.id),
+                expected="no slashes, control characters, or dots at the ends",
+            )
 
 
 @dataclass
 class AudienceConfig:
-    """Which segments to export. `segments` takes ids, or {id, name}."""
+    """Which segments to export. `segments` takes ids, or {id, name}. `organization` and `sandbox` are for file names."""
 
     segments: list[Any] = field(default_factory=list)
     namespace: str = "ups"
+    organization: str = ""
+    sandbox: str = ""
 
     def __post_init__(self) -> None:
         required("audience.namespace", self.namespace)
