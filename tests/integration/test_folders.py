@@ -94,15 +94,20 @@ def test_stale_parts_are_removed_from_their_folders(sender: Sender) -> None:
     assert sender.target.visible() == {**sender.expected(), "summer/a_2.csv": b"old"}
 
 
-def test_the_longest_name_there_is_arrives_and_is_taken_back(make_target: Callable[[str], Target], tmp_path: Path) -> None:
-    for kind in ("local", "s3", "sftp_password_rclone"):
-        target = make_target(kind)
-        sender = Sender(target, tmp_path / kind, ["é" * 125 + "a.csv", "é" * 125 + "b.csv"], [])
-        connection = target.connect()
-        connection.begin(sender.names[0])
-        connection.close()
-        sender.send()
-        sender.assert_delivered()
+@pytest.mark.parametrize("kind", ["local", "s3", "sftp_password_rclone", "sftp_key_ed25519"])
+def test_the_longest_name_there_is_arrives_and_is_taken_back(make_target: Callable[[str], Target], tmp_path: Path, kind: str) -> None:
+    sender = Sender(make_target(kind), tmp_path / "state", ["é" * 125 + "a.csv", "é" * 125 + "b.csv"], [])
+
+    def failing(name: str) -> Iterator[bytes]:
+        yield content(name)
+        if "b.csv" in name:
+            raise OverflowError("the renderer failed")
+
+    with pytest.raises(OverflowError):
+        sender.send(failing)
+    sender.assert_nothing()
+    sender.send()
+    sender.assert_delivered()
 
 
 def test_folders_are_made_as_the_umask_says_and_stay(make_target: Callable[[str], Target], tmp_path: Path) -> None:
@@ -123,6 +128,6 @@ def test_a_file_in_the_place_of_a_folder_is_told(make_target: Callable[[str], Ta
     target.put("a", b"theirs")
     with pytest.raises(TerminalError, match="The local destination cannot be written") as caught:
         Sender(target, tmp_path / "state", ["a/b.csv"], []).send()
-    assert str(target.folder / "a" / "b.csv") in str(caught.value)
+    assert f"Where: {target.folder / 'a'}." in str(caught.value)
     assert target.everything() == {"a": b"theirs"}
     assert Journal.open_runs(Sender(target, tmp_path / "state").store, "demo") == []

@@ -56,8 +56,9 @@ class LocalConnection:
     def begin(self, name: str) -> Staged:
         """What an earlier `begin` left is replaced, not emptied: its other name, if it was just being published, is a file by now."""
         path = self._folder / hidden_name(name, self._run_id)
-        with _translated(path):
+        with _translated(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
+        with _translated(path):
             path.unlink(missing_ok=True)
             path.touch(exist_ok=False)
         return Staged(name, 0, {"path": str(path)})
@@ -167,7 +168,7 @@ def _size(path: Path) -> int | None:
     with _translated(path):
         try:
             return path.lstat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter where a file is in the place of a folder
             return None
 
 
