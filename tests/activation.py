@@ -31,9 +31,9 @@ class Job:
         return content
 
     def delivered(self) -> dict[str, bytes]:
-        """All that the default destination holds, hidden files too."""
+        """All that the default destination holds, hidden files and those in folders too."""
         out = self.folder / "out"
-        return {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
+        return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
     def files(self) -> dict[str, bytes]:
         return {name: content for name, content in self.delivered().items() if not name.startswith("manifest-")}

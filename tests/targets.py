@@ -38,21 +38,19 @@ class Target:
         return open_destination(self.config, RUN_ID).connect()
 
     def everything(self) -> dict[str, bytes]:
-        """Every file, hidden ones too: name → bytes."""
-        if not self.folder.exists():  # S3 has no folders, only names
-            return {}
-        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+        """Every file, hidden ones and those in folders too: name → bytes."""
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
 
     def visible(self) -> dict[str, bytes]:
-        return {name: content for name, content in self.everything().items() if not name.startswith(".")}
+        return {name: content for name, content in self.everything().items() if not hidden(name)}
 
     def leftovers(self) -> list[str]:
         """What nobody sees, and nobody should have to clean up: hidden files and uncompleted uploads."""
-        return [name for name in self.everything() if name.startswith(".")] + self.uploads()
+        return [name for name in self.everything() if hidden(name)] + self.uploads()
 
     def put(self, name: str, content: bytes) -> None:
         """Somebody else's file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / name).write_bytes(content)
 
     def with_config(self, **changes: Any) -> Target:
@@ -62,6 +60,10 @@ class Target:
         """The command line that chooses this destination."""
         keys = {key: value for key, value in asdict(self.config).items() if value is not None and key not in ("kind", "name")}
         return [f"destination={self.config.kind}", *[f"destination.{key}={_quoted(value)}" for key, value in keys.items()]]
+
+
+def hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".")
 
 
 def _quoted(value: object) -> str:

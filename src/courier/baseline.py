@@ -108,7 +108,7 @@ def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, B
     return together
 
 
-def remember(store: Store, activation: str, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:
+def remember(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:
     """After publishing. Audiences that were not published this time keep their baseline."""
     known = published(store, activation).get("audiences", {})
     content = {"run_id": run_id, "sink": sink, "files": files, "audiences": {**known, **audiences}}

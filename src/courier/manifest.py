@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from courier.config import RunConfig
-from courier.plan import PLACEHOLDERS, PlannedFile, assert_safe, assert_template, file_values, filled, run_values
+from courier.counts import Slice
+from courier.names import PLACEHOLDERS, Value, filled, joined, parsed
+from courier.plan import PlannedFile, changes, file_values, own_name, planned_files, run_values, template
 
 
 @dataclass(frozen=True)
@@ -31,57 +33,69 @@ def timestamp(moment: datetime) -> str:
 
 
 def check_triggers(config: RunConfig) -> None:
-    """Refuse templates of trigger files with placeholders that they cannot have, before any work."""
-    names = {*run_values(config)} if config.trigger.per == "run" else {*PLACEHOLDERS, "file", "stem"}
-    assert_template("trigger.name", config.trigger.name, names)
-    totals = {"rows", "bytes", "files"} | ({"sha256"} if config.trigger.per == "file" else set())
-    assert_template("trigger.content", config.trigger.content, names | totals)
+    """Refuse templates of trigger files with placeholders that they cannot have, and names that cannot be, before any work."""
+    template(config, "trigger.name", config.trigger.name, _placeholders(config))
+    template(config, "trigger.content", config.trigger.content, {*_placeholders(config), *_totals(config)})
+    closing_names(
+        config,
+        [
+            file
+            for audience in range(len(config.audience.segments))
+            for file in planned_files(config, audience, [[Slice(0, 1, change)] for change in changes(config)])
+        ],
+    )
+
+
+def _placeholders(config: RunConfig) -> set[str]:
+    return {*run_values(config)} if config.trigger.per == "run" else {*PLACEHOLDERS, "file", "stem"}
+
+
+def _totals(config: RunConfig) -> set[str]:
+    return {"rows", "bytes", "files"} | ({"sha256"} if config.trigger.per == "file" else set())
 
 
 def closing_names(config: RunConfig, files: list[PlannedFile]) -> list[str]:
-    """The names of what comes after the data files, in the order of publication: the manifest, then the triggers."""
+    """The names of what comes after the data files, in the order of publication: the manifest, then the triggers.
+
+    A file's own trigger is beside it; the others are in the fixed part of destination.path.
+    """
     manifests = [f"manifest-{config.destination.name}-{config.run_id}.json"] if config.destination.manifest else []
-    triggers = []
+    if config.trigger.per == "none":
+        return manifests
+    read = parsed("trigger.name", config.trigger.name, _placeholders(config))
     if config.trigger.per == "run":
-        triggers = [filled(config.trigger.name, run_values(config))]
-    elif config.trigger.per == "file":
-        triggers = [filled(config.trigger.name, _trigger_values(config, file)) for file in files]
-    for name in triggers:
-        assert_safe(name, "trigger.name")
-    return manifests + triggers
+        return [*manifests, own_name("trigger.name", read, run_values(config))]
+    return [*manifests, *(joined(file.folder, own_name("trigger.name", read, _trigger_values(config, file))) for file in files)]
 
 
 def closing_contents(config: RunConfig, columns: list[str], sent: list[Sent]) -> list[bytes]:
     """The bytes of what `closing_names` names."""
     manifests = [_manifest(config, columns, sent)] if config.destination.manifest else []
+    if config.trigger.per == "none":
+        return manifests
+    read = parsed("trigger.content", config.trigger.content, {*_placeholders(config), *_totals(config)})
     if config.trigger.per == "run":
-        return [*manifests, filled(config.trigger.content, {**run_values(config), **_totals(sent)}).encode()]
-    if config.trigger.per == "file":
-        triggers = (
-            filled(config.trigger.content, {**_trigger_values(config, each.planned), **_totals([each]), "sha256": each.sha256})
-            for each in sent
-        )
-        return [*manifests, *(text.encode() for text in triggers)]
-    return manifests
+        return [*manifests, filled(read, {**run_values(config), **_counted(sent)}).encode()]
+    texts = (filled(read, {**_trigger_values(config, each.planned), **_counted([each]), "sha256": each.sha256}) for each in sent)
+    return [*manifests, *(text.encode() for text in texts)]
 
 
-def _totals(sent: Iterable[Sent]) -> dict[str, str]:
+def _counted(sent: Iterable[Sent]) -> dict[str, Value]:
     files = list(sent)
-    totals = {"rows": sum(each.planned.slice.rows for each in files), "bytes": sum(each.size for each in files), "files": len(files)}
-    return {key: str(value) for key, value in totals.items()}
+    return {"rows": sum(each.planned.slice.rows for each in files), "bytes": sum(each.size for each in files), "files": len(files)}
 
 
-def _trigger_values(config: RunConfig, file: PlannedFile) -> dict[str, str]:
+def _trigger_values(config: RunConfig, file: PlannedFile) -> dict[str, Value]:
     values = file_values(config, file.audience, file.part, file.parts, file.slice.change)
-    return {**values, "file": file.name, "stem": file.name.removesuffix(f".{config.file.full_extension}")}
+    return {**values, "file": file.own_name, "stem": file.own_name.removesuffix(f".{config.file.full_extension}")}
 
 
 def _manifest(config: RunConfig, columns: list[str], sent: list[Sent]) -> bytes:
     """flowRunId, scheduledTime, exportResults, sinkPath, name and size are Adobe's; the rest is ours."""
     results = [
         {
-            "sinkPath": config.destination.path,
-            "name": each.planned.name,
+            "sinkPath": joined(config.destination.folder, each.planned.folder),
+            "name": each.planned.own_name,
             "size": each.size,
             "rows": each.planned.slice.rows,
             "sha256": each.sha256,

@@ -22,6 +22,7 @@ from courier import (
     guard,
     manifest,
     mapping,
+    names,
     outcomes,
     plan,
     profiles,
@@ -280,7 +281,7 @@ def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:
 def _named(run: runs.Run, planned: list[list[plan.PlannedFile]]) -> list[plan.PlannedFile]:
     """The files of the audiences that are not held."""
     files = [file for found, record in zip(planned, run.audiences, strict=True) if record.held is None for file in found]
-    plan.assert_distinct([*(file.name for file in files), *(manifest.closing_names(run.config, files) if files else [])])
+    names.assert_distinct([*(file.name for file in files), *(manifest.closing_names(run.config, files) if files else [])])
     return files
 
 

@@ -6,40 +6,29 @@ name.csv, name_2.csv, name_3.csv.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 
 from courier.config import RunConfig
 from courier.counts import Slice
-from courier.errors import ConfigError, nearest
+from courier.errors import ConfigError
+from courier.names import PLACEHOLDERS, Template, Value, assert_usable, filled, macros, normal, parsed, repeated, safe, split_path
 from courier.outcomes import ADDED, CHANGED, REMOVED
 
-PLACEHOLDERS = (
-    "activation",
-    "destination",
-    "segment_id",
-    "segment_name",
-    "datetime",
-    "date",
-    "timestamp",
-    "run_id",
-    "mode",
-    "change",
-    "part",
-    "parts",
-)
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-#: Most filesystems take 255 bytes; the hidden temporary name needs some of them.
-MAX_NAME_BYTES = 200
 CHANGES = (ADDED, CHANGED, REMOVED)
 #: Nobody looks for stale parts beyond this.
 MOST_PARTS = 10_000
+#: S3's own limit for folders and name together.
+MAX_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One file of one audience: its final name, and the slice of the snapshot that it holds."""
+    """One file of one audience: its final name, and the slice of the snapshot that it holds.
+
+    Where destination.path has macros, `name` begins with the folders below the path's fixed part: `spring/spring.csv`.
+    """
 
     name: str
     audience: int
@@ -47,31 +36,41 @@ class PlannedFile:
     parts: int
     slice: Slice
 
+    @property
+    def folder(self) -> str:
+        return self.name.rpartition("/")[0]
+
+    @property
+    def own_name(self) -> str:
+        return self.name.rpartition("/")[2]
+
 
 def check_names(config: RunConfig) -> None:
-    """Refuse a name template with unknown placeholders, and names that leave the folder or fall together, before any work."""
-    assert_template("file.name", config.file.name, PLACEHOLDERS)
-    names = [_name(config, audience, 1, 1, change) for audience in range(len(config.audience.segments)) for change in changes(config)]
-    repeated = _repeated(names)
-    if repeated:
+    """Refuse templates with unknown placeholders, and names that leave the folder or fall together, before any work."""
+    template(config, "file.name", config.file.name)
+    template(config, "destination.path", config.destination.path)
+    twice = repeated(
+        _name(config, audience, 1, 1, change) for audience in range(len(config.audience.segments)) for change in changes(config)
+    )
+    if twice:
         raise ConfigError(
-            "Two audiences would be written to one file", found=repeated, fix="put {segment_id} or {segment_name} into file.name"
+            "Two audiences would be written to one file",
+            found=twice,
+            fix="put {segment_id} into file.name; {segment_name} is not enough where names differ only in case, or in signs that become _",
         )
 
 
-def assert_template(key: str, template: str, known: Iterable[str]) -> None:
-    """Refuse placeholders that are not `known`, and braces that belong to none."""
-    names = tuple(known)
-    for placeholder in PLACEHOLDER.findall(template):
-        if placeholder not in names:
-            raise ConfigError(f"{key} has an unknown placeholder", found=f"{{{placeholder}}}", fix=nearest(placeholder, names))
-    if "{" in PLACEHOLDER.sub("", template) or "}" in PLACEHOLDER.sub("", template):
-        raise ConfigError(f"{key} has a brace that belongs to no placeholder", found=template)
-
-
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """A template with its placeholders replaced."""
-    return PLACEHOLDER.sub(lambda match: values[match[1]], template)
+def template(config: RunConfig, key: str, text: str, known: Collection[str] = PLACEHOLDERS) -> Template:
+    """Read a template. Raises ConfigError for macros that are not `known`, or have no value in this configuration."""
+    read = parsed(key, text, known)
+    for macro in macros(read):
+        if macro.name in ("organization", "sandbox") and not getattr(config.audience, macro.name).strip():
+            raise ConfigError(
+                f"{key} has {macro.written}, which has no value",
+                expected=f"audience.{macro.name}",
+                fix=f"set audience.{macro.name}=…, or leave {macro.written} out",
+            )
+    return read
 
 
 def changes(config: RunConfig) -> tuple[str | None, ...]:
@@ -97,65 +96,71 @@ def planned_files(config: RunConfig, audience: int, cuts: list[list[Slice]]) -> 
     return files
 
 
-def assert_distinct(names: list[str]) -> None:
-    """Refuse files that would be one: the second part of an audience `spring` and an audience called `spring_2`."""
-    repeated = _repeated(names)
-    if repeated:
-        raise ConfigError(
-            "Two files would have one name", where="file.name", found=repeated, fix="put {segment_id} or {part} into file.name"
-        )
-
-
-def _repeated(names: list[str]) -> str | None:
-    """The first name that is there twice as Windows and macOS see names: upper and lower case are the same."""
-    seen: set[str] = set()
-    for name in names:
-        if name.casefold() in seen:
-            return name
-        seen.add(name.casefold())
-    return None
-
-
-def run_values(config: RunConfig) -> dict[str, str]:
-    """The placeholders that are the same for all files of a run."""
+def run_values(config: RunConfig) -> dict[str, Value]:
+    """The placeholders that are the same for all files of a run. Times are of `as_of`, in UTC."""
+    moment = config.as_of.astimezone(UTC)
     return {
         "activation": config.activation,
         "destination": config.destination.name,
+        "destination_id": config.destination.id,
+        "organization": config.audience.organization,
+        "sandbox": config.audience.sandbox,
         "run_id": config.run_id,
         "mode": config.export.mode,
-        "datetime": config.as_of.strftime("%Y%m%d_%H%M%S"),
-        "date": config.as_of.strftime("%Y%m%d"),
-        "timestamp": str(int(config.as_of.timestamp())),
+        "datetime": moment,
+        "date": moment.strftime("%Y%m%d"),
+        "as_of": moment.strftime("%Y%m%dT%H%M%SZ"),
+        "timestamp": str(int(moment.timestamp())),
     }
 
 
-def file_values(config: RunConfig, audience: int, part: int, parts: int, change: str | None) -> dict[str, str]:
+def file_values(config: RunConfig, audience: int, part: int, parts: int, change: str | None) -> dict[str, Value]:
     """The placeholders of one file. {change} is `all` where a file holds all changes."""
     segment = config.audience.segments[audience]
-    values = {"segment_id": segment.id, "segment_name": segment.name, "change": change or "all", "part": str(part), "parts": str(parts)}
+    values: dict[str, Value] = {
+        "segment_id": segment.id,
+        "segment_name": segment.name,
+        "change": change or "all",
+        "part": part,
+        "parts": parts,
+    }
     return {**run_values(config), **values}
 
 
-def _name(config: RunConfig, audience: int, part: int, parts: int, change: str | None) -> str:
-    stem = filled(config.file.name, file_values(config, audience, part, parts, change))
-    if change and "{change}" not in config.file.name:
-        stem += f"_{change}"
-    # {parts} alone does not tell two parts apart, so only {part} takes the place of Adobe's numbering.
-    if part > 1 and "{part}" not in config.file.name:
-        stem += f"_{part}"
-    name = f"{stem}.{config.file.full_extension}" if config.file.full_extension else stem
-    assert_safe(name, "file.name")
+def own_name(key: str, read: Template, values: Mapping[str, Value], ending: str = "") -> str:
+    """The name that a template gives, without folders, and safe: whatever a segment is called, it stays in the folder."""
+    name = normal(filled(read, safe_values(values)) + ending)
+    assert_usable(name, key)
     return name
 
 
-def assert_safe(name: str, key: str) -> None:
-    """Refuse a name that could leave the target folder, be hidden in it, or be too long."""
-    if "/" in name or "\\" in name or name.startswith(".") or not name.isprintable() or name != name.strip():
+def safe_values(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: safe(value) if isinstance(value, str) else value for key, value in values.items()}
+
+
+def _name(config: RunConfig, audience: int, part: int, parts: int, change: str | None) -> str:
+    values, read = file_values(config, audience, part, parts, change), parsed("file.name", config.file.name)
+    shown = {macro.name for macro in macros(read)}
+    ending = f"_{change}" if change and "change" not in shown else ""
+    # {parts} alone does not tell two parts apart, so only {part} takes the place of Adobe's numbering.
+    ending += f"_{part}" if part > 1 and "part" not in shown else ""
+    if config.file.full_extension:
+        ending += f".{config.file.full_extension}"
+    name = "/".join([*_folders(config, values), own_name("file.name", read, values, ending)])
+    size = len(f"{config.destination.folder.strip('/')}/{name}".encode())
+    if config.destination.kind == "s3" and size > MAX_KEY_BYTES:
         raise ConfigError(
-            "A file name could leave the target folder, or be hidden in it",
-            where=key,
-            found=repr(name),
-            expected="no slashes, no leading dot, no blanks at the ends",
+            "An object's key is too long for S3", where="destination.path", found=f"{size} bytes", expected=f"at most {MAX_KEY_BYTES}"
         )
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise ConfigError("A file name is too long", where=key, found=f"{len(name.encode())} bytes", expected=f"at most {MAX_NAME_BYTES}")
+    return name
+
+
+def _folders(config: RunConfig, values: Mapping[str, Value]) -> list[str]:
+    """The folders of one file below the fixed part of destination.path."""
+    below = split_path(config.destination.path)[1]
+    if not below:
+        return []
+    folders = normal(filled(parsed("destination.path", below), safe_values(values))).split("/")
+    for folder in folders:
+        assert_usable(folder, "destination.path", "folder")
+    return folders

@@ -25,13 +25,13 @@ from courier.state import Store
 ROWS = ("source", "audience", "consent", "suppression", "mapping", "dedup", "rules", "export", "file")
 SHAPING = (*ROWS, "checks", "guard", "trigger", "release")
 #: Of the destination, what says where files go and under which names.
-PLACE = ("kind", "name", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
+PLACE = ("kind", "name", "id", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
 
 
 def sink(destination: DestinationConfig) -> str:
     """Where the files go, for people and for comparison."""
     parts = [str(getattr(destination, key)) for key in ("host", "bucket") if getattr(destination, key, None)]
-    return "/".join([f"{destination.kind}:", *parts, destination.path.strip("/")])
+    return "/".join([f"{destination.kind}:", *parts, destination.folder.strip("/")])
 
 
 def fingerprint(config: RunConfig) -> str:
@@ -136,7 +136,7 @@ def remember_published(store: Store, journal: Journal) -> None:
     """Keep what this activation has sent, for the next run: its files, and the rows of each audience. Then the delivery is settled."""
     header = journal.header
     files = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.staged}
-    baseline.remember(store, header.activation, header.run_id, header.sink, files, header.audiences)
+    baseline.remember(store, header.activation, run_id=header.run_id, sink=header.sink, files=files, audiences=header.audiences)
     journal.settle()
 
 

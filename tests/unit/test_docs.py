@@ -9,6 +9,7 @@ import yaml
 
 from courier import config as schema
 from courier.compose import GROUPS, conf_folder
+from courier.names import ADOBE, ELSEWHERE, PLACEHOLDERS
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 ROWS = dict(re.findall(r"^\| `([a-z_0-9.]+)` \| (?:`(.*?)`|see the file) \|", REFERENCE, flags=re.MULTILINE))
@@ -50,3 +51,11 @@ def test_the_exit_codes_in_the_reference_are_those_of_the_errors() -> None:
 
     documented = [int(code) for code in re.findall(r"^\| (\d) \|", REFERENCE, flags=re.MULTILINE)]
     assert documented == [0, *(error.exit_code for error in (ConfigError, HeldError, SourceError, DeliveryError))]
+
+
+def test_the_reference_has_every_macro_in_both_spellings() -> None:
+    table = REFERENCE.partition("\n| ours | Adobe's | becomes |\n")[2].partition("\n\n")[0]
+    rows = [[set(re.findall(r"[{%](\w+)", cell)) for cell in row.split("|")[1:3]] for row in table.splitlines()]
+    assert set().union(*(ours for ours, _ in rows)) == set(PLACEHOLDERS)
+    assert {adobes: name for ours, spellings in rows for name in ours for adobes in spellings} == ADOBE
+    assert "CUSTOM_TEXT" in ELSEWHERE

@@ -16,11 +16,26 @@ JOBS = Path(__file__).parents[2] / "jobs"
 MODULES = {str(file.relative_to(PACKAGE).with_suffix("")): file for file in PACKAGE.rglob("*.py") if "conf" not in file.parts}
 
 BEFORE_PLAN = ("profiles", "audience", "mapping", "snapshot", "checks", "engine")
-FROM_PLAN_ON = ("plan", "delivery", "connections", "journal", "recovery", "manifest", "runs", "render", "destinations", "state")
+FROM_PLAN_ON = (
+    "names",
+    "layouts",
+    "plan",
+    "delivery",
+    "connections",
+    "journal",
+    "recovery",
+    "manifest",
+    "runs",
+    "render",
+    "destinations",
+    "state",
+)
 LOWEST = {
     "errors": set[str](),
     "xdm": {"errors"},
     "secrets": {"errors"},
+    "layouts": {"errors"},
+    "names": {"errors", "layouts"},
     "config/limits": {"errors"},
     "config/file": {"config/limits", "errors"},
 }

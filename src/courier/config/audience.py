@@ -15,7 +15,9 @@ MOST_SEGMENTS = 250
 
 @dataclass
 class SegmentConfig:
-    """One segment. The name is for people and file names; without one the id is used. `namespace`: the audience's, if empty."""
+    """One segment. The name is for people and file names, where signs that servers refuse become `_`; without one the id is
+    used. `namespace`: the audience's, if empty.
+    """
 
     id: str = ""
     name: str = ""
@@ -24,15 +26,13 @@ class SegmentConfig:
     def __post_init__(self) -> None:
         required("audience.segments[].id", self.id)
         self.name = self.name or self.id
-        for key, value in (("id", self.id), ("name", self.name)):
-            if re.search(r"[\x00-\x1f\x7f/\\]", value) or value.strip(". ") != value.strip(" ") or not value.isprintable():
-                raise ConfigError(
-                    f"A segment's {key} cannot be part of a file name",
-                    where="audience.segments",
-                    found=repr(value),
-                    expected="no slashes, control characters, or dots at the ends",
-                    fix="give the segment a plain `name`",
-                )
+        if re.search(r"[\x00-\x1f\x7f/\\]", self.id) or self.id.strip(". ") != self.id.strip(" ") or not self.id.isprintable():
+            raise ConfigError(
+                "A segment's id cannot be part of a file name",
+                where="audience.segments",
+                found=repr(self.id),
+                expected="no slashes, control characters, or dots at the ends",
+            )
 
     @property
     def key(self) -> str:
@@ -42,10 +42,12 @@ class SegmentConfig:
 
 @dataclass
 class AudienceConfig:
-    """Which segments to export. `segments` takes ids, or {id, name, namespace}."""
+    """Which segments to export. `segments` takes ids, or {id, name, namespace}. `organization` and `sandbox` are for file names."""
 
     segments: list[Any] = field(default_factory=list)
     namespace: str = "ups"
+    organization: str = ""
+    sandbox: str = ""
     all_or_nothing: bool = False  # one audience that is held holds the others, too
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from courier.config.limits import SAFE_ID, at_least, inside, key_pair, one_of, required
 from courier.errors import ConfigError
+from courier.names import split_path
 
 #: Canned ACLs of S3, https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl
 ACLS = (
@@ -24,7 +25,7 @@ ALGORITHM_KINDS = ("ciphers", "macs", "keys", "pubkeys", "kex", "gsskex")
 
 @dataclass
 class DestinationConfig:
-    """What all destinations have. `name` appears in the manifest's name and in file names."""
+    """What all destinations have. `name` appears in the manifest's name, `name` and `id` in file names."""
 
     kind: str = ""
     name: str = ""
@@ -34,16 +35,24 @@ class DestinationConfig:
     attempts: int = 6  # at one operation, while errors are transient
     retry_seconds: float = 300  # and no longer than this, with growing pauses in between
     manifest: bool = True
+    id: str = ""
 
     @property
     def direct(self) -> bool:
         """Whether files are written under their final names at once."""
         return False
 
+    @property
+    def folder(self) -> str:
+        """The fixed part of `path`: its folders before the first that has a macro. Names of files begin with the rest."""
+        return split_path(self.path)[0]
+
     def __post_init__(self) -> None:
         self.name = self.name or self.kind
-        if not SAFE_ID.fullmatch(self.name):
-            raise ConfigError("destination.name cannot be part of a file name", found=repr(self.name), expected="letters, digits, . _ -")
+        self.id = self.id or self.name
+        for key, value in (("name", self.name), ("id", self.id)):
+            if not SAFE_ID.fullmatch(value):
+                raise ConfigError(f"destination.{key} cannot be part of a file name", found=repr(value), expected="letters, digits, . _ -")
         one_of("destination.on_conflict", self.on_conflict, ("fail", "replace"))
         at_least("destination.connections", self.connections, 1)
         at_least("destination.attempts", self.attempts, 1)
@@ -162,6 +171,13 @@ class SftpConfig(DestinationConfig):
         required("destination.host", self.host)
         required("destination.username", self.username)
         inside("destination.path", self.path)
+        if self.folder != self.path:
+            raise ConfigError(
+                "destination.path has a macro, and on SFTP folders must exist before files come",
+                found=self.path,
+                expected="the path of a folder, without macros",
+                fix="put the macro into file.name, or give each audience an activation with its own path",
+            )
         for key in ("connect", "banner", "login", "operation"):
             at_least(f"destination.{key}_timeout_seconds", getattr(self, f"{key}_timeout_seconds"), 0.1)
         at_least("destination.keepalive_seconds", self.keepalive_seconds, 0)

@@ -23,12 +23,17 @@ A `Staged` survives the process: delivery writes it down, and another process ma
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from courier.errors import TerminalError
+from courier.names import MAX_NAME_BYTES
+
+#: What the name of an older file ends in that is moved aside before a hidden one takes its place.
+ASIDE = ".replaced"
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,12 @@ class Destination(Protocol):
 
 
 def hidden_name(name: str, run_id: str) -> str:
-    """The temporary name in the target folder: hidden, and known as ours and this run's."""
-    return f".courier-{run_id[-40:]}-{name}.part"
+    """The temporary name, in the same folder: hidden, and known as ours and this run's. A long name is there as its hash."""
+    folder, slash, own = name.rpartition("/")
+    start, end = f".courier-{run_id[-40:]}-", ".part"
+    if len(f"{start}{own}{end}{ASIDE}".encode()) > MAX_NAME_BYTES:
+        own = hashlib.sha256(own.encode()).hexdigest()[:32]
+    return f"{folder}{slash}{start}{own}{end}"
 
 
 def assert_size(name: str, where: str, *, sent: int, found: int | None) -> None:

@@ -1,4 +1,4 @@
-"""A folder on a local or mounted disk.
+"""A folder on a local or mounted disk, and folders in it where names have any.
 
 Unseen: a hidden temporary name in the same folder, synced to disk. Published by a link or rename, which are atomic.
 """
@@ -27,7 +27,7 @@ KEEP_BYTES = 64 * 1024 * 1024
 
 class LocalDestination:
     def __init__(self, config: LocalConfig, run_id: str) -> None:
-        self._folder = Path(config.path).expanduser().absolute()
+        self._folder = Path(config.folder).expanduser().absolute()
         self._run_id = run_id
 
     def connect(self) -> LocalConnection:
@@ -56,6 +56,8 @@ class LocalConnection:
     def begin(self, name: str) -> Staged:
         """What an earlier `begin` left is replaced, not emptied: its other name, if it was just being published, is a file by now."""
         path = self._folder / hidden_name(name, self._run_id)
+        with _translated(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with _translated(path):
             path.unlink(missing_ok=True)
             path.touch(exist_ok=False)
@@ -104,24 +106,32 @@ class LocalConnection:
                 in_one_step = True
             else:
                 in_one_step = self._link(hidden, final)
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self._sync(final.parent)
         return in_one_step
+
+    def _sync(self, folder: Path) -> None:
+        """The names in a folder, and its own name in the folder above, which may be new."""
+        while True:
+            opened = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(opened)
+            finally:
+                os.close(opened)
+            if folder == self._folder:
+                return
+            folder = folder.parent
 
     def _link(self, hidden: Path, final: Path) -> bool:
         """A hard link fails where the name exists, so no file is ever replaced by a race. Where there are no links: look, then rename."""
         try:
             os.link(hidden, final)
         except FileExistsError as exc:
-            raise conflict(final.name, str(self._folder)) from exc
+            raise conflict(final.name, str(final.parent)) from exc
         except OSError as exc:
             if exc.errno not in NO_LINKS:
                 raise
             if os.path.lexists(final):
-                raise conflict(final.name, str(self._folder)) from exc
+                raise conflict(final.name, str(final.parent)) from exc
             hidden.replace(final)
             return False
         hidden.unlink()
@@ -158,7 +168,7 @@ def _size(path: Path) -> int | None:
     with _translated(path):
         try:
             return path.lstat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter where a file is in the place of a folder
             return None
 
 

@@ -39,7 +39,7 @@ class Rendering:
         self.plain_bytes = 0
         self.plain_sha256 = ""
         text = self._measured(render(snapshot, file.slice, mapping, config.file))
-        member = config.file.member_name(file.name)
+        member = config.file.member_name(file.own_name)
         final = compressed(text, config.file.compression, config.file.level, member, config.as_of)
         self._chunks = prefetched(final if keys is None else encrypted(final, keys))
 

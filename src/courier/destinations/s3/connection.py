@@ -30,7 +30,7 @@ class S3Connection:
 
     def __init__(self, clients: Clients, config: S3Config) -> None:
         self._clients, self._client, self._config = clients, clients.once, config
-        self._prefix = config.path.strip("/")
+        self._prefix = config.folder.strip("/")
 
     def close(self) -> None:
         """The clients' pool of sockets closes itself."""

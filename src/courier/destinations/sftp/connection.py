@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from courier.config import SftpConfig
-from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name
+from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name
 from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
 from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
 from courier.destinations.sftp.protocol import (
@@ -50,7 +50,7 @@ class SftpConnection:
         self._session, self._run_id, self._direct = session, run_id, config.direct
         self._proofs = memory.proofs if config.verify == "sha256" else None
         self._stubborn = memory.stubborn
-        self._folder = config.path.rstrip("/") or ("/" if config.path.startswith("/") else ".")
+        self._folder = config.folder.rstrip("/") or ("/" if config.folder.startswith("/") else ".")
         self._where = f"sftp://{config.host}:{config.port}/{self._folder.lstrip('/')}"
         self._refuses_existing = refuses_existing
         with translated(self._where, "The remote folder cannot be used"):
@@ -181,7 +181,7 @@ class SftpConnection:
             return True
         if not self._exists(final) or not self._exists(unseen):
             raise refused[0]
-        aside = f"{unseen}.replaced"
+        aside = f"{unseen}{ASIDE}"
         self._remove(aside)
         self._session.rename(final, aside)
         try:
