@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from courier import audience, checks, manifest, mapping, plan, profiles, recovery, runs, snapshot
+from courier import audience, checks, manifest, mapping, plan, profiles, recovery, retention, runs, snapshot
 from courier.config import RunConfig
 from courier.delivery import Delivery, FileToSend, assert_reachable
 from courier.destinations import Destination, open_destination
@@ -67,6 +67,7 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
         finally:
             run.finished_at = datetime.now(UTC)
             runs.save(run)
+        retention.tidy(run, lock.assert_held)
     return run
 
 

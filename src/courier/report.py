@@ -27,7 +27,7 @@ def _lines(run: Run) -> Iterator[str]:
     if run.profiles is not None:
         yield f"  profiles read            {run.profiles:>12,}"
     for audience in run.audiences:
-        yield from _audience(audience)
+        yield from audience_lines(audience)
     for text in run.warnings:
         yield f"  warning: {text}"
     if run.manifest:
@@ -40,7 +40,8 @@ def _lines(run: Run) -> Iterator[str]:
         yield from _first_lines(run)
 
 
-def _audience(audience: AudienceRecord) -> Iterator[str]:
+def audience_lines(audience: AudienceRecord) -> Iterator[str]:
+    """The counts of an audience, which reconcile, its checks and its files."""
     yield f"  audience {audience.segment_name} ({audience.segment_id})"
     if audience.counts:
         counts = audience.counts
