@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILES ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-transport fault-run clean
+.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-transport fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ run: install data/profiles ## Export the demo audience of synthetic profiles to 
 
 preflight: install data/profiles ## Try the demo activation out, and publish nothing
 	@$(BIN)/python jobs/preflight.py activation=demo
+
+history: install ## List past runs
+	@$(BIN)/python jobs/history.py
 
 profiles: install data/profiles ## Write synthetic profiles to data/profiles (PROFILES=200000)
 

@@ -81,8 +81,13 @@ def run_job(
 ) -> Job:
     """Run one of jobs/ as `activate` does."""
     checks = [] if any(override.startswith("checks") for override in overrides) else ["checks=none"]
+    return start_job(job, folder, *command(*checks, *overrides, run_id=run_id, as_of=as_of), launcher=launcher, **environment)
+
+
+def start_job(job: str, folder: Path, *arguments: str, launcher: list[str] | None = None, **environment: str) -> Job:
+    """Run one of jobs/ with these arguments alone."""
     done = subprocess.run(
-        [*(launcher or [sys.executable]), str(JOBS / job), *command(*checks, *overrides, run_id=run_id, as_of=as_of)],
+        [*(launcher or [sys.executable]), str(JOBS / job), *arguments],
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,

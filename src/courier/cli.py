@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from courier.compose import load
+from courier.compose import load, load_state
 from courier.config import RunConfig
 from courier.errors import CourierError
+from courier.history import history
 from courier.pipeline import activate
 from courier.preflight import preflight
 from courier.progress import Bars, Lines
@@ -34,6 +35,27 @@ def run_preflight(arguments: Sequence[str]) -> int:
     return _run("preflight.py", description, arguments, preflight)
 
 
+def run_history(arguments: Sequence[str]) -> int:
+    """List past runs, or show one. It only reads; exit code 2 where the store or the run cannot be read."""
+    parser = _parser("history.py", "List past runs, the newest first, or show one of them in full. Nothing is written.")
+    parser.add_argument("--run", metavar="RUN_ID", help="show this run in full")
+    parser.add_argument("--json", action="store_true", help="one JSON object a run and line, for machines")
+    parser.add_argument("--limit", type=_at_least_one, default=20, metavar="N", help="at most so many runs (default: 20)")
+    options = parser.parse_intermixed_args(arguments)
+
+    def listed() -> str:
+        state, activation = load_state(options.overrides, config_dir=options.config_dir)
+        return history(state, activation, run_id=options.run, limit=options.limit, as_json=options.json)
+
+    return _ended(listed, stopped="Stopped before the end.")
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number of at least 1 is needed, not {text!r}")
+    return int(text)
+
+
 def _activate(config: RunConfig) -> str:
     with Bars() if sys.stderr.isatty() else Lines() as progress:
         run = activate(config, progress)
@@ -44,20 +66,32 @@ def _activate(config: RunConfig) -> str:
 
 
 def _run(program: str, description: str, arguments: Sequence[str], job: Callable[[RunConfig], str]) -> int:
+    options = _parser(program, description).parse_intermixed_args(arguments)
+    # A scheduler's SIGTERM ends the run like Ctrl-C does: what is staged is discarded, and the record is written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped = "Stopped before the end. What was staged is discarded; see the run's record."
+    return _ended(lambda: job(load(options.overrides, now=datetime.now(UTC), config_dir=options.config_dir)), stopped=stopped)
+
+
+def _parser(program: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description=description, epilog=EPILOG)
     parser.add_argument("--config-dir", help="a folder of your own with the same sub-folders as conf/, searched beside it")
     parser.add_argument("overrides", nargs="*", metavar="group=option | group.key=value")
-    options = parser.parse_intermixed_args(arguments)
-    # A scheduler's SIGTERM ends the run like Ctrl-C does: what is staged is discarded, and the record is written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return parser
+
+
+def _ended(work: Callable[[], str], *, stopped: str) -> int:
+    """Print what the work returns, or its error, and return the exit code."""
     _log_to_stderr()
     try:
-        print(job(load(options.overrides, now=datetime.now(UTC), config_dir=options.config_dir)))
+        text = work()
+        if text:  # no line at all where there is none for machines
+            print(text)
     except CourierError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("Stopped before the end. What was staged is discarded; see the run's record.", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -67,6 +67,18 @@ def load(overrides: Sequence[str], *, now: datetime, config_dir: str | None = No
     )
 
 
+def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tuple[schema.StateConfig, str | None]:
+    """The state store alone, for those who look into it, and the activation where one is named.
+
+    An activation may say where its state is. Without one, none is composed, and nothing of it must be there.
+    """
+    named = any(override.startswith("activation=") for override in overrides)
+    composed = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
+    activation = str(composed.hydra.runtime.choices["activation"]) if named else None
+    state: schema.StateConfig = _typed(composed, "state", schema.StateConfig)
+    return state, activation
+
+
 def _text(plain: DictConfig, key: str) -> str | None:
     value = plain.get(key)
     return None if value is None else str(value)

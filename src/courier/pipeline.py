@@ -29,6 +29,7 @@ from courier import (
     recovery,
     rejects,
     release,
+    retention,
     rules,
     runs,
     snapshot,
@@ -96,6 +97,7 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
         finally:
             run.finished_at = datetime.now(UTC)
             runs.save(run)
+        retention.tidy(run, lock.assert_held)
     return run
 
 

@@ -42,5 +42,6 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
             raise ConfigError(
                 "Another run has been published since, so the changes that are held are no longer right", where=where, fix="start a new run"
             )
+        audience["files"] = []
         audience["held"] = None if audience["held"] else f"it was published by run {config.release} already"
     return record

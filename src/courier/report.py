@@ -28,7 +28,7 @@ def _lines(run: Run) -> Iterator[str]:
     if run.profiles is not None:
         yield f"  profiles read            {run.profiles:>12,}"
     for audience in run.audiences:
-        yield from _audience(audience)
+        yield from audience_lines(audience)
     if run.consent.get("rule") == "off":
         yield "  consent is not asked for (consent=off)"
     elif run.consent.get("rule", "").startswith("the source"):
@@ -47,7 +47,8 @@ def _lines(run: Run) -> Iterator[str]:
         yield from _first_lines(run)
 
 
-def _audience(audience: AudienceRecord) -> Iterator[str]:
+def audience_lines(audience: AudienceRecord) -> Iterator[str]:
+    """The counts of an audience, which reconcile, its checks and its files."""
     yield f"  audience {audience.segment_name} ({audience.segment_id})"
     if audience.counts:
         yield from _counts(audience.counts, audience.baseline)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from courier.checks import CheckResult
@@ -86,6 +86,18 @@ def key(run_id: str) -> str:
     return f"runs/{run_id}/record.json"
 
 
+def recorded(store: Store) -> dict[str, list[str]]:
+    """The ids of all runs that have a record, each with the keys of what is stored of it."""
+    found: dict[str, list[str]] = {}
+    for each in store.keys("runs/"):
+        found.setdefault(each.split("/")[1], []).append(each)
+    return {run_id: keys for run_id, keys in found.items() if key(run_id) in keys}
+
+
+def has_snapshot(run_id: str, keys: list[str]) -> bool:
+    return any(each.startswith(f"runs/{run_id}/snapshot/") for each in keys)
+
+
 def published_before(store: Store, config: RunConfig) -> bool:
     """Whether a run of this id has published its files already. Raises ConfigError where another activation uses the id."""
     text = store.read(key(config.run_id))
@@ -115,15 +127,45 @@ def save(run: Run) -> None:
     run.store.write(key(run.config.run_id), json.dumps(as_json(run), ensure_ascii=False, indent=2).encode() + b"\n")
 
 
+def load(store: Store, run_id: str) -> dict[str, Any] | None:
+    """A run's record as it was written; None where there is none.
+
+    Raises ValueError for one that is cut, or not ours: only the keys that tell whose and when it is are looked at.
+    """
+    text = store.read(key(run_id))
+    if text is None:
+        return None
+    record = json.loads(text)
+    if not isinstance(record, dict) or record.get("run_id") != run_id:
+        raise ValueError("it is no record of this run")
+    for name in ("activation", "status", "started_at"):
+        if not isinstance(record.get(name), str):
+            raise ValueError(f"it has no {name}")  # noqa: TRY004  one kind of error for whatever is wrong with it
+    moment(record["started_at"])
+    return record
+
+
+def moment(text: str) -> datetime:
+    """A time of a record. Raises ValueError."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def restore(run: Run, record: dict[str, Any]) -> None:
     """Take over what an earlier start of the run had found out when it began to deliver."""
     run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
-    run.audiences = [
+    run.audiences = audiences(record)
+
+
+def audiences(record: dict[str, Any]) -> list[AudienceRecord]:
+    """The audiences of a record, with their checks and files."""
+    return [
         AudienceRecord(
             audience["segment_id"],
             audience["segment_name"],
             audience["namespace"],
-            Counts(**audience["counts"]),
+            Counts(**audience["counts"]) if audience["counts"] else None,
+            status=audience["status"],
             checks=[
                 CheckResult(**{key: value for key, value in check.items() if key not in ("segment_id", "namespace")})
                 for check in record["checks"]
@@ -131,6 +173,7 @@ def restore(run: Run, record: dict[str, Any]) -> None:
             ],
             held=audience["held"],
             baseline=audience["baseline"],
+            files=[DeliveredFile(**file) for file in audience["files"]],
         )
         for audience in record["audiences"]
     ]

@@ -108,12 +108,17 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
     assert sha256 in job.stdout
 
 
-def test_the_state_is_private(folder: Path) -> None:
-    activate(folder, SEGMENTS).succeeded()
-    run = folder / "state" / "runs" / "run-1"
-    assert [oct(path.stat().st_mode & 0o777) for path in (folder / "state", run.parent, run)] == ["0o700"] * 3
-    assert oct((run / "record.json").stat().st_mode & 0o777) == "0o600"
-    assert {oct(path.stat().st_mode & 0o777) for path in (run / "snapshot").rglob("*") if path.is_file()} == {"0o600"}
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_the_state_is_private_whatever_the_umask(folder: Path, engine: str) -> None:
+    before = os.umask(0o022)
+    try:
+        activate(folder, SEGMENTS, f"engine={engine}").succeeded(quiet=False)
+    finally:
+        os.umask(before)
+    found = [folder / "state", *(folder / "state").rglob("*")]
+    assert {path.suffix for path in found} >= {".json", ".parquet"}
+    assert {oct(path.stat().st_mode & 0o777) for path in found if path.is_dir()} == {"0o700"}
+    assert {oct(path.stat().st_mode & 0o777) for path in found if path.is_file()} == {"0o600"}
 
 
 def test_the_same_run_id_sends_nothing_again(folder: Path) -> None:

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aws_server import aws_server
-from servers import S3Server
 from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
 
 from courier.config import StateConfig
 from courier.errors import BusyError, ConfigError
 from courier.state import Store, open_store
 from courier.state.lock import Lock
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    with aws_server("the-state") as server:
-        yield server.endpoint_url
-
-
-@pytest.fixture(params=["local", "moto", "rclone"])
-def config(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateConfig:
-    if request.param == "local":
-        return StateConfig(path=str(tmp_path / "state"))
-    keys = {"access_key_id_env": ACCESS_KEY_ENV, "secret_access_key_env": SECRET_KEY_ENV}
-    if request.param == "rclone":
-        server: S3Server = request.getfixturevalue("rclone_s3")
-        endpoint, bucket, values = server.endpoint_url, server.bucket, (server.access_key, server.secret_key)
-    else:
-        endpoint, bucket, values = request.getfixturevalue("moto"), "the-state", ("key", "secret")
-    monkeypatch.setenv(ACCESS_KEY_ENV, values[0])
-    monkeypatch.setenv(SECRET_KEY_ENV, values[1])
-    path = f"s3://{bucket}/state/{tmp_path.name}"
-    return StateConfig(kind="s3", path=path, region="us-east-1", endpoint_url=endpoint, work_path=str(tmp_path), **keys)
-
-
-@pytest.fixture
-def store(config: StateConfig) -> Store:
-    return open_store(config)
 
 
 def test_what_is_written_is_read_and_what_is_deleted_is_gone(store: Store) -> None:
@@ -56,6 +27,28 @@ def test_what_is_written_is_read_and_what_is_deleted_is_gone(store: Store) -> No
     store.delete("runs/a/record.json")
     assert store.read("runs/a/record.json") is None
     assert store.keys("nothing/") == []
+
+
+def test_a_folder_is_deleted_with_all_that_is_below_it_and_nothing_beside_it(store: Store) -> None:
+    for key in ("runs/a/record.json", "runs/a/files/1.json", "runs/ab/record.json", "runs/b/record.json"):
+        store.write(key, b"one")
+    store.delete_folder("runs/a")
+    store.delete_folder("runs/a")
+    assert store.keys("runs/") == ["runs/ab/record.json", "runs/b/record.json"]
+
+
+def test_a_local_folder_is_deleted_with_what_is_hidden_in_it(tmp_path: Path) -> None:
+    store = open_store(StateConfig(path=str(tmp_path / "state")))
+    folder = store.folder("runs/a/snapshot")
+    (folder / ".part.parquet.crc").write_bytes(b"sum")
+    store.delete_folder("runs/a/snapshot")
+    assert list((tmp_path / "state" / "runs" / "a").iterdir()) == []
+
+
+def test_a_store_that_is_only_looked_into_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"There is no state store. Where: state.path {tmp_path}/state"):
+        open_store(StateConfig(path=str(tmp_path / "state")), make=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_swap_needs_the_value_that_was_seen(store: Store) -> None:
@@ -77,12 +70,12 @@ def test_a_lock_keeps_a_second_run_out(store: Store) -> None:
     Lock(store, "locks/demo.json", "second", 60).take()
 
 
-def test_a_folder_comes_back_on_another_machine(store: Store, config: StateConfig) -> None:
+def test_a_folder_comes_back_on_another_machine(store: Store, state_config: StateConfig) -> None:
     folder = store.folder("runs/a/snapshot")
     (folder / "audience=0").mkdir()
     (folder / "audience=0" / "part.parquet").write_bytes(b"rows")
     store.keep_folder("runs/a/snapshot")
-    other = open_store(config)
+    other = open_store(state_config)
     other.fetch_folder("runs/a/snapshot")
     assert (other.folder("runs/a/snapshot") / "audience=0" / "part.parquet").read_bytes() == b"rows"
     assert stat.S_IMODE(other.folder("runs/a/snapshot").stat().st_mode) == 0o700
@@ -98,6 +91,18 @@ def test_local_state_is_private(tmp_path: Path) -> None:
         {stat.S_IMODE(path.stat().st_mode) for path in found if path.is_file()},
     )
     assert modes == ({0o700}, {0o600})
+
+
+def test_a_folder_that_others_may_look_into_keeps_its_mode_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o755)
+    with caplog.at_level(logging.WARNING):
+        store = open_store(StateConfig(path=str(tmp_path / "state")))
+    message = f"state.path {tmp_path}/state has mode 755; it holds personal data: chmod 700 would keep it to its owner"
+    assert caplog.messages == [message]
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o755
+    store.write("runs/a/record.json", b"one")
+    assert stat.S_IMODE((tmp_path / "state" / "runs").stat().st_mode) == 0o700
 
 
 def test_a_bucket_that_is_not_there_is_told_before_any_work(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:

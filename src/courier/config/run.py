@@ -37,11 +37,16 @@ class StateConfig:
     """Where runs are recorded, journalled and locked, and snapshots kept: a private local folder, or a folder of a bucket.
 
     A lock is renewed while its run lives; `lease_seconds` after the last sign of life another run may take it over.
+    The limits of what is kept are for each activation; None is no limit, and what is beyond one of two is removed.
     """
 
     kind: str = "local"
     path: str = "state"
     lease_seconds: float = 120
+    keep_snapshots: int | None = 10  # published runs
+    keep_snapshots_days: int | None = 30
+    keep_records: int | None = 1000  # runs of any kind
+    keep_records_days: int | None = 400
     region: str | None = None  # s3 only, as all that follows
     endpoint_url: str | None = None
     access_key_id_env: str | None = None
@@ -52,6 +57,9 @@ class StateConfig:
         one_of("state.kind", self.kind, ("local", "s3"))
         required("state.path", self.path)
         at_least("state.lease_seconds", self.lease_seconds, 1)
+        for key in ("keep_snapshots", "keep_snapshots_days", "keep_records", "keep_records_days"):
+            if getattr(self, key) is not None:
+                at_least(f"state.{key}", getattr(self, key), 1)
         key_pair("state", self.access_key_id_env, self.secret_access_key_env)
         if self.kind == "s3":
             if not re.fullmatch(r"s3://[^/]+(/.*)?", self.path):

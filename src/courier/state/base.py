@@ -28,6 +28,9 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Forget the value; nothing happens where there is none."""
 
+    def delete_folder(self, key: str) -> None:
+        """Forget all values below `key`, and what a killed writer left there. One that is cut short is finished by the next."""
+
     def folder(self, key: str) -> Path:
         """A private folder on this machine's disk for the files of `key`, made if need be."""
 

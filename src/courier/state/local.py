@@ -1,10 +1,16 @@
-"""The state store in a folder on a local disk: folders 0700, files 0600."""
+"""The state store in a folder on a local disk: folders 0700, files 0600.
+
+A folder that the user made keeps its mode, and a warning says so where others may look into it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +18,20 @@ from pathlib import Path
 from courier.config import StateConfig
 from courier.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 
 class LocalStore:
     """Keys are paths below the folder. Values are replaced by a rename, swaps go one at a time under a lock of the kernel."""
 
-    def __init__(self, config: StateConfig) -> None:
+    def __init__(self, config: StateConfig, *, make: bool = True) -> None:
         self._root = Path(config.path).expanduser().absolute()
+        if not make and not self._root.is_dir():
+            raise ConfigError("There is no state store", where=f"state.path {self._root}", fix="set state.path to that of the runs")
         with self._errors():
-            _private_folder(self._root)
+            if make:
+                _private_folder(self._root)
+                _warn_where_others_may_look(self._root)
 
     def shown(self, key: str) -> str:
         return str(self._root / key)
@@ -57,12 +69,21 @@ class LocalStore:
 
     def keys(self, prefix: str) -> list[str]:
         with self._errors():
-            found = (path for path in (self._root / prefix).rglob("*") if path.is_file() and not path.name.startswith("."))
-            return sorted(str(path.relative_to(self._root)) for path in found)
+            found = (
+                Path(folder, name).relative_to(self._root)
+                for folder, _, names in os.walk(self._root / prefix, onerror=_unless_gone)
+                for name in names
+                if not name.startswith(".")
+            )
+            return sorted(str(path) for path in found)
 
     def delete(self, key: str) -> None:
         with self._errors():
             (self._root / key).unlink(missing_ok=True)
+
+    def delete_folder(self, key: str) -> None:
+        with self._errors(), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._root / key)
 
     def folder(self, key: str) -> Path:
         with self._errors():
@@ -98,6 +119,18 @@ def _private_folder(folder: Path) -> None:
     missing = [folder, *folder.parents]
     for each in reversed([path for path in missing if not path.exists()]):
         each.mkdir(mode=0o700, exist_ok=True)
+
+
+def _warn_where_others_may_look(root: Path) -> None:
+    mode = stat.S_IMODE(root.stat().st_mode)
+    if mode & 0o077:
+        log.warning("state.path %s has mode %03o; it holds personal data: chmod 700 would keep it to its owner", root, mode)
+
+
+def _unless_gone(error: OSError) -> None:
+    """Runs of other activations remove folders while this one lists."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _sync(folder: Path) -> None:

@@ -97,6 +97,10 @@ class S3Store:
         with self._errors():
             self._client.delete_object(**self._object(key))
 
+    def delete_folder(self, key: str) -> None:
+        for each in self.keys(f"{key}/"):
+            self.delete(each)
+
     def folder(self, key: str) -> Path:
         if self._work is None:
             self._work = Path(tempfile.mkdtemp(prefix="courier-work-", dir=self._config.work_path))
@@ -107,8 +111,7 @@ class S3Store:
     def keep_folder(self, key: str) -> None:
         folder = self.folder(key)
         with self._errors():
-            for old in self.keys(f"{key}/"):
-                self.delete(old)
+            self.delete_folder(key)
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
                 self._client.upload_file(str(file), self._bucket, f"{self._prefix}{key}/{file.relative_to(folder)}")
 
