@@ -314,12 +314,12 @@ def test_a_destination_path_that_leads_out_is_refused(path: str) -> None:
         SftpConfig(kind="sftp_key", host="sftp.example.com", username="acme", path=path)
 
 
-@pytest.mark.parametrize("delimiter", ["", "ab", '"', "\\", "\n", "\r", "é", "→"])
+@pytest.mark.parametrize("delimiter", ["", '"', "\\", "\n", "\r", "\0", "|\n", '|"', "|" * 17])
 def test_a_delimiter_that_cannot_be_read_back_is_refused(delimiter: str) -> None:
     assert "file.delimiter cannot be used" in refused_file(delimiter=delimiter)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^"])
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^", "||", "¦", "\x01", "<→>", "ab"])
 def test_the_usual_delimiters_are_taken(delimiter: str) -> None:
     assert load(f"file.delimiter='{delimiter}'").file.delimiter == delimiter
 
@@ -337,7 +337,7 @@ def test_a_backslash_in_the_null_text_is_refused_only_where_it_escapes() -> None
 
 @pytest.mark.parametrize(
     "override",
-    ["quoting=none", "escape=single", "encoding=latin-1", "line_ending=cr", "on_empty=delete"],
+    ["quoting=never", "escape=single", "encoding=latin-1", "line_ending=cr", "on_empty=delete"],
 )
 def test_an_option_out_of_its_list_is_refused_with_the_list(override: str) -> None:
     key, _, value = override.partition("=")

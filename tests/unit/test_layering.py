@@ -22,7 +22,8 @@ LOWEST = {
     "xdm": {"errors"},
     "secrets": {"errors"},
     "config/limits": {"errors"},
-    "config/file": {"config/limits", "errors"},
+    "config/dialect": {"config/limits", "errors"},
+    "config/file": {"config/dialect", "config/limits", "errors"},
 }
 
 
