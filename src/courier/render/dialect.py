@@ -44,7 +44,7 @@ class Dialect:
 
     def _written(self, texts: pl.DataFrame) -> bytes:
         shown = self._substituted if self._writer_quotes else self._quoted
-        texts = texts.select(shown(pl.col(column)).alias(column) for column in texts.columns)
+        texts = texts.select(shown(pl.col(column), number).alias(column) for number, column in enumerate(texts.columns))
         null_text = self._shown(self._config.null_text)
         if self._joined:
             bare = [pl.col(column).fill_null(pl.lit(null_text)) for column in texts.columns]
@@ -64,7 +64,7 @@ class Dialect:
     def _shown(self, text: str) -> str:
         return self._config.quoted_empty if text == EMPTY_QUOTED else text
 
-    def _substituted(self, value: pl.Expr) -> pl.Expr:
+    def _substituted(self, value: pl.Expr, _: int) -> pl.Expr:
         """The writer shows null as nothing and the empty text as two quotes. Where another text is configured, what shows as it goes in."""
         shown_as = {"": None, '""': ""}
         written = value
@@ -74,8 +74,12 @@ class Dialect:
             written = pl.when(value == "").then(pl.lit(shown_as.get(self._config.empty_text, self._config.empty_text))).otherwise(written)
         return written
 
-    def _quoted(self, value: pl.Expr) -> pl.Expr:
-        """Spark, and so Adobe, takes a lone escape character as text and leaves its value bare; others would read it as an escape."""
+    def _quoted(self, value: pl.Expr, number: int) -> pl.Expr:
+        """The value of column `number` (from 0) between quotes, where it needs them.
+
+        Spark, and so Adobe, leaves a value with a lone escape character bare, which others would read as an escape; and it
+        quotes what would make a line begin with `#`, which it would read as a comment.
+        """
         config = self._config
         empty = pl.lit(self._shown(config.empty_text))
         if config.quoting == "none":
@@ -85,7 +89,7 @@ class Dialect:
         quoted = pl.lit(quote) + escaped.str.replace_all(quote, escape + quote, literal=True) + pl.lit(quote)
         if config.quoting == "all":
             return pl.when(value == "").then(empty).otherwise(quoted)
-        pattern = special(config, "" if config.quoting == "spark" else escape)
+        pattern = special(config, escape) if config.quoting == "minimal" else special(config) + ("|^#" if number == 0 else "")
         return pl.when(value == "").then(empty).when(value.str.contains(pattern)).then(quoted).otherwise(value)
 
 

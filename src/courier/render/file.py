@@ -114,11 +114,13 @@ def assert_writable(config: FileConfig, mapping: Mapping) -> None:
     """
     if config.header:
         Policies(config).assert_header(mapping.header)
-    if len(mapping.columns) > 1 or mapping.columns[0].mandatory:
+    if len(mapping.columns) > 1:
         return
+    only = mapping.columns[0]
+    emptied = config.on_unencodable == "transliterate" or (config.newlines == "replace" and not config.newline_text)
     for what, text, possible in (
-        ("null", config.null_text, mapping.columns[0].default is None),
-        ("empty", config.empty_text, xdm.is_text(mapping.columns[0].kind)),
+        ("null", config.null_text, only.default is None and not only.mandatory),
+        ("empty", config.empty_text, xdm.is_text(only.kind) and (emptied or not only.mandatory)),
     ):
         if possible and text == "":
             raise ConfigError(

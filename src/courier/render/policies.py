@@ -53,15 +53,15 @@ class Policies:
             rows = texts.select(rule.found(pl.col(column)).sum() for column in texts.columns).row(0)
             hit = {number: count for number, count in enumerate(rows) if count}
             if hit and rule.fix:
-                found = ", ".join(f"column '{header[number]}' in {count:,} rows" for number, count in hit.items())
+                found = ", ".join(f"column '{header[number]}' {count:,}" for number, count in hit.items())
                 raise HeldError(
                     f"Values cannot be written, so nothing was delivered: {rule.what}",
-                    found=f"{found}, of {len(texts):,} rows that were looked at together",
+                    found=f"in one batch of {len(texts):,} rows: {found}",
                     fix=rule.fix,
                 )
             notes.update({(header[number], rule.what): count for number, count in hit.items()})
             if rule.change is not None:
-                texts = texts.with_columns(rule.change(texts.to_series(number)) for number in hit)
+                texts = texts.with_columns(rule.change(texts.to_series(number)).alias(texts.columns[number]) for number in hit)
         return texts, notes
 
     def assert_header(self, header: list[str]) -> None:
@@ -84,6 +84,8 @@ def _characters(config: FileConfig) -> list[Rule]:
     def transliterated(values: pl.Series) -> pl.Series:
         composed = values.str.normalize("NFC")
         distinct = composed.str.extract_all(pattern).explode().drop_nulls().unique().sort().to_list()
+        if not distinct:
+            return composed
         return composed.str.replace_many(distinct, [likeness(character, config.codec) for character in distinct])
 
     if config.on_unencodable == "replace":
