@@ -42,8 +42,18 @@ def key(activation: str) -> str:
 def published(store: Store, activation: str) -> dict[str, Any]:
     """The whole of what is remembered; nothing before the first published run."""
     text = store.read(key(activation))
-    content: dict[str, Any] = json.loads(text) if text else {}
+    try:
+        content: dict[str, Any] = json.loads(text) if text else {}
+        content.get("run_id")
+    except (ValueError, AttributeError) as exc:
+        raise ConfigError("What was published last cannot be read", where=store.shown(key(activation)), found=type(exc).__name__) from exc
     return content
+
+
+def protected_runs(store: Store, activation: str) -> set[str]:
+    """The runs whose snapshots the activation still compares with: the last published one, and each audience's own."""
+    last = published(store, activation)
+    return {last["run_id"], *(before.run_id for before in load(store, activation).values())} if last else set()
 
 
 def load(store: Store, activation: str) -> dict[str, Baseline]:
@@ -110,6 +120,8 @@ def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, B
 
 def remember(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:
     """After publishing. Audiences that were not published this time keep their baseline."""
-    known = published(store, activation).get("audiences", {})
-    content = {"run_id": run_id, "sink": sink, "files": files, "audiences": {**known, **audiences}}
+    last = published(store, activation)
+    known = last.get("audiences", {})
+    others = last["files"] if {*known} - {*audiences} and last["sink"] == sink else {}
+    content = {"run_id": run_id, "sink": sink, "files": {**others, **files}, "audiences": {**known, **audiences}}
     store.write(key(activation), json.dumps(content).encode())

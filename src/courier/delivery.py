@@ -31,10 +31,13 @@ log = logging.getLogger(__name__)
 
 
 class Content(Protocol):
-    """The bytes of one file, once. `plain_bytes` and `plain_sha256` (before compression and encryption) are known at the end."""
+    """The bytes of one file, once. `plain_bytes` and `plain_sha256` (before compression and encryption) are known at the end,
+    and so are `notes`: in how many rows values were changed, or found remarkable.
+    """
 
     plain_bytes: int
     plain_sha256: str
+    notes: dict[str, dict[str, int]]
 
     def __iter__(self) -> Iterator[bytes]: ...
 
@@ -168,7 +171,9 @@ class Delivery:
             raise TerminalError(f"'{staged.name}' was not sent whole", found=f"{staged.size} bytes", expected=f"{sent} bytes")
         sha256 = digest.hexdigest()
         plain = {"plain_bytes": getattr(content, "plain_bytes", sent), "plain_sha256": getattr(content, "plain_sha256", sha256)}
-        self._journal.update(number, staged=staged, complete=True, sha256=sha256, **plain)
+        # Of this attempt alone, which has made all of the text, wherever the upload began.
+        notes = getattr(content, "notes", {})
+        self._journal.update(number, staged=staged, complete=True, sha256=sha256, notes=notes, **plain)
         self._progress.staged(staged.name, staged.size)
 
     def _begun(self, connection: Connection, number: int, file: FileToSend) -> Staged:

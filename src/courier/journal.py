@@ -39,6 +39,7 @@ class FileState:
     sha256: str = ""
     plain_bytes: int = 0
     plain_sha256: str = ""
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)  # column → what was changed in its values, or found → rows
     delivered: bool = False
     confirmed: bool = True
     removing: bool = False  # it was there when we set out to take it back

@@ -271,8 +271,10 @@ def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
     run.triggers = closing
     for planned, state in zip(journal.header.planned, journal.states, strict=False):
         size = state.staged.size if state.staged else 0
-        file = runs.DeliveredFile(state.uri, planned["rows"], size, state.sha256, state.plain_bytes, state.plain_sha256, state.confirmed)
+        proof = (state.sha256, state.plain_bytes, state.plain_sha256)
+        file = runs.DeliveredFile(state.uri, planned["rows"], size, *proof, state.confirmed, state.notes)
         run.audiences[planned["audience"]].files.append(file)
+    run.warnings += runs.noted(run)
     recovery.remember_published(run.store, journal)
 
 

@@ -76,7 +76,7 @@ def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, confi
     few = replace(file.slice, rows=min(file.slice.rows, MEASURED_ROWS))
     text = b"".join(render(snapshot, few, ready.columns, config.file))
     size = len(text) * file.slice.rows // few.rows if few.rows else len(text)
-    lines = text.decode(errors="replace").splitlines()
+    lines = text.decode(config.file.encoding, errors="replace").splitlines()
     head, rows = (lines[:1], lines[1:]) if config.file.header else ([], lines)
     return size, [*head, *(masked(line) for line in islice(rows, SAMPLE_ROWS))]
 

@@ -150,20 +150,6 @@ def _baselines(run: runs.Run) -> dict[str, dict[str, Any]]:
     return found
 
 
-def protected_runs(store: Store, activation: str) -> set[str]:
-    """The runs whose snapshots the activation still compares with: the last published one, and each audience's own."""
-    text = store.read(_published_key(activation))
-    if text is None:
-        return set()
-    try:
-        last = json.loads(text)
-        return {last["run_id"], *(audience["run_id"] for audience in last.get("audiences", {}).values())}
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise ConfigError(
-            "What was published last cannot be read", where=store.shown(_published_key(activation)), found=type(exc).__name__
-        ) from exc
-
-
 def _stale(run: runs.Run, files: list[PlannedFile]) -> dict[str, int]:
     """Parts that the last published run left under this run's names, beyond its last part."""
     if run.config.destination.on_conflict != "replace":

@@ -93,7 +93,7 @@ def _first_lines(run: Run) -> Iterator[str]:
         if file.uri.startswith("file://"):
             path = Path(unquote(urlparse(file.uri).path))
             try:
-                with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+                with path.open(encoding=run.config.file.encoding, errors="replace", newline="\n") as lines:
                     first = [line.rstrip() for line in islice(lines, SHOWN_LINES)]
             except OSError:  # whoever waits for the file has taken it already
                 return

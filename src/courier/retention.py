@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from courier import recovery, runs
+from courier import baseline, runs
 from courier.config import StateConfig
 from courier.errors import CourierError
 from courier.journal import Journal
@@ -56,7 +56,7 @@ def _tidy(run: runs.Run, assert_held: Callable[[], None]) -> None:
     store, activation, run_id = run.store, run.config.activation, run.config.run_id
     stored = runs.recorded(store)
     this = PastRun(run_id, run.started_at, run.status, snapshot=True)
-    kept = {run_id, *Journal.open_runs(store, activation), *recovery.protected_runs(store, activation)}
+    kept = {run_id, *Journal.open_runs(store, activation), *baseline.protected_runs(store, activation)}
     past = [this, *_past_runs(store, activation, {each: keys for each, keys in stored.items() if each != run_id})]
     snapshots, records = expired(past, kept, run.config.state, run.finished_at or datetime.now(UTC))
     for old in snapshots[:MOST_REMOVALS]:

@@ -7,6 +7,7 @@ a profile.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,7 @@ from courier.state import Store
 @dataclass(frozen=True)
 class DeliveredFile:
     """A file that is published: where, and proof of its content. `confirmed` is False where the platform had taken it
-    before it could be seen there.
+    before it could be seen there. `notes`: column → what was changed in its values, or found → rows.
     """
 
     uri: str
@@ -32,6 +33,7 @@ class DeliveredFile:
     plain_bytes: int
     plain_sha256: str
     confirmed: bool
+    notes: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -176,6 +178,18 @@ def audiences(record: dict[str, Any]) -> list[AudienceRecord]:
             files=[DeliveredFile(**file) for file in audience["files"]],
         )
         for audience in record["audiences"]
+    ]
+
+
+def noted(run: Run) -> list[str]:
+    """What was changed in values while they were written, or found: a line for each column and kind, over all files."""
+    rows: Counter[tuple[str, str]] = Counter()
+    for file in (file for audience in run.audiences for file in audience.files):
+        rows.update({(column, what): count for column, kinds in file.notes.items() for what, count in kinds.items()})
+    order = {column: number for number, column in enumerate(run.columns)}
+    return [
+        f"column '{column}': {what.replace('_', ' ')} in {count:,} rows"
+        for (column, what), count in sorted(rows.items(), key=lambda entry: (order[entry[0][0]], entry[0][1]))
     ]
 
 

@@ -75,6 +75,7 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
                         "plain_bytes": len(HEADER + LINES),
                         "plain_sha256": sha256,
                         "confirmed": True,
+                        "notes": {},
                     }
                 ],
             }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content
+from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content, rendered
 from targets import Target
 
 from courier import connections, recovery
@@ -115,6 +115,23 @@ def test_killed_when_all_is_staged_nothing_is_sent_again(sender: Sender) -> None
     watched = Watched()
     sender.send(watched)
     assert watched.names == []
+    sender.assert_delivered()
+
+
+class Noted:
+    """A file with something to tell of its values."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.notes = name, {name: {"line_ends_replaced": 1}}
+
+    def __iter__(self) -> Iterator[bytes]:
+        return rendered(self.name)
+
+
+def test_what_was_noted_of_a_file_outlives_the_start_that_wrote_it(sender: Sender) -> None:
+    assert in_a_process(lambda: sender.send(Noted, assert_alone=end)) == KILLED
+    journal = sender.send()
+    assert [state.notes for state in journal.states] == [*({name: {"line_ends_replaced": 1}} for name in NAMES), {}, {}]
     sender.assert_delivered()
 
 

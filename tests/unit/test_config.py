@@ -314,12 +314,12 @@ def test_a_destination_path_that_leads_out_is_refused(path: str) -> None:
         SftpConfig(kind="sftp_key", host="sftp.example.com", username="acme", path=path)
 
 
-@pytest.mark.parametrize("delimiter", ["", "ab", '"', "\\", "\n", "\r", "é", "→"])
+@pytest.mark.parametrize("delimiter", ["", '"', "\\", "\n", "\r", "\0", "|\n", '|"', "|" * 17])
 def test_a_delimiter_that_cannot_be_read_back_is_refused(delimiter: str) -> None:
     assert "file.delimiter cannot be used" in refused_file(delimiter=delimiter)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^"])
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^", "||", "¦", "\x01", "<→>", "ab"])
 def test_the_usual_delimiters_are_taken(delimiter: str) -> None:
     assert load(f"file.delimiter='{delimiter}'").file.delimiter == delimiter
 
@@ -336,8 +336,58 @@ def test_a_backslash_in_the_null_text_is_refused_only_where_it_escapes() -> None
 
 
 @pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"quote": ","}, "file.delimiter cannot be used. Found: ','"),
+        ({"quote": ""}, "file.quote cannot be used"),
+        ({"quote": "''"}, "file.quote cannot be used"),
+        ({"quote": "é"}, "file.quote cannot be used"),
+        ({"quote": "\n"}, "file.quote cannot be used"),
+        ({"quote": "'", "escape": "apostrophe"}, "file.quote and file.escape are the same character"),
+        ({"quote": "'", "null_text": "it's"}, "file.null_text would be read as something else"),
+        ({"escape": "apostrophe", "null_text": "it's"}, "file.null_text would be read as something else"),
+        ({"escape": "apostrophe", "delimiter": "'"}, "file.delimiter cannot be used"),
+        ({"delimiter": "||", "null_text": "-|"}, "file.null_text would be read as something else"),
+        ({"delimiter": "||", "empty_text": "a||"}, "file.empty_text would be read as something else"),
+        ({"quoting": "spark", "delimiter": "||"}, "file.quoting=spark takes a delimiter of one character"),
+        ({"quoting": "none"}, "file.empty_text would be read as something else. Found: two quotes"),
+        ({"quoting": "none", "empty_text": "", "null_text": '""'}, "file.null_text would be read as something else. Found: two quotes"),
+        ({"quoting": "none", "empty_text": "", "escape": "backslash"}, "file.escape is of no use with file.quoting=none"),
+        ({"on_special": "replace"}, "file.on_special is of use only with file.quoting=none"),
+        ({"quoting": "none", "empty_text": "", "on_special": "replace", "special_text": ""}, "file.special_text cannot be used"),
+        ({"quoting": "none", "empty_text": "", "on_special": "replace", "special_text": "-,"}, "file.special_text cannot be used"),
+        ({"quoting": "none", "empty_text": "", "on_special": "replace", "special_text": '"'}, "file.special_text has the quote"),
+        ({"newlines": "replace", "newline_text": "\n"}, "file.newline_text is to replace line ends"),
+        ({"encoding": "cp1252", "delimiter": "→"}, "file.delimiter cannot be written in this encoding"),
+        ({"encoding": "iso-8859-1", "null_text": "€"}, "file.null_text cannot be written in this encoding"),
+    ],
+)
+def test_a_dialect_that_contradicts_itself_is_refused(keys: dict[str, Any], message: str) -> None:
+    assert refused_file(**keys).startswith(message)
+
+
+def test_two_quotes_stand_for_an_empty_quoted_field_whatever_the_quote_is() -> None:
+    assert (FileConfig(quote="'").empty_text, FileConfig(quote="'").quoted_empty) == ('""', "''")
+    assert load("file=adobe_cloud", "file.null_text='\"\"'").file.quoted_empty == '""'
+
+
+@pytest.mark.parametrize("word", ["off", '"off"', "report", "prefix"])
+def test_the_formula_guard_is_read_from_a_file_with_and_without_quotes(tmp_path: Path, word: str) -> None:
+    _write(tmp_path, "file", "mine", f"extension: csv\nformula_guard: {word}\n")
+    assert load("file=mine", config_dir=tmp_path).file.formula_guard == word.strip('"')
+    assert load(f"file.formula_guard={word}").file.formula_guard == word.strip('"')
+
+
+def test_quotes_can_be_set_on_the_command_line() -> None:
+    assert load("file.quote='\"'").file.quote == '"'
+    assert load('file.quote="\'"').file.quote == "'"
+    assert load("file.quoting=none", "file.quote=''", "file.empty_text=''").file.quote == ""
+    assert load("file=adobe_cloud").file.quote == "\0"
+
+
+@pytest.mark.parametrize(
     "override",
-    ["quoting=none", "escape=single", "encoding=latin-1", "line_ending=cr", "on_empty=delete"],
+    ["quoting=never", "escape=single", "encoding=latin-1", "line_ending=cr", "on_empty=delete"],
 )
 def test_an_option_out_of_its_list_is_refused_with_the_list(override: str) -> None:
     key, _, value = override.partition("=")

@@ -43,7 +43,8 @@ LOWEST = {
     "layouts": {"errors"},
     "names": {"errors", "layouts"},
     "config/limits": {"errors"},
-    "config/file": {"config/limits", "errors"},
+    "config/dialect": {"config/limits", "errors"},
+    "config/file": {"config/dialect", "config/limits", "errors"},
 }
 
 

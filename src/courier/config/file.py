@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from courier.config.dialect import DialectConfig
 from courier.config.limits import at_least, one_of
 from courier.errors import ConfigError
 
@@ -13,22 +14,14 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass
-class FileConfig:
-    """How a file is written. The defaults are RFC 4180 with a header, in UTF-8, neither compressed nor encrypted.
+class FileConfig(DialectConfig):
+    """How a file is written. The defaults are those of the dialect, neither compressed nor encrypted.
 
     The text is compressed first, and encrypted (and signed) after that.
     """
 
     name: str = "{activation}_{segment_name}_{datetime}"
     extension: str = "csv"
-    delimiter: str = ","
-    quoting: str = "minimal"
-    escape: str = "double"
-    header: bool = True
-    encoding: str = "utf-8"
-    line_ending: str = "lf"
-    null_text: str = ""
-    empty_text: str = '""'
     max_rows: int = 5_000_000
     on_empty: str = "header"
     compression: str = "none"
@@ -41,33 +34,17 @@ class FileConfig:
     sign_key_env: str | None = None
     sign_passphrase_env: str | None = None
 
-    LINE_ENDINGS: ClassVar[dict[str, str]] = {"lf": "\n", "crlf": "\r\n"}
     #: The least, the greatest and the default level of each kind of compression.
     LEVELS: ClassVar[dict[str, tuple[int, int, int]]] = {"gzip": (1, 9, 3), "zip": (1, 9, 3), "zstd": (1, 19, 3)}
 
     def __post_init__(self) -> None:
-        one_of("file.quoting", self.quoting, ("minimal", "all"))
-        one_of("file.escape", self.escape, ("double", "backslash"))
-        one_of("file.encoding", self.encoding, ("utf-8", "utf-8-sig"))
-        one_of("file.line_ending", self.line_ending, tuple(self.LINE_ENDINGS))
+        super().__post_init__()
         one_of("file.on_empty", self.on_empty, ("header", "skip", "fail"))
         at_least("file.max_rows", self.max_rows, 1)
-        if len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n\\\0':
-            raise ConfigError(
-                "file.delimiter cannot be used", found=repr(self.delimiter), expected='one ASCII character other than " \\ and line ends'
-            )
         if not re.fullmatch(r"([A-Za-z0-9]{1,16}(\.[A-Za-z0-9]{1,16})?)?", self.extension):
             raise ConfigError(
                 "file.extension cannot be used", found=repr(self.extension), expected="letters and digits, such as csv or txt, or nothing"
             )
-        special = r'["\r\n\\]' if self.escape == "backslash" else r'["\r\n]'
-        for key, text in (("null_text", self.null_text), ("empty_text", self.empty_text)):
-            if (text != '""' and re.search(special, text)) or self.delimiter in text:
-                raise ConfigError(
-                    f"file.{key} would be read as something else",
-                    found=repr(text),
-                    expected='text without quotes, line ends, the delimiter and, with file.escape=backslash, backslashes; or two quotes (""), an empty quoted field',
-                )
         self._check_compression()
         self._check_keys()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
@@ -20,6 +20,7 @@ from courier.render.compression import compressed
 from courier.render.dialect import Dialect
 from courier.render.encryption import encrypted
 from courier.render.keys import Keys
+from courier.render.policies import Notes, Policies
 from courier.render.prefetch import prefetched
 from courier.snapshot import AudienceSnapshot
 
@@ -30,7 +31,8 @@ class Rendering:
     """The bytes of one file as they are sent, once: text, compressed and encrypted as configured.
 
     They are made in threads, a few chunks ahead of whoever takes them. `close` ends these; so does taking all, or an error.
-    `plain_bytes` and `plain_sha256` are of the text before compression and encryption, and right when all is taken.
+    `plain_bytes` and `plain_sha256` are of the text before compression and encryption, and `notes` says in how many rows of
+    which column what was changed or found (column → what → rows). They are right when all is taken.
     """
 
     def __init__(self, snapshot: AudienceSnapshot, file: PlannedFile, mapping: Mapping, config: RunConfig, keys: Keys | None) -> None:
@@ -38,7 +40,8 @@ class Rendering:
             raise CourierError("A file that is to be encrypted has no keys")  # it must never go out as plain text
         self.plain_bytes = 0
         self.plain_sha256 = ""
-        text = self._measured(render(snapshot, file.slice, mapping, config.file))
+        self.notes: dict[str, dict[str, int]] = {}
+        text = self._measured(render(snapshot, file.slice, mapping, config.file, self._note))
         member = config.file.member_name(file.own_name)
         final = compressed(text, config.file.compression, config.file.level, member, config.as_of)
         self._chunks = prefetched(final if keys is None else encrypted(final, keys))
@@ -48,6 +51,11 @@ class Rendering:
 
     def close(self) -> None:
         self._chunks.close()
+
+    def _note(self, notes: Notes) -> None:
+        for (column, what), rows in notes.items():
+            of_column = self.notes.setdefault(column, {})
+            of_column[what] = of_column.get(what, 0) + rows
 
     def _measured(self, text: Generator[bytes]) -> Generator[bytes]:
         digest = hashlib.sha256()
@@ -59,22 +67,31 @@ class Rendering:
         self.plain_sha256 = digest.hexdigest()
 
 
-def render(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping, config: FileConfig) -> Generator[bytes]:
-    """Yield the text of one file. Raises CourierError when the snapshot holds other rows than were planned.
+def render(
+    snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping, config: FileConfig, note: Callable[[Notes], None] = lambda _: None
+) -> Generator[bytes]:
+    """Yield the text of one file. Raises CourierError when the snapshot holds other rows than were planned, and HeldError
+    for a value that cannot be written. `note` is called for each batch, before its text is yielded.
 
     Batches become text in threads beside the reading of the next ones, and are yielded in their order. Peak memory: one
     row group of the snapshot and `BATCHES_AT_ONCE` batches with their text, whatever the size of the file.
     """
-    dialect = Dialect(config)
-    yield dialect.opening(mapping.header)
-    running: deque[Future[bytes]] = deque()
+    dialect = Dialect(config, mapping.header)
+    yield dialect.opening()
+    running: deque[Future[tuple[bytes, Notes]]] = deque()
+
+    def next_text() -> bytes:
+        text, notes = running.popleft().result()
+        note(notes)
+        return text
+
     with ThreadPoolExecutor(BATCHES_AT_ONCE) as pool:
         for rows in _exported(snapshot, cut, mapping):
             running.append(pool.submit(dialect.lines, rows))
             if len(running) == BATCHES_AT_ONCE:
-                yield running.popleft().result()
+                yield next_text()
         while running:
-            yield running.popleft().result()
+            yield next_text()
 
 
 def _exported(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping) -> Iterator[pl.DataFrame]:
@@ -98,12 +115,18 @@ def _exported(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping) -> Itera
 
 
 def assert_writable(config: FileConfig, mapping: Mapping) -> None:
-    """Refuse a file that could not be read back: one column that shows null or empty as nothing makes blank lines, which readers skip."""
-    if len(mapping.columns) > 1 or mapping.columns[0].mandatory:
+    """Refuse a file that could not be read back: one column that shows null or empty as nothing makes blank lines, which
+    readers skip. And a header that cannot be written as it is.
+    """
+    if config.header:
+        Policies(config).assert_header(mapping.header)
+    if len(mapping.columns) > 1:
         return
+    only = mapping.columns[0]
+    emptied = config.on_unencodable == "transliterate" or (config.newlines == "replace" and not config.newline_text)
     for what, text, possible in (
-        ("null", config.null_text, mapping.columns[0].default is None),
-        ("empty", config.empty_text, mapping.columns[0].may_be_empty),
+        ("null", config.null_text, only.default is None and not only.mandatory),
+        ("empty", config.empty_text, only.may_be_empty and (emptied or not only.mandatory)),
     ):
         if possible and text == "":
             raise ConfigError(

@@ -1,0 +1,69 @@
+"""What a user sees of values that a file cannot hold: nothing delivered, or what was changed, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from activation import activate, run_job
+from targets import Target
+from xdm_profiles import profile, write_profiles
+
+SEGMENTS = "audience.segments=[seg-a]"
+CITIES = ["Łódź", "Åre, Jämtland", None, "Two\nlines", "Győr\n\n", "=1+1"]
+NO_QUOTES = ["file.quoting=none", "file.empty_text=''"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One member for each of `CITIES`, a@… to f@…"""
+    membership = {"ups": {"seg-a": ("realized", "2026-01-01T00:00:00Z", None)}}
+    rows = [profile(email=f"{letter}@example.com", city=city, segments=membership) for letter, city in zip("abcdef", CITIES, strict=True)]
+    write_profiles(tmp_path / "profiles", rows, files=2)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["local", "s3", "sftp_password_rclone"])
+def test_a_value_that_cannot_be_written_holds_all_files_back(folder: Path, make_target: Callable[[str], Target], kind: str) -> None:
+    target = make_target(kind)
+    # The first file could be written; the second could not.
+    job = activate(folder, SEGMENTS, *NO_QUOTES, "file.max_rows=1", "file.compression=gzip", *target.overrides())
+    job.refused(3, "file.quoting=none", "column 'city' 1", "file.on_special=replace")
+    assert "Jämtland" not in job.stderr
+    record = job.record()
+    assert (record["status"], record["error"]["type"], record["audiences"][0]["files"]) == ("held", "HeldError", [])
+    assert target.everything() == {}
+    again = activate(folder, SEGMENTS, *NO_QUOTES, "file.max_rows=1", "file.on_special=replace", *target.overrides()).succeeded()
+    assert len(again.record()["audiences"][0]["files"]) == 6
+
+
+def test_preflight_tells_what_would_hold_the_files_back(folder: Path) -> None:
+    job = run_job("preflight.py", folder, SEGMENTS, "file.encoding=iso-8859-1")
+    job.refused(3, "characters that iso-8859-1 has not", "column 'city' 2")
+
+
+def test_what_was_changed_is_counted_for_each_file_and_told_for_each_column(folder: Path) -> None:
+    rules = ["file.encoding=cp1252", "file.on_unencodable=transliterate", "file.newlines=replace", "file.formula_guard=prefix"]
+    job = activate(folder, SEGMENTS, "file.max_rows=4", *rules).succeeded()
+    assert b"".join(job.files().values()).count(b"'=1+1") == 1
+    record = job.record()
+    assert [file["notes"] for file in record["audiences"][0]["files"]] == [
+        {"city": {"unencodable_characters_transliterated": 1, "line_ends_replaced": 1}},
+        {"city": {"unencodable_characters_transliterated": 1, "line_ends_replaced": 1, "formulas_prefixed": 1}},
+    ]
+    assert record["warnings"] == [
+        "column 'city': formulas prefixed in 1 rows",
+        "column 'city': line ends replaced in 2 rows",
+        "column 'city': unencodable characters transliterated in 2 rows",
+    ]
+    assert "  warning: column 'city': line ends replaced in 2 rows\n" in job.stdout
+
+
+def test_the_report_shows_the_first_lines_in_their_encoding(folder: Path) -> None:
+    job = activate(folder, SEGMENTS, "file.encoding=utf-16", "file.delimiter='||'").succeeded()
+    assert "    a@example.com||||Jane||Doe||Łódź||||||\n" in job.stdout
+    (content,) = job.files().values()
+    assert content.decode("utf-16").startswith("email||phone||")
+    shown = run_job("preflight.py", folder, SEGMENTS, "file.encoding=utf-16", run_id="run-2").stdout
+    assert "email,phone,first_name" in shown
