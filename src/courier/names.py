@@ -36,7 +36,7 @@ PLACEHOLDERS = (
     "part",
     "parts",
 )
-#: Adobe's macros as ours. https://experienceleague.adobe.com/en/docs/experience-platform/destinations
+#: Adobe's macros as ours. https://experienceleague.adobe.com/en/docs/experience-platform/destinations/destination-sdk/functionality/destination-configuration/batch-configuration
 ADOBE = {
     "DESTINATION": "destination",
     "DESTINATION_NAME": "destination",
