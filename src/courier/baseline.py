@@ -42,12 +42,18 @@ def key(activation: str) -> str:
 def published(store: Store, activation: str) -> dict[str, Any]:
     """The whole of what is remembered; nothing before the first published run."""
     text = store.read(key(activation))
+    if text is None:
+        return {}
     try:
-        content: dict[str, Any] = json.loads(text) if text else {}
-        content.get("run_id")
-    except (ValueError, AttributeError) as exc:
+        content = dict(json.loads(text))
+        _baselines(content)
+        return {"run_id": content["run_id"], "sink": content.get("sink"), "files": content.get("files", {}), **content}
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise ConfigError("What was published last cannot be read", where=store.shown(key(activation)), found=type(exc).__name__) from exc
-    return content
+
+
+def _baselines(content: dict[str, Any]) -> dict[str, Baseline]:
+    return {name: Baseline(**entry) for name, entry in content.get("audiences", {}).items()}
 
 
 def protected_runs(store: Store, activation: str) -> set[str]:
@@ -58,7 +64,7 @@ def protected_runs(store: Store, activation: str) -> set[str]:
 
 def load(store: Store, activation: str) -> dict[str, Baseline]:
     """Audience key → its last published run."""
-    return {name: Baseline(**entry) for name, entry in published(store, activation).get("audiences", {}).items()}
+    return _baselines(published(store, activation))
 
 
 def shape(config: RunConfig) -> str:

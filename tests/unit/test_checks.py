@@ -78,5 +78,5 @@ def test_a_severity_is_one_of_three() -> None:
 @pytest.mark.parametrize("option", ["email_marketing", "email_marketing_loyalty", "adobe_default"])
 def test_the_shipped_checks_fit_every_shipped_mapping(option: str) -> None:
     config = load([f"mapping={option}", "checks=email"], now=datetime(2026, 1, 1, tzinfo=UTC))
-    suite = checks.resolve(config.checks, mapping.resolve(config.mapping, next(profiles(1)).schema))
+    suite = checks.resolve(config.checks, mapping.resolve(config.mapping, config.dedup, config.export, next(profiles(1)).schema))
     assert list(suite.expectations) == list(config.checks.expectations)

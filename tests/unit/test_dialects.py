@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from courier.config import FileConfig
+from courier.counts import Slice
 from courier.errors import ConfigError, HeldError
 from courier.mapping import MappedColumn, Mapping
-from courier.plan import Slice
 from courier.render import assert_writable, render
 from courier.render.dialect import Dialect
 from courier.render.policies import Notes

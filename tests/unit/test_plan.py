@@ -1,4 +1,4 @@
-"""The plan: counts, slices, names."""
+"""The plan: the names of files."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from courier import plan
 from courier.compose import load
 from courier.config import AudienceConfig, RunConfig
+from courier.counts import Slice
 from courier.errors import ConfigError
 from courier.names import assert_distinct
-from courier.plan import Counts, PlannedFile, Slice
-
-E, D, X, Y = "exported", "deduplicated", "excluded: missing_email", "excluded: missing_phone"
-
+from courier.plan import PlannedFile
 
 BASE = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
 
@@ -31,42 +26,7 @@ def config(*segments: tuple[str, str], **file: Any) -> RunConfig:
 
 
 def names(name: str, parts: int = 1, **file: Any) -> list[str]:
-    return [file.name for file in plan.planned_files(config(name=name, **file), 0, [Slice(n, 1) for n in range(parts)])]
-
-
-def test_slices_split_exactly_at_the_limit_and_count_every_outcome() -> None:
-    outcomes = [pa.array([E, E, D, E]), pa.array([X, E, E, Y, X])]
-    counts, cuts = plan.slices(outcomes, max_rows=2)
-    assert counts == Counts(members=9, excluded={"missing_email": 2, "missing_phone": 1}, deduplicated=1, rejected=0, exported=5)
-    assert cuts == [Slice(0, 2), Slice(2, 2), Slice(6, 1)]
-
-
-def test_rows_that_fill_the_last_file_make_no_empty_file_after_it() -> None:
-    assert plan.slices([pa.array([E, E, E, E])], max_rows=2)[1] == [Slice(0, 2), Slice(2, 2)]
-
-
-def test_an_audience_without_members_has_no_slices() -> None:
-    assert plan.slices([], max_rows=2) == (Counts(0, {}, 0, 0, 0), [])
-
-
-def test_an_audience_whose_members_are_all_left_out_has_no_slices() -> None:
-    assert plan.slices([pa.array([X, D])], max_rows=2) == (Counts(2, {"missing_email": 1}, 1, 0, 0), [])
-
-
-@given(batches=st.lists(st.lists(st.sampled_from([E, E, E, D, X, Y]), max_size=12), max_size=6), max_rows=st.integers(1, 9))
-def test_slices_hold_exactly_the_exported_rows_in_order(batches: list[list[str]], max_rows: int) -> None:
-    rows = [outcome for batch in batches for outcome in batch]
-    exported = [number for number, outcome in enumerate(rows) if outcome == E]
-    counts, cuts = plan.slices([pa.array(batch, pa.string()) for batch in batches], max_rows)
-    read = [[number for number in exported if number >= cut.first_row][: cut.rows] for cut in cuts]
-    assert [number for part in read for number in part] == exported
-    assert (
-        [len(part) for part in read]
-        == [cut.rows for cut in cuts]
-        == [len(exported[n : n + max_rows]) for n in range(0, len(exported), max_rows)]
-    )
-    excluded = {outcome.removeprefix("excluded: "): rows.count(outcome) for outcome in (X, Y) if outcome in rows}
-    assert counts == Counts(len(rows), excluded, rows.count(D), 0, len(exported))
+    return [file.name for file in plan.planned_files(config(name=name, **file), 0, [[Slice(n, 1) for n in range(parts)]])]
 
 
 def test_parts_are_numbered_as_adobe_numbers_them() -> None:

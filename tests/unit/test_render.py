@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from courier import plan
+from courier import counts
 from courier.config import FileConfig
+from courier.counts import Slice
 from courier.errors import ConfigError, CourierError
 from courier.mapping import MappedColumn, Mapping
-from courier.plan import Slice
 from courier.render import assert_writable, render
 from courier.render.dialect import Dialect
 from courier.snapshot import AudienceSnapshot
@@ -202,7 +202,7 @@ def test_slices_go_over_files_and_row_groups(tmp_path: Path, rows_per_group: int
     numbers = iter(range(100))
     files: list[list[tuple[Row, str]]] = [[([str(next(numbers))], outcome) for outcome in file] for file in outcomes]
     snapshot = staged(tmp_path, files, [TEXT], rows_per_group)
-    _, cuts = plan.slices((batch.column(0) for batch in snapshot.batches(["outcome"])), max_rows)
+    _, (cuts,) = counts.slices(snapshot.batches(counts.COUNTED), max_rows)
     parts = [b"".join(render(snapshot, cut, mapped(TEXT), FileConfig(header=False))).decode().split() for cut in cuts]
     exported = ["0", "1", "4", "6", "7", "8", "9"]
     assert parts == [exported[n : n + max_rows] for n in range(0, len(exported), max_rows)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
+from courier.baseline import protected_runs
 from courier.config import StateConfig
 from courier.errors import ConfigError
-from courier.recovery import protected_runs
 from courier.retention import PastRun, expired
 from courier.state import Store, open_store
 
@@ -89,8 +90,8 @@ def test_the_last_published_run_and_those_of_audiences_are_protected(store: Stor
     store.write("activations/other/published.json", b'{"run_id": "theirs"}')
     store.write("activations/demo/published.json", b'{"run_id": "run-9", "sink": "local:/out", "files": {}}')
     assert protected_runs(store, "demo") == {"run-9"}
-    audiences = b'{"ups/seg-a": {"run_id": "run-2", "mode": "full"}, "ups/seg-b": {"run_id": "run-5"}}'
-    store.write("activations/demo/published.json", b'{"run_id": "run-9", "audiences": ' + audiences + b"}")
+    audiences = {f"ups/{run_id}": {"run_id": run_id, "ordinal": 0, "size": 1, "shape": ""} for run_id in ("run-2", "run-5")}
+    store.write("activations/demo/published.json", json.dumps({"run_id": "run-9", "audiences": audiences}).encode())
     assert protected_runs(store, "demo") == {"run-9", "run-2", "run-5"}
 
 

@@ -56,7 +56,7 @@ def test_every_shipped_mapping_fits(option: str) -> None:
     schema = next(synthetic.profiles(1)).schema
     config = load([f"mapping={option}"], now=datetime(2026, 1, 1, tzinfo=UTC))
     audience.assert_memberships(schema)
-    assert mapping.resolve(config.mapping, schema).header == list(config.mapping.columns)
+    assert mapping.resolve(config.mapping, config.dedup, config.export, schema).header == list(config.mapping.columns)
 
 
 def test_the_demos_segment_has_members() -> None:
@@ -69,7 +69,7 @@ def test_files_are_cut_at_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(synthetic, "PROFILES_PER_FILE", 200)
     files = synthetic.write_profiles(tmp_path / "new" / "folder", 450)
     assert [pq.read_metadata(file).num_rows for file in files] == [200, 200, 50]
-    source = inspect(SourceConfig(str(tmp_path / "new" / "folder")), {"here": "personalEmail.address"})
+    source = inspect(SourceConfig(str(tmp_path / "new" / "folder")))
     assert (source.files, source.profiles) == ([str(file) for file in files], 450)
 
 
