@@ -65,5 +65,9 @@ def test_the_report_shows_the_first_lines_in_their_encoding(folder: Path) -> Non
     assert "    a@example.com||||Jane||Doe||Łódź||||||\n" in job.stdout
     (content,) = job.files().values()
     assert content.decode("utf-16").startswith("email||phone||")
-    shown = run_job("preflight.py", folder, SEGMENTS, "file.encoding=utf-16", run_id="run-2").stdout
-    assert "email,phone,first_name" in shown
+
+
+def test_preflight_shows_masked_lines_in_their_encoding(folder: Path) -> None:
+    job = run_job("preflight.py", folder, SEGMENTS, "file.encoding=utf-16").succeeded()
+    assert "    email,phone,first_name,last_name,city,state,postal_code,birthday\n" in job.stdout
+    assert "    x@xxxxxxx.xxx,,xxxx,xxx,xxxx,,,\n" in job.stdout

@@ -146,6 +146,9 @@ def test_characters_that_the_encoding_has_not_are_replaced_and_counted() -> None
         ("日本", b"??"),
         ("\u0301", b'""'),
         ("…", b"..."),
+        ("한", b"?"),
+        ("№ 5", b"No 5"),
+        ("❤\ufe0f", b"?"),
     ],
 )
 def test_characters_are_transliterated_before_anything_is_quoted(value: str, written: bytes) -> None:
@@ -306,6 +309,22 @@ def test_pythons_csv_reads_back_every_quoted_dialect(
     known: dict[str, Any] = {} if escape == "double" else {"doublequote": False, "escapechar": FileConfig.ESCAPES[escape]}
     read = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote, strict=True, **known))
     assert read == [[value or "" for value in row] for row in rows]
+
+
+@settings(deadline=None)
+@given(
+    rows=TABLES,
+    encoding=st.sampled_from(["iso-8859-1", "cp1252"]),
+    policy=st.sampled_from(["replace", "transliterate"]),
+    delimiter=st.sampled_from([",", "¦"]),
+)
+def test_in_small_encodings_only_what_cannot_be_written_changes(rows: list[Row], encoding: str, policy: str, delimiter: str) -> None:
+    text = lines(rows, encoding=encoding, on_unencodable=policy, delimiter=delimiter).decode(encoding)
+    read = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    assert [len(row) for row in read] == [len(row) for row in rows]
+    for row, found in zip(rows, read, strict=True):
+        for value, cell in zip(row, found, strict=True):
+            assert cell == (value or "") or (value or "").encode(encoding, "ignore").decode(encoding) != value
 
 
 @settings(deadline=None)

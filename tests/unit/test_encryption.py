@@ -27,7 +27,7 @@ from pysequoia.packet import PacketPile, Tag
 
 from courier.compose import load
 from courier.config import FileConfig
-from courier.errors import ConfigError, CourierError
+from courier.errors import ConfigError, CourierError, HeldError
 from courier.mapping import MappedColumn, Mapping
 from courier.plan import PlannedFile, Slice
 from courier.render import Keys, Rendering, encryption, open_keys
@@ -463,6 +463,22 @@ def test_a_rendering_that_is_closed_or_dropped_leaves_no_threads(public: dict[st
         end(rendering)
         del rendering
         assert left() == []
+
+
+def test_a_value_that_cannot_be_written_ends_the_encryption_with_that_error(public: dict[str, str], tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"compression": "gzip", "encrypt_to": [public["ecc"]]}
+    dialect: dict[str, Any] = {"quoting": "none", "empty_text": "-", "delimiter": "@"}
+    with pytest.raises(HeldError, match="column 'email' 200"):
+        list(whole(tmp_path, 200, opened(**settings), **settings, **dialect))
+    assert left() == []
+
+
+def test_what_was_changed_is_counted_over_all_batches_and_anew_in_each_rendering(tmp_path: Path) -> None:
+    dialect: dict[str, Any] = {"quoting": "none", "empty_text": "-", "delimiter": "@", "on_special": "replace"}
+    for _ in range(2):
+        rendering = whole(tmp_path, 200_000, None, **dialect)
+        assert b"".join(rendering).count(b"@") == 0
+        assert rendering.notes == {"email": {"special_characters_replaced": 200_000}}
 
 
 def test_a_file_that_is_to_be_encrypted_is_never_sent_as_text(public: dict[str, str], tmp_path: Path) -> None:

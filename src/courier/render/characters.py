@@ -9,6 +9,7 @@ from itertools import pairwise
 #: Of what Unicode gives no way to something plainer, the most usual.
 LIKE = {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "‐": "-", "‑": "-", "–": "-", "—": "-", "€": "EUR", "ß": "ss"}
 #: ł, ø, đ: letters with a mark that is part of them.
+NOT_SEEN = ("Mn", "Me", "Cf")
 MARKED_LETTER = re.compile(r"LATIN (SMALL|CAPITAL) LETTER ([A-Z]) WITH .*")
 
 
@@ -31,11 +32,11 @@ def unencodable(codec: str) -> str | None:
 def likeness(character: str, codec: str) -> str:
     """What comes near a character in an encoding without it: its letter without marks, its compatible form, else `?`.
 
-    A mark alone becomes nothing: the letter before it stays.
+    Marks and invisible signs become nothing: the letter before them stays.
     """
     marked = MARKED_LETTER.fullmatch(unicodedata.name(character, ""))
     if marked:
         return marked[2].lower() if marked[1] == "SMALL" else marked[2]
     plain = LIKE.get(character) or unicodedata.normalize("NFKD", character)
-    near = "".join(part for part in plain if not unicodedata.combining(part))
-    return near.encode(codec, "replace").decode(codec)
+    near = "".join(part for part in plain if unicodedata.category(part) not in NOT_SEEN)
+    return near.encode(codec, "ignore").decode(codec) or ("?" if near else "")
