@@ -136,7 +136,7 @@ def test_a_shipped_file_lists_every_key_so_that_each_can_be_overridden(file: Pat
         return
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     kind = DESTINATIONS[file.stem] if group == "destination" else compose.GROUPS[group]
-    inherited = {"deduplication_key"} if "defaults" in content else set()
+    inherited = {"deduplication_key", "fan_out"} if "defaults" in content else set()
     assert (set(content) - {"defaults"}) | inherited == {field.name for field in fields(kind)}
 
 
@@ -188,8 +188,8 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
             ["audience.segments=[]"],
             "audience.segments is empty. Expected: one segment id or more. What to do: audience.segments=[SEGMENT_ID].",
         ),
-        (["audience.segments=[a,b,a]"], "audience.segments names a segment twice. Found: a."),
-        (["audience.segments=[{id: a, nmae: b}]"], "audience.segments has an unknown key. Found: nmae. Expected: id, name."),
+        (["audience.segments=[a,b,a]"], "audience.segments names a segment twice. Found: ups/a."),
+        (["audience.segments=[{id: a, nmae: b}]"], "audience.segments has an unknown key. Found: nmae. Expected: id, name, namespace."),
     ],
 )
 def test_a_wrong_configuration_is_answered_with_what_where_and_what_to_do(overrides: list[str], message: str) -> None:

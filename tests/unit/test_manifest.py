@@ -29,7 +29,7 @@ def config(trigger: TriggerConfig | None = None, *, manifest: bool = True, compr
 
 
 def sent(run: RunConfig) -> list[Sent]:
-    files = plan.planned_files(run, 0, [Slice(0, 2), Slice(3, 1)])
+    files = plan.planned_files(run, 0, [[Slice(0, 2), Slice(3, 1)]])
     return [Sent(files[0], 40, "aa", 90, "pa"), Sent(files[1], 25, "bb", 80, "pb")]
 
 
@@ -42,7 +42,7 @@ def closing(run: RunConfig) -> dict[str, bytes]:
 
 def test_the_manifest_says_what_was_sent() -> None:
     content = closing(config())["manifest-acme-r1.json"]
-    shared = {"sinkPath": "/exports/é", "segmentId": "seg-a", "columns": ["email", "phone"], "mode": "full", "parts": 2}
+    shared = {"sinkPath": "/exports/é", "segmentId": "seg-a", "columns": ["email", "phone"], "mode": "full", "change": None, "parts": 2}
     assert json.loads(content) == {
         "flowRunId": "r1",
         "scheduledTime": "2026-11-01T09:30:15Z",

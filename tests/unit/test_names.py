@@ -31,7 +31,7 @@ def config(name: str = "{segment_name}", path: str = "out", *, segment: str = "s
 
 def named(run: RunConfig, parts: int = 1) -> list[str]:
     plan.check_names(run)
-    return [file.name for file in plan.planned_files(run, 0, [Slice(n, 1) for n in range(parts)])]
+    return [file.name for file in plan.planned_files(run, 0, [[Slice(n, 1) for n in range(parts)]])]
 
 
 def refused(run: RunConfig) -> str:
@@ -229,7 +229,7 @@ def file_and_trigger(run: RunConfig) -> tuple[str, str]:
     """The name of the file of a run, and of its trigger."""
     run = replace(run, trigger=TriggerConfig("file", "{segment_name}-{stem}.done"))
     manifest.check_triggers(run)
-    files = plan.planned_files(run, 0, [Slice(0, 1)])
+    files = plan.planned_files(run, 0, [[Slice(0, 1)]])
     return files[0].name, manifest.closing_names(run, files)[-1]
 
 
@@ -358,5 +358,5 @@ def test_on_sftp_a_macro_in_the_path_is_refused(path: str) -> None:
 
 
 def test_parts_after_the_last_are_looked_for_in_the_same_folder() -> None:
-    later = plan.later_parts(config("{segment_name}", "out/{segment_name}"), 0, 1)
+    later = plan.later_parts(config("{segment_name}", "out/{segment_name}"), 0, 1, None)
     assert [next(later), next(later)] == ["spring/spring_2.csv", "spring/spring_3.csv"]

@@ -54,8 +54,8 @@ def test_a_name_may_have_no_extension() -> None:
 
 
 def test_an_empty_audience_gives_a_file_with_no_rows_or_none() -> None:
-    assert plan.planned_files(config(name="x"), 0, []) == [PlannedFile("x.csv", 0, 1, 1, Slice(0, 0))]
-    assert plan.planned_files(config(name="x", on_empty="skip"), 0, []) == []
+    assert plan.planned_files(config(name="x"), 0, [[]]) == [PlannedFile("x.csv", 0, 1, 1, Slice(0, 0))]
+    assert plan.planned_files(config(name="x", on_empty="skip"), 0, [[]]) == []
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_two_audiences_whose_files_are_one_on_windows_and_macos_are_refused() ->
 
 def test_a_second_part_that_would_have_another_audiences_name_is_refused() -> None:
     run = config(("a", "spring"), ("b", "Spring_2"), name="{segment_name}")
-    files = [*plan.planned_files(run, 0, [Slice(0, 1), Slice(1, 1)]), *plan.planned_files(run, 1, [Slice(0, 1)])]
+    files = [*plan.planned_files(run, 0, [[Slice(0, 1), Slice(1, 1)]]), *plan.planned_files(run, 1, [[Slice(0, 1)]])]
     with pytest.raises(ConfigError, match="Two files would have one name"):
         assert_distinct([file.name for file in files])
     assert_distinct([files[1].name])
 
 
 def test_the_names_that_later_parts_would_have() -> None:
-    later = plan.later_parts(config(name="{segment_name}"), 0, 2)
+    later = plan.later_parts(config(name="{segment_name}"), 0, 2, None)
     assert [next(later), next(later)] == ["spring_3.csv", "spring_4.csv"]

@@ -45,7 +45,9 @@ def staged(folder: Path, files: list[list[tuple[Row, str]]], kinds: Sequence[pa.
     for number, rows in enumerate(files):
         columns = {f"c{n}": pa.array([row[n] for row, _ in rows], kind) for n, kind in enumerate(kinds)}
         paths.append(folder / f"part-{number}.parquet")
-        pq.write_table(pa.table({**columns, "outcome": pa.array([o for _, o in rows], TEXT)}), paths[-1], row_group_size=rows_per_group)
+        marks = {"outcome": [outcome for _, outcome in rows], "change": ["added"] * len(rows), "noted": [None] * len(rows)}
+        columns |= {name: pa.array(values, TEXT) for name, values in marks.items()}
+        pq.write_table(pa.table(columns), paths[-1], row_group_size=rows_per_group)
     return AudienceSnapshot(0, paths)
 
 

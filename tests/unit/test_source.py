@@ -65,7 +65,7 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
 def test_a_path_that_one_of_the_files_has_not_is_answered_with_the_file(tmp_path: Path) -> None:
     write_profiles(tmp_path, [profile()])
     pq.write_table(pa.table({"personalEmail": pa.array([{"adress": "x"}])}), tmp_path / "second.parquet")
-    message = refused(tmp_path)
+    message = refused(tmp_path, "personalEmail.address")
     assert message.startswith(f"The source has no 'personalEmail.address'. Where: {tmp_path}/second.parquet")
     assert message.endswith("What to do: did you mean 'personalEmail.adress'?")
 
@@ -73,7 +73,7 @@ def test_a_path_that_one_of_the_files_has_not_is_answered_with_the_file(tmp_path
 def test_files_that_disagree_about_a_type_are_refused(tmp_path: Path) -> None:
     write_profiles(tmp_path, [profile()])
     pq.write_table(pa.table({"personalEmail": pa.array([{"address": 5}])}), tmp_path / "second.parquet")
-    message = refused(tmp_path)
+    message = refused(tmp_path, "personalEmail.address")
     assert message.startswith("Files of the source disagree about the type of 'personalEmail.address'.")
     assert message.endswith("Found: int64. Expected: string.")
 
@@ -90,7 +90,7 @@ def test_an_unknown_scheme_is_refused() -> None:
         (ColumnConfig("identityMap"), "'identityMap' is a map, not one value."),
         (
             ColumnConfig("loyalty.loyaltyID"),
-            "'loyalty.loyaltyID' is an array, not one value. Where: mapping.columns.x. Expected: loyalty.loyaltyID[0].",
+            "'loyalty.loyaltyID' is an array, not one value. Where: mapping.columns.x. Expected: loyalty.loyaltyID[0], or join: ';' or json: true.",
         ),
         (ColumnConfig("loyalty.points", default="0"), "The column 'x' cannot have a default. Found: a source of type int64."),
     ],
