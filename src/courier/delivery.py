@@ -1,7 +1,8 @@
 """Step deliver: stage every file unseen → publish every file → manifest → triggers. All files of a run, or none.
 
-Every step is in the journal before it is taken, so that `deliver` also goes on where a killed start of the run ended,
-`finish` completes what was being published, and `undo` takes back a delivery that failed or is dead.
+Every step is in the journal before it is taken (or found again by the name that it gave a file), so that `deliver` also
+goes on where a killed start of the run ended, `finish` completes what was being published, and `undo` takes back a
+delivery that failed or is dead.
 """
 
 from __future__ import annotations
