@@ -23,7 +23,9 @@ class ReadAhead:
 
     def __init__(self, connected: Any) -> None:
         self._connected, self._ahead = connected, b""
-        self.close, self.send = connected.close, connected.send
+
+    def close(self) -> None:
+        self._connected.close()
 
     def recv(self, size: int) -> bytes:
         found = self._ahead or self._connected.recv(max(size, READ_AHEAD_BYTES))
