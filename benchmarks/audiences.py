@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from courier.synthetic import OTHER_NAMESPACE, OTHER_SEGMENT, SEGMENTS, write_profiles
+from courier.synthetic import SEGMENTS, write_profiles
 
 ROOT = Path(__file__).parents[1]
 AS_OF = "2026-11-01T00:00:00Z"
@@ -66,7 +66,9 @@ def twelve(profiles: Path, work: Path) -> tuple[Path, list[str]]:
     wider = work / "twelve"
     wider.mkdir()
     names = [*SEGMENTS]
-    extra = {f"copy-{n}-of-{name[:8]}": name for n, name in enumerate([names[0], names[1], names[1], names[2], names[3], names[4], names[2]])}
+    extra = {
+        f"copy-{n}-of-{name[:8]}": name for n, name in enumerate([names[0], names[1], names[1], names[2], names[3], names[4], names[2]])
+    }
     for file in sorted(profiles.glob("*.parquet")):
         with pq.ParquetWriter(wider / file.name, pq.read_schema(file)) as writer:
             for batch in pq.ParquetFile(file).iter_batches(250_000):

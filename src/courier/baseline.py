@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from courier.config import RunConfig
 from courier.errors import ConfigError
+from courier.outcomes import BEFORE
 from courier.snapshot import reopen
 from courier.state import Store
 
@@ -104,7 +105,9 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
 
 
 def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, Baseline], columns: list[str]) -> DataFrame | None:
-    """The rows that full files had at the last published runs: `columns`, `identities` and `audience` (its ordinal now)."""
+    """The rows that full files had at the last published runs: `columns`, `identities`, `audience` (its ordinal now) and
+    `kind`, which tells them from the members of today.
+    """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     by_run: dict[str, dict[int, int]] = {}
@@ -119,7 +122,7 @@ def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, B
             files = [f"file://{file.absolute()}" for file in sorted(folder.glob(f"audience={old}/*.parquet"))]
             found = engine.session.read.parquet(*files)
             full = found.where(F.col("outcome").isin("exported", "unchanged") & (F.col("change") != "removed"))
-            full = full.select(*columns, "identities", F.lit(new).alias("audience"))
+            full = full.select(*columns, "identities", F.lit(new).alias("audience"), F.lit(BEFORE).alias("kind"))
             together = full if together is None else together.unionByName(full)
     return together
 

@@ -8,6 +8,7 @@ others. Excluded rows, and those of memberships that have ended, tell no more th
 from __future__ import annotations
 
 import operator
+import os
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -88,7 +89,7 @@ def with_outcomes(
     of the mapped columns, in order, with null last. Excluded rows take no part. Without a key nothing is deduplicated.
     The order is total but for rows that are equal in all their bytes, so the result never depends on chance.
 
-    `before` has the rows of the last published run: the columns of the file, `audience` and `identities`.
+    `before` has the rows of the last published run, as `baseline.rows` gives them.
 
     With `one_stream`, the sorted rows pass through one stream that compares each with its neighbours: several times
     faster than a hash partitioning where there is one machine, and impossible to spread over many. Without it, rows are
@@ -97,6 +98,8 @@ def with_outcomes(
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     columns = [column.engine_name for column in mapping.columns]
+    if before is None:  # there is nobody to leave
+        rows = rows.where("active")
     kind = F.when(F.col("excluded").isNull() & F.col("active"), F.lit(ELIGIBLE)).otherwise(F.lit(OTHERS))
     rows = rows.withColumn("kind", kind)
     if not mapping.key:
@@ -108,7 +111,9 @@ def with_outcomes(
     if dedup.scope == "profile":
         rows = _without_older_profiles(rows, mapping)
     if before is not None:
-        rows = rows.unionByName(_as_before(before, mapping, dedup), allowMissingColumns=True)
+        rows = rows.unionByName(_with_keys(before, mapping, dedup), allowMissingColumns=True)
+        if one_stream:  # or Sail plans a sort of each side of the union that it then finds fault with
+            rows = rows.repartition(max(2, os.cpu_count() or 2))
     return _by_neighbours(rows, mapping, export, incremental=before is not None, one_stream=one_stream)
 
 
@@ -127,17 +132,14 @@ def _with_keys(rows: DataFrame, mapping: Mapping, dedup: DedupConfig) -> DataFra
     return rows.withColumns(dict(zip(key_names(mapping), map(compared, mapping.key), strict=True)))
 
 
-def _as_before(before: DataFrame, mapping: Mapping, dedup: DedupConfig) -> DataFrame:
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    return _with_keys(before, mapping, dedup).withColumn("kind", F.lit(BEFORE))
-
-
 def _ties(mapping: Mapping) -> list[Column]:
     """Which of several rows of one key comes first."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    return [F.col("qualified_at").desc_nulls_last(), *[F.col(column.engine_name).asc_nulls_last() for column in mapping.order()]]
+    return [
+        F.col("qualified_at").desc_nulls_last(),
+        *[F.col(column.engine_name).asc_nulls_last() for column in mapping.order() if not column.of_membership],
+    ]
 
 
 def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:

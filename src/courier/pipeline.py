@@ -210,7 +210,7 @@ def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready
     if ready.columns.fan_out:
         fan_out = expressions.entry(expressions.root("identityMap"), ready.columns.fan_out)
     everyone = profiles.read(engine, ready.source)
-    members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=config.export.incremental, fan_out=fan_out)
+    members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=bool(ready.baselines), fan_out=fan_out)
     columns = mapping.typed(ready.columns, members)
     assert_writable(config.file, columns)
     ready = replace(ready, columns=columns, rules=rules.resolve(config.rules, columns))
