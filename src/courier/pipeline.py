@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from courier import (
     audience,
     baseline,
+    changes,
     checks,
     consent,
     counts,
@@ -186,10 +188,12 @@ def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[p
             if ready.suite.expectations:
                 checks.load_ahead()
             snapshots = snapshot.stage(rows, run.store.folder(run.snapshot_key), len(run.audiences))
-            run.store.keep_folder(run.snapshot_key)
         with _step(run, "plan"):
-            planned = [_plan(run, staged) for staged in snapshots]
+            found = [_changes(run, ready, staged) for staged in snapshots]
+            run.store.keep_folder(run.snapshot_key)
+            planned = [_plan(run, staged, changes) for staged, changes in zip(snapshots, found, strict=True)]
             _write_rejects(run, ready, snapshots)
+            snapshots = [staged if changes is None else changes.snapshot for staged, changes in zip(snapshots, found, strict=True)]
         with _step(run, "check"):
             for record, segment, staged in zip(run.audiences, config.audience.segments, snapshots, strict=True):
                 assert record.counts is not None
@@ -217,8 +221,21 @@ def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready
     marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
     by = outcomes.Rules(ready.consent, config.rules, ready.rules)
     judged = outcomes.judged(marked, columns, mapping.values(columns), by, identities=known)
-    before = baseline.rows(engine, config, run.history, ready.baselines, [column.engine_name for column in columns.columns])
-    return outcomes.with_outcomes(judged, columns, config.dedup, config.export, before, one_stream=engine.one_stream), ready
+    return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_stream), ready
+
+
+def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.Changes | None:
+    """The rows to send of an audience that is compared with the last published run; None where all of it is sent."""
+    config, before = run.config, ready.baselines.get(run.config.audience.segments[staged.ordinal].key)
+    if before is None:
+        return None
+    path = _changes_path(run, staged.ordinal)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return changes.find(baseline.snapshot_of(run.history, before), staged, ready.columns, config.export, path)
+
+
+def _changes_path(run: runs.Run, ordinal: int) -> Path:
+    return run.store.folder(run.snapshot_key) / "changes" / f"{ordinal}.parquet"
 
 
 def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot]) -> None:
@@ -238,8 +255,13 @@ def _reopened(run: runs.Run, record: dict[str, Any]) -> tuple[list[AudienceSnaps
     with _step(run, "plan"):
         run.store.fetch_folder(run.snapshot_key)
         snapshots = snapshot.reopen(run.store.folder(run.snapshot_key), len(run.audiences))
-        planned = [_plan(run, staged) for staged in snapshots]
+        found = [
+            None if known.baseline is None else changes.counted(changes.reopen(ordinal, _changes_path(run, ordinal)))
+            for ordinal, known in enumerate(run.audiences)
+        ]
+        planned = [_plan(run, staged, part) for staged, part in zip(snapshots, found, strict=True)]
         files = _named(run, planned)
+        snapshots = [staged if part is None else part.snapshot for staged, part in zip(snapshots, found, strict=True)]
     if [record.counts for record in run.audiences] != counted:
         raise ConfigError(
             "The snapshot of an earlier start of this run is gone or changed",
@@ -289,10 +311,13 @@ def _named(run: runs.Run, planned: list[list[plan.PlannedFile]]) -> list[plan.Pl
     return files
 
 
-def _plan(run: runs.Run, staged: AudienceSnapshot) -> list[plan.PlannedFile]:
+def _plan(run: runs.Run, staged: AudienceSnapshot, found: changes.Changes | None) -> list[plan.PlannedFile]:
     """Count one audience's outcomes and name its files. Planned before the checks, so that a held run's record has counts."""
-    record = run.audiences[staged.ordinal]
-    record.counts, cuts = counts.slices(staged.batches(counts.COUNTED), run.config.file.max_rows, plan.changes(run.config))
+    record, limits = run.audiences[staged.ordinal], (run.config.file.max_rows, plan.changes(run.config))
+    record.counts, cuts = counts.slices(staged.batches(counts.COUNTED), *limits)
+    if found is not None:
+        sent, cuts = counts.slices(found.snapshot.batches(counts.COUNTED), *limits)
+        record.counts = counts.of_changes(record.counts, found, sent)
     if not record.counts.members:
         warning = f"No profile is a member of segment {record.segment_id} in namespace {record.namespace}; check the id and the namespace"
         if warning not in run.warnings:
