@@ -184,10 +184,10 @@ def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[p
         record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
     with open_engine(config.engine, config.source) as engine:
         with _step(run, "select, map, stage"):
-            rows, ready = _rows(run, ready, engine)
+            judged, ready = rows(run, ready, engine)
             if ready.suite.expectations:
                 checks.load_ahead()
-            snapshots = snapshot.stage(rows, run.store.folder(run.snapshot_key), len(run.audiences))
+            snapshots = snapshot.stage(judged, run.store.folder(run.snapshot_key), len(run.audiences))
         with _step(run, "plan"):
             found = [_changes(run, ready, staged) for staged in snapshots]
             run.store.keep_folder(run.snapshot_key)
@@ -204,7 +204,7 @@ def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[p
     return snapshots, _named(run, planned), ready
 
 
-def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
+def rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
     """The steps select and map: profiles → rows with their outcomes, not computed yet. Expressions get their types here."""
     config, schema, fan_out = run.config, ready.source.schema, None
     carried = [*mapping.inputs(ready.columns), *consent.inputs(ready.consent, schema), *suppression.value(config.suppression, schema)]
