@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from courier.config import RunConfig
 from courier.errors import ConfigError
+from courier.mapping import STATUS, Mapping
 from courier.snapshot import reopen
 from courier.state import Store
 
@@ -70,8 +71,15 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
 def shape(config: RunConfig) -> str:
     """One text for what a row is. Rows of different shapes cannot be compared."""
     content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "identity": "identity" in config.export.triggers}
-    content["status"] = config.export.status_column if config.export.incremental and not config.export.separate else ""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
+    """Audience key → what this run has to compare it with, whether it can or not; nothing in full exports and after a reset."""
+    if not config.export.incremental or config.export.reset:
+        return {}
+    known = load(store, config.activation)
+    return {segment.key: known[segment.key] for segment in config.audience.segments if segment.key in known}
 
 
 def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
@@ -79,20 +87,15 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
 
     Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
     """
-    if not config.export.incremental or config.export.reset:
-        return {}
-    known, found = load(store, config.activation), {}
+    found = wanted(config, store)
     for segment in config.audience.segments:
-        before = known.get(segment.key)
-        if before is None:
-            continue
-        if before.shape != shape(config):
+        before = found.get(segment.key)
+        if before is not None and before.shape != shape(config):
             raise ConfigError(
-                "The mapping, the key or the layout is another one than at the last published run, so changes cannot be told",
+                "The mapping, the key or the trigger identity is another one than at the last published run, so changes cannot be told",
                 where=f"segment {segment.id}, run {before.run_id}",
                 fix=RESET,
             )
-        found[segment.key] = before
     for run_id in {before.run_id for before in found.values()}:
         store.fetch_folder(f"runs/{run_id}/snapshot")
     for before in found.values():
@@ -103,8 +106,11 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
     return found
 
 
-def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, Baseline], columns: list[str]) -> DataFrame | None:
-    """The rows that full files had at the last published runs: `columns`, `identities` and `audience` (its ordinal now)."""
+def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, Baseline], mapping: Mapping) -> DataFrame | None:
+    """The rows that full files had at the last published runs: the columns, `identities` and `audience` (its ordinal now).
+
+    The status is null: it is not compared, and full exports may have no such column.
+    """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     by_run: dict[str, dict[int, int]] = {}
@@ -112,6 +118,8 @@ def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, B
         before = baselines.get(segment.key)
         if before is not None and before.size:
             by_run.setdefault(before.run_id, {})[before.ordinal] = ordinal
+    nothing = F.lit(None).cast("string")
+    columns = [nothing.alias(each.engine_name) if each.source == STATUS else F.col(each.engine_name) for each in mapping.columns]
     together: DataFrame | None = None
     for run_id, ordinals in by_run.items():
         folder = store.folder(f"runs/{run_id}/snapshot")

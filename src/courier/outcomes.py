@@ -85,7 +85,7 @@ def with_outcomes(
     """Give each row its `outcome` and, where it is exported, its `change`; put the rows in the order of the snapshot.
 
     Of the rows with one deduplication key the latest `lastQualificationTime` is exported; ties go to the lowest values
-    of the mapped columns, in order, with null last. Excluded rows take no part. Without a key nothing is deduplicated.
+    of the mapped columns, in order, with null last, and then of the identities. Excluded rows take no part. Without a key nothing is deduplicated.
     The order is total but for rows that are equal in all their bytes, so the result never depends on chance.
 
     `before` has the rows of the last published run: the columns of the file, `audience` and `identities`.
@@ -137,7 +137,8 @@ def _ties(mapping: Mapping) -> list[Column]:
     """Which of several rows of one key comes first."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    return [F.col("qualified_at").desc_nulls_last(), *[F.col(column.engine_name).asc_nulls_last() for column in mapping.order()]]
+    named = [*(column.engine_name for column in mapping.order()), IDENTITIES]
+    return [F.col("qualified_at").desc_nulls_last(), *[F.col(name).asc_nulls_last() for name in named]]
 
 
 def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
@@ -149,7 +150,7 @@ def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
     from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
     from pyspark.sql import functions as F  # noqa: PLC0415, N812
 
-    by_key = Window.partitionBy("audience", "kind", *key_names(mapping)).orderBy(*_ties(mapping), F.col(IDENTITIES))
+    by_key = Window.partitionBy("audience", "kind", *key_names(mapping)).orderBy(*_ties(mapping))
     by_profile = Window.partitionBy("audience", "kind", IDENTITIES)
     beaten = (~F.first(IDENTITIES).over(by_key).eqNullSafe(F.col(IDENTITIES))).cast("int")
     older = rows.withColumn("beaten", beaten).withColumn("beaten", F.max("beaten").over(by_profile))
@@ -196,7 +197,8 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, export: ExportConfig, *, i
     outcome = F.when(eligible & repeated, F.lit(DEDUPLICATED)).when(eligible, F.lit(EXPORTED)).otherwise(F.col("excluded"))
     marks = {"outcome": outcome, "change": F.lit(ADDED)}
     if incremental:
-        marks |= _against_before(near, mapping, export, outcome) | _as_leaver(near, mapping)
+        marks |= _against_before(near, mapping, export, outcome)
+        marks |= _as_shown(near, mapping, keep=marks["outcome"] == UNCHANGED if "attributes" not in export.triggers else F.lit(False))
         order = order[: len(groups) + 1]  # the ties are over columns that leavers change, and each key has one exported row
     columns = [column.engine_name for column in mapping.columns]
     marked = spread.withColumns(marks)
@@ -225,10 +227,11 @@ def _against_before(near: Neighbours, mapping: Mapping, export: ExportConfig, ou
     return {"outcome": kept, "change": change}
 
 
-def _as_leaver(near: Neighbours, mapping: Mapping) -> dict[str, Column]:
+def _as_shown(near: Neighbours, mapping: Mapping, *, keep: Column) -> dict[str, Column]:
     """A leaver is shown as the source has it now, as far as it has it and nothing rejects it; else as the last run showed it.
 
-    The key stays as the platform knows it, and the status says that it has left.
+    The key stays as the platform knows it, and the status says that it has left. Rows to `keep` have other values now,
+    which nobody is told of: the snapshot goes on with those that the platform knows.
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
@@ -241,18 +244,19 @@ def _as_leaver(near: Neighbours, mapping: Mapping) -> dict[str, Column]:
         if column.source == STATUS:
             shown[name] = F.when(was, F.lit("exited")).otherwise(F.col(name))
         elif column in mapping.key:
-            shown[name] = F.col(name)
+            shown[name] = F.when(keep, near.before(name)).otherwise(F.col(name))
         else:
-            shown[name] = F.when(newer, near.after(name)).otherwise(F.col(name))
+            shown[name] = F.when(newer, near.after(name)).when(keep, near.before(name)).otherwise(F.col(name))
     return shown
 
 
 def identities(identity_map: Column) -> Column:
-    """A digest of all identities of a profile, alike for equal ones: SHA-256 of the sorted namespaces and ids."""
+    """A digest of all identities of a profile, alike for equal ones: SHA-256 of the sorted namespaces and ids. Null for none."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     def of_namespace(entry: Column) -> Column:
         ids = F.array_sort(F.transform(entry["value"], lambda identity: F.coalesce(identity["id"], F.lit(""))))
         return F.concat(entry["key"], F.lit("\x1f"), F.coalesce(F.array_join(ids, "\x1e"), F.lit("")))
 
-    return F.sha2(F.array_join(F.array_sort(F.transform(F.map_entries(identity_map), of_namespace)), "\x1d"), 256)
+    text = F.array_join(F.array_sort(F.transform(F.map_entries(identity_map), of_namespace)), "\x1d")
+    return F.when(text != "", F.sha2(text, 256))
