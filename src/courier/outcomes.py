@@ -104,44 +104,46 @@ def with_outcomes(
         order = [F.col("audience"), F.col("kind"), *[F.col(name).asc_nulls_last() for name in columns]]
         ended = rows.withColumn("outcome", outcome).withColumn("change", F.lit(ADDED))
         return ended.orderBy(*order).select(*columns, IDENTITIES, "noted", "outcome", "change", "audience")
-    rows = _with_keys(rows, mapping, dedup)
+    keys = _key_names(mapping, dedup)
+    rows = _with_keys(rows, mapping, keys)
     if dedup.scope == "profile":
-        rows = _without_older_profiles(rows, mapping)
+        rows = _without_older_profiles(rows, mapping, keys)
     if before is not None:
-        rows = rows.unionByName(_as_before(before, mapping, dedup), allowMissingColumns=True)
-    return _by_neighbours(rows, mapping, export, incremental=before is not None, one_stream=one_stream)
+        rows = rows.unionByName(_with_keys(before, mapping, keys).withColumn("kind", F.lit(BEFORE)), allowMissingColumns=True)
+    return _by_neighbours(rows, mapping, keys, export, incremental=before is not None, one_stream=one_stream)
 
 
-def key_names(mapping: Mapping) -> list[str]:
-    return [f"key{number}" for number in range(len(mapping.key))]
+def _key_names(mapping: Mapping, dedup: DedupConfig) -> list[str]:
+    """The columns that keys are compared by: those of the file, or others for those that are compared trimmed and in lower case.
+
+    A column that is nothing but another name of one of the file would be one too many for Sail, which then cannot merge
+    what it has sorted.
+    """
+    return [
+        f"key{number}" if dedup.normalize and column.kind is not None and xdm.is_text(column.kind) else column.engine_name
+        for number, column in enumerate(mapping.key)
+    ]
 
 
-def _with_keys(rows: DataFrame, mapping: Mapping, dedup: DedupConfig) -> DataFrame:
-    """Add the key as it is compared: the values themselves, or trimmed and in lower case."""
+def _with_keys(rows: DataFrame, mapping: Mapping, keys: list[str]) -> DataFrame:
+    """Add what is compared of the key and is no column of the file."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    def compared(column: MappedColumn) -> Column:
-        value = F.col(column.engine_name)
-        return F.lower(F.trim(value)) if dedup.normalize and column.kind is not None and xdm.is_text(column.kind) else value
-
-    return rows.withColumns(dict(zip(key_names(mapping), map(compared, mapping.key), strict=True)))
-
-
-def _as_before(before: DataFrame, mapping: Mapping, dedup: DedupConfig) -> DataFrame:
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    return _with_keys(before, mapping, dedup).withColumn("kind", F.lit(BEFORE))
+    for key, column in zip(keys, mapping.key, strict=True):
+        if key != column.engine_name:
+            rows = rows.withColumn(key, F.lower(F.trim(column.engine_name)))
+    return rows
 
 
-def _ties(mapping: Mapping) -> list[Column]:
+def _ties(mapping: Mapping, keys: list[str]) -> list[Column]:
     """Which of several rows of one key comes first."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    named = [*(column.engine_name for column in mapping.order()), IDENTITIES]
+    named = [*(column.engine_name for column in mapping.order() if column.engine_name not in keys), IDENTITIES]
     return [F.col("qualified_at").desc_nulls_last(), *[F.col(name).asc_nulls_last() for name in named]]
 
 
-def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
+def _without_older_profiles(rows: DataFrame, mapping: Mapping, keys: list[str]) -> DataFrame:
     """Adobe's rule: a profile that is not the latest for each of its keys is dropped with all its rows.
 
     A profile is known by its identities. It also loses to one that is dropped itself: of a chain A, B, C of shared keys the
@@ -150,7 +152,7 @@ def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
     from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
     from pyspark.sql import functions as F  # noqa: PLC0415, N812
 
-    by_key = Window.partitionBy("audience", "kind", *key_names(mapping)).orderBy(*_ties(mapping))
+    by_key = Window.partitionBy("audience", "kind", *keys).orderBy(*_ties(mapping, keys))
     by_profile = Window.partitionBy("audience", "kind", IDENTITIES)
     beaten = (~F.first(IDENTITIES).over(by_key).eqNullSafe(F.col(IDENTITIES))).cast("int")
     older = rows.withColumn("beaten", beaten).withColumn("beaten", F.max("beaten").over(by_profile))
@@ -181,14 +183,15 @@ class Neighbours:
         return F.lead(name).over(self._window)
 
 
-def _by_neighbours(rows: DataFrame, mapping: Mapping, export: ExportConfig, *, incremental: bool, one_stream: bool) -> DataFrame:
+def _by_neighbours(
+    rows: DataFrame, mapping: Mapping, keys: list[str], export: ExportConfig, *, incremental: bool, one_stream: bool
+) -> DataFrame:
     from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
     from pyspark.sql import functions as F  # noqa: PLC0415, N812
 
-    keys = key_names(mapping)
     groups = ["audience", *keys]
-    order = [*[F.col(name).asc_nulls_first() for name in groups], F.col("kind"), *_ties(mapping)]
-    within = [F.col("kind"), *_ties(mapping)]
+    order = [*[F.col(name).asc_nulls_first() for name in groups], F.col("kind"), *_ties(mapping, keys)]
+    within = [F.col("kind"), *_ties(mapping, keys)]
     spread = rows if one_stream else rows.repartitionByRange(*groups)
     window = Window.orderBy(*order) if one_stream else Window.partitionBy(*groups).orderBy(*within)
     near = Neighbours(keys, window, one_stream=one_stream)
@@ -198,7 +201,7 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, export: ExportConfig, *, i
     marks = {"outcome": outcome, "change": F.lit(ADDED)}
     if incremental:
         marks |= _against_before(near, mapping, export, outcome)
-        marks |= _as_shown(near, mapping, keep=marks["outcome"] == UNCHANGED if "attributes" not in export.triggers else F.lit(False))
+        marks |= _as_shown(near, mapping, keys, keep=marks["outcome"] == UNCHANGED if "attributes" not in export.triggers else F.lit(False))
         order = order[: len(groups) + 1]  # the ties are over columns that leavers change, and each key has one exported row
     columns = [column.engine_name for column in mapping.columns]
     marked = spread.withColumns(marks)
@@ -227,7 +230,7 @@ def _against_before(near: Neighbours, mapping: Mapping, export: ExportConfig, ou
     return {"outcome": kept, "change": change}
 
 
-def _as_shown(near: Neighbours, mapping: Mapping, *, keep: Column) -> dict[str, Column]:
+def _as_shown(near: Neighbours, mapping: Mapping, keys: list[str], *, keep: Column) -> dict[str, Column]:
     """A leaver is shown as the source has it now, as far as it has it and nothing rejects it; else as the last run showed it.
 
     The key stays as the platform knows it, and the status says that it has left. Rows to `keep` have other values now,
@@ -243,6 +246,8 @@ def _as_shown(near: Neighbours, mapping: Mapping, *, keep: Column) -> dict[str, 
         name = column.engine_name
         if column.source == STATUS:
             shown[name] = F.when(was, F.lit("exited")).otherwise(F.col(name))
+        elif name in keys:
+            shown[name] = F.col(name)
         elif column in mapping.key:
             shown[name] = F.when(keep, near.before(name)).otherwise(F.col(name))
         else:

@@ -96,9 +96,9 @@ class Activation:
         (folder / "stop.csv").write_text("address\n" + "".join(f"{each}\n" for each in sorted(setup.suppressed)))
         self.overrides = ["activation=small", "mapping=small", "checks=none", f"dedup.normalize={str(setup.normalize).lower()}", *overrides]
         if setup.suppressed:
-            self.overrides.append(f"suppression.lists={{stop: {{path: '{folder}/stop.csv', column: address}}}}")
+            self.overrides.append(f"++suppression.lists={{stop: {{path: '{folder}/stop.csv', column: address}}}}")
         if setup.rule:
-            self.overrides.append("rules.rows={letters: {column: first_name, regex: '^[a-z]+$'}}")
+            self.overrides.append("++rules.rows={letters: {column: first_name, regex: '^[a-z]+$'}}")
         if setup.skip_empty:
             self.overrides.append("file.on_empty=skip")
 
