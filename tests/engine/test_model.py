@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from xdm_profiles import profile, write_profiles
 
 from courier import compose, pipeline
+from courier.config import ExportConfig, GuardConfig
 from courier.engine import Engine
 from courier.errors import HeldError
 
@@ -75,32 +76,29 @@ hows = st.builds(
 class Activation:
     """Runs one after another in a folder of their own, with an engine that is open already."""
 
-    def __init__(self, folder: Path, setup: Settings, *overrides: str) -> None:
-        self.folder, self.setup, self.runs = folder, setup, 0
-        columns = {name: {"source": source} for name, source in MAPPING.items()}
-        columns["email"]["mandatory"] = columns["last_name"]["mandatory"] = "true"
-        if not setup.mandatory:
-            del columns["last_name"]["mandatory"]
+    def __init__(self, folder: Path, setup: Settings) -> None:
+        self.folder, self.runs = folder, 0
+        columns: dict[str, Any] = {name: {"source": source} for name, source in MAPPING.items()}
+        columns["email"]["mandatory"], columns["last_name"]["mandatory"] = True, setup.mandatory
         columns["since"]["format"] = "yyyy-MM-dd"
-        self.config = folder / "own"
+        own = folder / "own"
         for group in ("mapping", "activation"):
-            (self.config / group).mkdir(parents=True)
-        (self.config / "mapping" / "small.yaml").write_text(
-            json.dumps({"columns": columns, "deduplication_key": ["email"]}).replace('"true"', "true")
-        )
-        (self.config / "activation" / "small.yaml").write_text(
+            (own / group).mkdir(parents=True)
+        (own / "mapping" / "small.yaml").write_text(json.dumps({"columns": columns, "deduplication_key": ["email"]}))
+        (own / "activation" / "small.yaml").write_text(
             f"# @package _global_\naudience: {{segments: {json.dumps(SEGMENTS)}}}\nsource: {{path: {folder}/profiles}}\n"
             f"state: {{path: {folder}/state}}\ndestination: {{path: {folder}/out, on_conflict: replace, manifest: false}}\n"
             "file: {name: '{segment_id}', delimiter: ';', header: false, null_text: '~', empty_text: '-'}\n"
         )
         (folder / "stop.csv").write_text("address\n" + "".join(f"{each}\n" for each in sorted(setup.suppressed)))
-        self.overrides = ["activation=small", "mapping=small", "checks=none", f"dedup.normalize={str(setup.normalize).lower()}", *overrides]
+        overrides = ["activation=small", "mapping=small", "checks=none", f"dedup.normalize={str(setup.normalize).lower()}"]
         if setup.suppressed:
-            self.overrides.append(f"++suppression.lists={{stop: {{path: '{folder}/stop.csv', column: address}}}}")
+            overrides.append(f"++suppression.lists={{stop: {{path: '{folder}/stop.csv', column: address}}}}")
         if setup.rule:
-            self.overrides.append("++rules.rows={letters: {column: first_name, regex: '^[a-z]+$'}}")
+            overrides.append("++rules.rows={letters: {column: first_name, regex: '^[a-z]+$'}}")
         if setup.skip_empty:
-            self.overrides.append("file.on_empty=skip")
+            overrides.append("file.on_empty=skip")
+        self.config = compose.load(overrides, now=FIRST_DAY, config_dir=str(own))
 
     def run(self, profiles: list[dict[str, Any]], how: How, as_of: datetime) -> tuple[dict[str, list[bytes]], dict[str, Any]]:
         """The lines of the files by name, and the record."""
@@ -108,10 +106,14 @@ class Activation:
         shutil.rmtree(self.folder / "profiles", ignore_errors=True)
         shutil.rmtree(self.folder / "out", ignore_errors=True)
         write_profiles(self.folder / "profiles", profiles, files=2)
-        asked = [f"export={'incremental' if how.incremental else 'full'}", f"export.layout={'separate' if how.separate else 'single'}"]
-        asked += [f"export.triggers=[{','.join(how.triggers)}]", f"export.reset={str(how.reset).lower()}"]
-        asked += [f"guard.min_rows={'null' if how.least is None else how.least}", f"run_id=run-{self.runs}", f"as_of={as_of.isoformat()}"]
-        config = compose.load([*self.overrides, *asked], now=as_of, config_dir=str(self.config))
+        mode, layout = "incremental" if how.incremental else "full", "separate" if how.separate else "single"
+        config = replace(
+            self.config,
+            run_id=f"run-{self.runs}",
+            as_of=as_of,
+            export=ExportConfig(mode, layout, list(how.triggers), how.reset),
+            guard=GuardConfig(min_rows=how.least),
+        )
         with contextlib.suppress(HeldError):
             pipeline.activate(config)
         record = json.loads((self.folder / "state" / "runs" / config.run_id / "record.json").read_text())
@@ -120,11 +122,11 @@ class Activation:
 
 
 @contextlib.contextmanager
-def activation(engine: Engine, setup: Settings, *overrides: str) -> Iterator[Activation]:
+def activation(engine: Engine, setup: Settings) -> Iterator[Activation]:
     """Without a session of its own for each run, which would take most of the time."""
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as folder:
         patched.setattr(pipeline, "open_engine", lambda *_: contextlib.nullcontext(engine))
-        yield Activation(Path(folder), setup, *overrides)
+        yield Activation(Path(folder), setup)
 
 
 def line(values: tuple[str | None, ...], *more: str) -> bytes:
