@@ -64,9 +64,16 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
 
 def shape(config: RunConfig) -> str:
     """One text for what a row is. Rows of different shapes cannot be compared."""
-    content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "identity": "identity" in config.export.triggers}
-    content["status"] = config.export.status_column if config.export.incremental and not config.export.separate else ""
+    content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "triggers": sorted(config.export.triggers)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
+    """Audience key → what this run has to compare it with, whether it can or not; nothing in full exports and after a reset."""
+    if not config.export.incremental or config.export.reset:
+        return {}
+    known = load(store, config.activation)
+    return {segment.key: known[segment.key] for segment in config.audience.segments if segment.key in known}
 
 
 def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
@@ -74,20 +81,15 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
 
     Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
     """
-    if not config.export.incremental or config.export.reset:
-        return {}
-    known, found = load(store, config.activation), {}
+    found = wanted(config, store)
     for segment in config.audience.segments:
-        before = known.get(segment.key)
-        if before is None:
-            continue
-        if before.shape != shape(config):
+        before = found.get(segment.key)
+        if before is not None and before.shape != shape(config):
             raise ConfigError(
-                "The mapping, the key or the layout is another one than at the last published run, so changes cannot be told",
+                "The mapping, the key or the triggers are others than at the last published run, so changes cannot be told",
                 where=f"segment {segment.id}, run {before.run_id}",
                 fix=RESET,
             )
-        found[segment.key] = before
     for run_id in {before.run_id for before in found.values()}:
         store.fetch_folder(f"runs/{run_id}/snapshot")
     for before in found.values():

@@ -108,7 +108,8 @@ def _chunks(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, e
     """Pairs of ranges with the same keys, each turned into the rows to send."""
     keys, names = list(mapping.compared), [column.engine_name for column in mapping.columns]
     columns = [*dict.fromkeys([*keys, *names]), IDENTITIES, "outcome"]
-    old = _Stream(before, keys, columns, pl.col("outcome") == EXPORTED)
+    statuses = {column.engine_name for column in mapping.columns if column.source == STATUS}  # which a full export may not have
+    old = _Stream(before, keys, [name for name in columns if name not in statuses], pl.col("outcome") == EXPORTED)
     new = _Stream(now, keys, [*columns, "noted"], pl.lit(value=True))
     while not (old.ended and new.ended):
         for stream in (old, new):
@@ -169,6 +170,8 @@ def _leavers(left: pl.DataFrame, others: pl.DataFrame | None, mapping: Mapping) 
         newer = pl.col("outcome_new").is_not_null() & ~pl.col("outcome_new").str.starts_with(REJECTED)
         kept = {column.engine_name for column in mapping.key}
         left = both.with_columns(
-            pl.when(newer).then(pl.col(f"{name}_new")).otherwise(pl.col(name)).alias(name) for name in names if name not in kept
+            pl.when(newer).then(pl.col(f"{name}_new")).otherwise(pl.col(name)).alias(name)
+            for name in names
+            if name not in kept and name in left.columns
         ).select(left.columns)
     return left.with_columns(*status, *marks)

@@ -84,7 +84,8 @@ def with_outcomes(rows: DataFrame, mapping: Mapping, dedup: DedupConfig, *, one_
     (`mapping.compared`).
 
     Of the rows with one deduplication key the latest `lastQualificationTime` is exported; ties go to the lowest values
-    of the mapped columns, in order, with null last. Excluded rows take no part. Without a key nothing is deduplicated.
+    of the mapped columns, in order, with null last, and then of the identities. Excluded rows take no part. Without a key nothing
+    is deduplicated.
     The order is total but for rows that are equal in all their bytes, so the result never depends on chance.
 
     With `one_stream`, the sorted rows pass through one stream that compares each with the one before it: several times
@@ -119,7 +120,7 @@ def _ties(mapping: Mapping) -> list[Column]:
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     shown = [column.engine_name for column in (*mapping.key, *mapping.columns)]
-    names = [name for name in dict.fromkeys(shown) if name not in mapping.compared]
+    names = [*(name for name in dict.fromkeys(shown) if name not in mapping.compared), IDENTITIES]
     return [F.col("qualified_at").desc_nulls_last(), *[F.col(name).asc_nulls_last() for name in names]]
 
 
@@ -132,7 +133,7 @@ def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
     from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
     from pyspark.sql import functions as F  # noqa: PLC0415, N812
 
-    by_key = Window.partitionBy("audience", "kind", *mapping.compared).orderBy(*_ties(mapping), F.col(IDENTITIES))
+    by_key = Window.partitionBy("audience", "kind", *mapping.compared).orderBy(*_ties(mapping))
     by_profile = Window.partitionBy("audience", "kind", IDENTITIES)
     beaten = (~F.first(IDENTITIES).over(by_key).eqNullSafe(F.col(IDENTITIES))).cast("int")
     older = rows.withColumn("beaten", beaten).withColumn("beaten", F.max("beaten").over(by_profile))
@@ -162,11 +163,12 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
 
 
 def identities(identity_map: Column) -> Column:
-    """A digest of all identities of a profile, alike for equal ones: SHA-256 of the sorted namespaces and ids."""
+    """A digest of all identities of a profile, alike for equal ones: SHA-256 of the sorted namespaces and ids. Null for none."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     def of_namespace(entry: Column) -> Column:
         ids = F.array_sort(F.transform(entry["value"], lambda identity: F.coalesce(identity["id"], F.lit(""))))
         return F.concat(entry["key"], F.lit("\x1f"), F.coalesce(F.array_join(ids, "\x1e"), F.lit("")))
 
-    return F.sha2(F.array_join(F.array_sort(F.transform(F.map_entries(identity_map), of_namespace)), "\x1d"), 256)
+    text = F.array_join(F.array_sort(F.transform(F.map_entries(identity_map), of_namespace)), "\x1d")
+    return F.when(text != "", F.sha2(text, 256))
