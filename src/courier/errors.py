@@ -2,7 +2,7 @@
 
     CourierError
     ├── ConfigError        exit 2   the configuration, or a secret that it refers to
-    ├── HeldError          exit 3   checks held the files back; nothing was published
+    ├── HeldError          exit 3   held back by checks, rules or the size guard; nothing, or only other audiences, was published
     ├── SourceError        exit 4   the profiles cannot be read, or have not the needed shape
     └── DeliveryError      exit 5   the destination
         ├── TransientError          may go well when tried again

@@ -115,8 +115,16 @@ def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, sch
 
 def _with_status(columns: dict[str, ColumnConfig], export: ExportConfig) -> dict[str, ColumnConfig]:
     """One layout for members and leavers needs a column that tells which is which."""
-    shows = any(_plain(column.source) == STATUS or STATUS in column.expression for column in columns.values())
-    if not export.incremental or export.separate or shows:
+    if not export.incremental:
+        return columns
+    for name, column in columns.items():
+        if STATUS in PLACEHOLDER.sub(lambda found: f"membership.{found[1]}", column.expression):
+            raise ConfigError(
+                "An expression over the status cannot be computed for leavers that the source has no more",
+                where=f"mapping.columns.{name}",
+                fix=f"a column with the source {STATUS}, or export.layout=separate without the status",
+            )
+    if export.separate or any(_plain(column.source) == STATUS for column in columns.values()):
         return columns
     if export.status_column.casefold() in {name.casefold() for name in columns}:
         raise ConfigError("export.status_column is a column of the mapping already", found=export.status_column)

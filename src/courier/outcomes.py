@@ -171,4 +171,4 @@ def identities(identity_map: Column) -> Column:
         return F.concat(entry["key"], F.lit("\x1f"), F.coalesce(F.array_join(ids, "\x1e"), F.lit("")))
 
     text = F.array_join(F.array_sort(F.transform(F.map_entries(identity_map), of_namespace)), "\x1d")
-    return F.when(text != "", F.sha2(text, 256))
+    return F.when(F.size(F.flatten(F.map_values(identity_map))) > 0, F.sha2(text, 256))

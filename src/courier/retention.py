@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from courier import baseline, runs
 from courier.config import StateConfig
@@ -34,6 +35,7 @@ class PastRun:
     started_at: datetime
     status: str
     snapshot: bool
+    holds: bool = False  # some of its audiences, which may still be released
 
 
 def tidy(run: runs.Run, assert_held: Callable[[], None]) -> None:
@@ -77,7 +79,7 @@ def expired(past: list[PastRun], kept: set[str], limits: StateConfig, now: datet
     published = 0
     for newer, old in enumerate(sorted(past, key=lambda each: (each.started_at, each.run_id), reverse=True)):
         age = now - old.started_at
-        many = old.status != "held" and _reached(published, limits.keep_snapshots)
+        many = not old.holds and _reached(published, limits.keep_snapshots)
         may_go = not old.snapshot or many or _older(age, limits.keep_snapshots_days)
         published += old.status == "published"
         if old.run_id in kept or not may_go:
@@ -103,7 +105,7 @@ def _past_runs(store: Store, activation: str, stored: dict[str, list[str]]) -> l
     before, past, reads = dict(known), [], 0
     for run_id, keys in stored.items():
         snapshot = runs.has_snapshot(run_id, keys)
-        status = ""
+        status, holds = "", False
         if run_id not in known or (known[run_id] is not None and snapshot):
             reads += 1
             record = _record(store, run_id) if reads <= MOST_READS else None
@@ -111,15 +113,16 @@ def _past_runs(store: Store, activation: str, stored: dict[str, list[str]]) -> l
                 continue
             known[run_id] = record["started_at"] if record["activation"] == activation else None
             status = record["status"]
+            holds = status == "held" or any(audience.get("held") for audience in record.get("audiences", []))
         began = known[run_id]
         if began is not None:
-            past.append(PastRun(run_id, runs.moment(began), status, snapshot))
+            past.append(PastRun(run_id, runs.moment(began), status, snapshot, holds))
     if known != before:
         store.write(_memory_key(activation), json.dumps(known).encode())
     return past
 
 
-def _record(store: Store, run_id: str) -> dict[str, str] | None:
+def _record(store: Store, run_id: str) -> dict[str, Any] | None:
     try:
         return runs.load(store, run_id)
     except ValueError:

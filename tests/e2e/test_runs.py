@@ -50,7 +50,7 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
     sha256 = hashlib.sha256(HEADER + LINES).hexdigest()
     assert job.files() == {NAME: HEADER + LINES}
     record = job.record()
-    for key in ("started_at", "finished_at", "seconds"):
+    for key in ("started_at", "finished_at", "seconds", "shape"):
         assert record.pop(key)
     assert record == {
         "run_id": "run-1",
@@ -58,14 +58,32 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
         "status": "published",
         "engine": "sail",
         "as_of": "2026-11-01T00:00:00Z",
+        "released": None,
+        "consent": {"rule": "email", "unknown": "exclude"},
         "profiles": 8,
         "columns": ["email", "phone", "first_name", "last_name", "city", "state", "postal_code", "birthday"],
         "audiences": [
             {
                 "segment_id": "seg-a",
                 "segment_name": "spring sale",
+                "namespace": "ups",
+                "status": "published",
+                "held": None,
                 "mode": "full",
-                "counts": {"members": 5, "excluded": {"missing_email": 2}, "deduplicated": 1, "rejected": 0, "exported": 2},
+                "baseline": None,
+                "counts": {
+                    "members": 5,
+                    "excluded": {"missing_email": 2},
+                    "deduplicated": 1,
+                    "rejected": 0,
+                    "exported": 2,
+                    "unchanged": 0,
+                    "added": 2,
+                    "changed": 0,
+                    "exited": 0,
+                    "rejected_by": {},
+                    "noted": {},
+                },
                 "files": [
                     {
                         "uri": (folder / "out" / NAME).as_uri(),
@@ -81,6 +99,7 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
             }
         ],
         "checks": [],
+        "rejects": None,
         "manifest": "manifest-local-run-1.json",
         "triggers": [],
         "warnings": [],
@@ -101,6 +120,7 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
                 "segmentId": "seg-a",
                 "columns": record["columns"],
                 "mode": "full",
+                "change": None,
                 "part": 1,
                 "parts": 1,
             }
@@ -192,17 +212,18 @@ def test_an_empty_audience_can_be_skipped(folder: Path) -> None:
 
 
 def test_an_empty_audience_can_hold_the_run(folder: Path) -> None:
-    job = activate(folder, "audience.segments=[seg-b, no-such]", "file.on_empty=fail")
+    job = activate(folder, "audience.segments=[seg-b, no-such]", "file.on_empty=fail", "audience.all_or_nothing=true")
     job.refused(3, "no-such", "empty")
     record = job.record()
     assert (record["status"], record["error"]["exit_code"]) == ("held", 3)
     assert [audience["counts"]["exported"] for audience in record["audiences"]] == [1, 0]
+    assert [audience["status"] for audience in record["audiences"]] == ["held", "held"]
 
 
 def test_failed_checks_hold_the_files_back_and_show_no_value(tmp_path: Path) -> None:
     write_profiles(tmp_path / "profiles", [member("a@example.com"), member("no-address-at-all"), member("also none@example.com")])
     job = activate(tmp_path, SEGMENTS, "checks=email")
-    job.refused(3, "Checks held the files back", "seg-a", "email_shape", "on email", "2 rows")
+    job.refused(3, "1 of 1 audiences is held back", "seg-a", "email_shape", "on email", "2 rows")
     assert "no-address-at-all" not in job.stderr
     text = (tmp_path / "state" / "runs" / "run-1" / "record.json").read_text()
     assert "no-address-at-all" not in text

@@ -19,7 +19,7 @@ UNLIMITED = {"keep_snapshots": None, "keep_snapshots_days": None, "keep_records"
 
 def run(day: int, status: str = "published", *, snapshot: bool = True) -> PastRun:
     """A run at noon of a day in November."""
-    return PastRun(f"run-{day:02d}", datetime(2026, 11, day, 12, tzinfo=UTC), status, snapshot)
+    return PastRun(f"run-{day:02d}", datetime(2026, 11, day, 12, tzinfo=UTC), status, snapshot, holds=status == "held")
 
 
 def gone(past: list[PastRun], *kept: str, **limits: int) -> tuple[list[str], list[str]]:

@@ -1,0 +1,94 @@
+"""What a run has published is never forgotten, and what it has not is never believed: runs killed at the worst moments."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from activation import AS_OF, command
+from crm import ADDED, AFTER, BEFORE, CHANGED, CHANGES, CRM, REMOVED, crm_folder, lines, run, single
+from xdm_profiles import write_profiles
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return crm_folder(tmp_path)
+
+
+KILL = """
+import os, signal, sys
+from courier import baseline, cli, journal
+original = {owner}.{name}
+def killed(*arguments, **named):
+    if {before}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+{owner}.{name} = killed
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
+MOMENTS = {"before it is remembered": ("baseline", "remember", True), "after": ("baseline", "remember", False)}
+STAGED = ("journal.Journal", "enter", True)
+
+
+def killed(folder: Path, number: int, moment: tuple[str, str, bool], rows: list[dict[str, Any]]) -> dict[str, bytes]:
+    """A run that ends at that moment, and what the platform has got of it."""
+    write_profiles(folder / "profiles", rows)
+    for path in (folder / "out").glob("*.csv"):
+        path.unlink()
+    owner, name, before = moment
+    program = KILL.format(owner=owner, name=name, before=before)
+    arguments = command(*CRM, "checks=none", run_id=f"run-{number}", as_of=AS_OF)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, env={**os.environ}, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return {path.name: path.read_bytes() for path in (folder / "out").glob("*.csv")}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_another_run_knows_what_a_run_had_published_that_was_killed(folder: Path, moment: str) -> None:
+    run(folder, 1).succeeded()
+    assert killed(folder, 2, MOMENTS[moment], AFTER) == CHANGES
+    third = run(folder, 3, rows=AFTER[1:]).succeeded()
+    assert third.files() == single(b"a@x.org,Jane,exited")
+    assert third.record("run-3")["audiences"][0]["baseline"] == "run-2"
+    assert "Run run-2 had published its files when it ended" in third.stdout
+    record = third.record("run-2")
+    assert (record["status"], record["audiences"][0]["status"], record["error"]) == ("published", "published", None)
+    assert [file["rows"] for file in record["audiences"][0]["files"]] == [5]
+    assert run(folder, 2).succeeded().files() == {}  # and nothing goes back to what it was
+    assert run(folder, 4, rows=AFTER[1:]).succeeded().files() == single()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_same_run_id_knows_it_too_and_sends_nothing_again(folder: Path, moment: str) -> None:
+    run(folder, 1).succeeded()
+    killed(folder, 2, MOMENTS[moment], AFTER)
+    again = run(folder, 2).succeeded()
+    assert again.files() == {}
+    assert again.record("run-2")["status"] == "published"
+    assert [file["rows"] for file in again.record("run-2")["audiences"][0]["files"]] == [5]
+    assert run(folder, 3, rows=AFTER[1:]).succeeded().files() == single(b"a@x.org,Jane,exited")
+
+
+def test_staged_changes_are_computed_anew_after_another_run_has_published(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    assert killed(folder, 2, STAGED, AFTER) == {}
+    assert run(folder, 3, rows=AFTER[1:]).succeeded().files() == {
+        "spring.csv": lines(b"a@x.org,Jane,exited", CHANGED + b",realized", *(row + b",exited" for row in REMOVED), ADDED + b",realized")
+    }
+    assert run(folder, 2, rows=AFTER).succeeded().files() == single(b"a@x.org,Jane,realized")
+
+
+def test_staged_changes_are_sent_by_the_next_start_of_the_same_run(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    killed(folder, 2, STAGED, AFTER)
+    again = run(folder, 2, rows=BEFORE).succeeded()
+    assert again.files() == CHANGES
+    assert "they were not computed again" in again.stdout
