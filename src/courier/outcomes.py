@@ -105,7 +105,7 @@ def with_outcomes(
         ended = rows.withColumn("outcome", outcome).withColumn("change", F.lit(ADDED))
         return ended.orderBy(*order).select(*columns, IDENTITIES, "noted", "outcome", "change", "audience")
     rows = _with_keys(rows, mapping, dedup)
-    if dedup.scope == "profile":
+    if dedup.scope == "profile" and mapping.fan_out:  # else each profile has one row
         rows = _without_older_profiles(rows, mapping)
     if before is not None:
         rows = rows.unionByName(_as_before(before, mapping, dedup), allowMissingColumns=True)
@@ -143,7 +143,7 @@ def _ties(mapping: Mapping) -> list[Column]:
 def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
     """Adobe's rule: a profile that is not the latest for each of its keys is dropped with all its rows.
 
-    A profile is known by its identities. It also loses to one that is dropped itself: of a chain A, B, C of shared keys the
+    A profile is known by its identities; one that has none has one row, and is nobody else. It also loses to one that is dropped itself: of a chain A, B, C of shared keys the
     latest alone stays.
     """
     from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
@@ -152,7 +152,8 @@ def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
     by_key = Window.partitionBy("audience", "kind", *key_names(mapping)).orderBy(*_ties(mapping), F.col(IDENTITIES))
     by_profile = Window.partitionBy("audience", "kind", IDENTITIES)
     beaten = (~F.first(IDENTITIES).over(by_key).eqNullSafe(F.col(IDENTITIES))).cast("int")
-    older = rows.withColumn("beaten", beaten).withColumn("beaten", F.max("beaten").over(by_profile))
+    of_profile = F.when(F.col(IDENTITIES).isNull(), F.col("beaten")).otherwise(F.max("beaten").over(by_profile))
+    older = rows.withColumn("beaten", beaten).withColumn("beaten", of_profile)
     lost = (F.col("kind") == ELIGIBLE) & (F.col("beaten") == 1)
     ended = F.when(lost, F.lit(DEDUPLICATED)).otherwise(F.col("excluded"))
     return older.withColumn("excluded", ended).withColumn("kind", F.when(lost, F.lit(OTHERS)).otherwise(F.col("kind"))).drop("beaten")
@@ -248,11 +249,12 @@ def _as_leaver(near: Neighbours, mapping: Mapping) -> dict[str, Column]:
 
 
 def identities(identity_map: Column) -> Column:
-    """A digest of all identities of a profile, alike for equal ones: SHA-256 of the sorted namespaces and ids."""
+    """A digest of all identities of a profile, alike for equal ones: SHA-256 of the sorted namespaces and ids. Null for none."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     def of_namespace(entry: Column) -> Column:
         ids = F.array_sort(F.transform(entry["value"], lambda identity: F.coalesce(identity["id"], F.lit(""))))
         return F.concat(entry["key"], F.lit("\x1f"), F.coalesce(F.array_join(ids, "\x1e"), F.lit("")))
 
-    return F.sha2(F.array_join(F.array_sort(F.transform(F.map_entries(identity_map), of_namespace)), "\x1d"), 256)
+    text = F.array_join(F.array_sort(F.transform(F.map_entries(identity_map), of_namespace)), "\x1d")
+    return F.when(F.size(F.flatten(F.map_values(identity_map))) > 0, F.sha2(text, 256))
