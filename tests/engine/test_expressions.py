@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -173,6 +174,12 @@ def test_an_expression_gives_its_value(values: tuple[Any, ...], number: int) -> 
 def test_every_function_of_the_list_has_an_example() -> None:
     together = " ".join(text for text, _ in VALUES)
     assert [name for name in sorted(sql.FUNCTIONS) if f"{name}(" not in together] == []
+
+
+def test_the_guide_names_the_functions_of_the_list() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
+    listed = guide.partition("and these functions:\n\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == sql.FUNCTIONS
 
 
 REFUSED = {
