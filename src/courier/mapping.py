@@ -239,6 +239,9 @@ def typed(mapping: Mapping, members: DataFrame) -> Mapping:
                 found=xdm.describe(kind),
                 fix="array_join(…, ';'), get(…, 0), or cast(null as string) for nothing",
             )
+        if pa.types.is_decimal(kind) and "/" in column.source and not column.source.lower().startswith(("cast(", "try_cast(")):
+            fix = "a format such as 0.00, or cast(… as decimal(18,2)) around it"
+            raise ConfigError("A quotient of decimals has not the same digits on all engines", where=where, fix=fix)
         columns.append(replace(column, kind=kind))
     key = [column for known in mapping.key for column in columns if column.engine_name == known.engine_name]
     return replace(mapping, columns=columns, key=key)

@@ -14,6 +14,7 @@ from sqlglot import parse_one
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from courier.config.mapping import DATE_PATTERN
 from courier.errors import ConfigError, nearest
 from courier.patterns import portable
 
@@ -43,7 +44,8 @@ INSTEAD = {
 }
 WORDS = frozenset("case when then else end and or not in is null true false like rlike between as distinct from".split())
 TYPES = frozenset("string int integer bigint smallint tinyint double float decimal date timestamp boolean".split())
-#: Functions whose second argument is a regular expression.
+#: Functions whose second argument is a pattern of dates, and those whose is a regular expression.
+PATTERNS = ("date_format", "to_timestamp", "try_to_timestamp")
 REGULAR = ("regexp_extract", "regexp_replace", "split")
 
 
@@ -120,6 +122,7 @@ class _Reader:
             value += self._text[self._tokens[end].start] + self._tokens[end].text
             end += 1
         function, commas = self._calls[-1] if self._calls else ("", 0)
+        self._check_literal(str(function), int(str(commas)), value)
         if (function in REGULAR and commas == 1) or self._kind(position - 1) == TokenType.RLIKE:
             pattern = portable(value, self._where)
         elif end == position + 1:
@@ -129,6 +132,15 @@ class _Reader:
         quoted = pattern.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
         self._put(self._tokens[position], self._tokens[end - 1], f"'{quoted}'")
         return end
+
+    def _check_literal(self, function: str, place: int, value: str) -> None:
+        """Refuse arguments that engines read differently."""
+        if function in PATTERNS and place == 1 and not DATE_PATTERN.fullmatch(value):
+            raise _refused(self._where, self._text, f"the pattern '{value}'", "yyyy yy MM dd HH mm ss SSS XXX and text in single quotes")
+        if function == "split" and place == 1 and not value:
+            raise _refused(self._where, self._text, "split by nothing")
+        if function == "regexp_replace" and place == 2 and "\\" in value:
+            raise _refused(self._where, self._text, "a backslash in what is put in", "$1 for a group")
 
     def _word(self, position: int) -> int:
         token, word = self._tokens[position], self._tokens[position].text
