@@ -142,10 +142,10 @@ def _fitted(value: Any, kind: pa.DataType) -> Any:
     return _moment(value) if pa.types.is_timestamp(kind) else value
 
 
-def write_profiles(folder: Path, rows: list[dict[str, Any]], files: int = 1, **options: Any) -> Path:
+def write_profiles(folder: Path, rows: list[dict[str, Any]], files: int = 1, schema: pa.Schema = PROFILE_SCHEMA, **options: Any) -> Path:
     """Write `rows`, dealt out in order over `files` Parquet files, into `folder`, and return it. `options` go to pyarrow's writer."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist([{**row, **_maps(row)} for row in rows], PROFILE_SCHEMA)
+    table = pa.Table.from_pylist([{**row, **_maps(row)} for row in rows], schema)
     share = max(1, -(-len(rows) // files))
     for number in range(files):
         pq.write_table(table.slice(number * share, share), folder / f"profiles-{number:05d}.parquet", **options)

@@ -7,7 +7,7 @@ after `as_of`. Source of the rule: Adobe's XDM field group "Segment Membership D
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -70,12 +70,7 @@ def members(
         kept = [name for name in found.columns if name != "identities_of_row"]
         found = found.select(*kept, F.explode_outer("identities_of_row").alias("identity"))
     entry = F.col("entry")
-    audience_number, name = F.lit(None).cast("int"), F.lit(None).cast("string")
-    several = len(audience.segments) > 1
-    for number, segment in reversed([*enumerate(audience.segments)]):
-        here = (entry["key"] == segment.id) & (entry["namespace"] == segment.namespace) if several else F.lit(True)
-        audience_number = F.when(here, F.lit(number)).otherwise(audience_number)
-        name = F.when(here, F.lit(segment.name)).otherwise(name)
+    audience_number, name = _of_segments(audience, entry)
     active = _is_active(entry["value"], as_of) if leavers else F.lit(True)
     membership = F.struct(
         audience_number.alias("audience"),
@@ -87,6 +82,19 @@ def members(
         name.alias("segmentName"),
     )
     return found.select(*[name for name in found.columns if name != "entry"], membership.alias("membership"))
+
+
+def _of_segments(audience: AudienceConfig, entry: Column) -> tuple[Column, Column]:
+    """The ordinal and the name of an entry's segment. Each is one flat CASE: nested ones are too deep for Spark Connect."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    number: Any = F
+    name: Any = F
+    several = len(audience.segments) > 1
+    for ordinal, segment in enumerate(audience.segments):
+        here = (entry["key"] == segment.id) & (entry["namespace"] == segment.namespace) if several else F.lit(True)
+        number, name = number.when(here, F.lit(ordinal)), name.when(here, F.lit(segment.name))
+    return number, name
 
 
 def _entries(audience: AudienceConfig, as_of: datetime, *, leavers: bool) -> Column:

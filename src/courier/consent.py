@@ -56,18 +56,26 @@ def resolve(config: ConsentConfig, schema: pa.Schema) -> Consent:
         "legacy": f"optInOut['{LEGACY.format(config.channel)}']",
     }
     paths = {name: path for name, path in candidates.items() if _exists(path, schema)}
-    if not {"any", "channel", "legacy"} & {*paths}:
-        if config.rule == "required":
-            raise SourceError(
-                "The source has no consents", where="consent.rule=required", expected=f"consents.marketing.{config.channel}.val"
-            )
-        return Consent(config, {})
     if "specific" in paths:
-        if config.channel not in NAMESPACES or not _exists(ADDRESS, schema):
-            del paths["specific"]
-        else:
+        if _tells_of_addresses(config, schema):
             paths["address"] = ADDRESS
+        else:
+            del paths["specific"]
+    if not paths and config.rule == "required":
+        raise SourceError("The source has no consents", where="consent.rule=required", expected=f"consents.marketing.{config.channel}.val")
     return Consent(config, paths)
+
+
+def _tells_of_addresses(config: ConsentConfig, schema: pa.Schema) -> bool:
+    """Whether idSpecific can say something of the channel: a map by namespace of maps by identity."""
+    if config.channel not in NAMESPACES or not _exists(ADDRESS, schema):
+        return False
+    kind = xdm.resolve("consents.idSpecific", schema, "consent")[1]
+    if not (pa.types.is_map(kind) and pa.types.is_map(kind.item_type)):
+        raise SourceError(
+            "'consents.idSpecific' has not the shape of XDM", found=xdm.describe(kind), expected="a map of maps", fix="consent=off"
+        )
+    return _exists(f"consents.idSpecific['namespace']['identity'].marketing.{config.channel}.val", schema)
 
 
 def _exists(path: str, schema: pa.Schema) -> bool:
@@ -99,7 +107,8 @@ def excluded(consent: Consent) -> Column:
     specific = _specific(config, found)
     denied = says("any", config.denied) | says("channel", config.denied) | F.coalesce(specific.isin(*config.denied), F.lit(False))
     granted = says("channel", config.granted) | says("any", config.granted) | F.coalesce(specific.isin(*config.granted), F.lit(False))
-    out = says("legacy", ["out"]) | (F.coalesce(found["global"], F.lit(False)) if "global" in found else F.lit(False))
+    everything = F.coalesce(F.lower(found["global"].cast("string")) == "true", F.lit(False)) if "global" in found else F.lit(False)
+    out = says("legacy", ["out"]) | everything
     otherwise = F.lit(UNKNOWN if config.unknown == "exclude" else None).cast("string")
     return (
         F.when(denied, F.lit(DENIED))
@@ -111,13 +120,17 @@ def excluded(consent: Consent) -> Column:
 
 
 def _specific(config: ConsentConfig, found: dict[str, Column]) -> Column:
-    """What the address itself has said."""
+    """What the address itself has said; upper case and blanks at the ends make no other address."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     if "specific" not in found:
         return F.lit(None).cast("string")
-    answers = [
-        expressions.entry(expressions.entry(found["specific"], namespace), found["address"])["marketing"][config.channel]["val"]
-        for namespace in NAMESPACES[config.channel]
-    ]
-    return F.coalesce(*answers)
+    address = F.lower(F.trim(found["address"]))
+
+    def answer(namespace: str) -> Column:
+        by_address = expressions.entry(found["specific"], namespace)
+        addresses = F.transform(F.map_keys(by_address), lambda key: F.lower(F.trim(key)))
+        place = F.array_position(addresses, address).cast("int")
+        return F.get(F.map_values(by_address), place - 1)["marketing"][config.channel]["val"]
+
+    return F.coalesce(*map(answer, NAMESPACES[config.channel]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -179,13 +180,13 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def source_errors(what: str) -> Iterator[None]:
-    """Translate what an engine raises while it reads profiles. The message's first line only: the rest may show values."""
+    """Translate what an engine raises while it reads profiles. The message's first line only, without what it quotes: values."""
     from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only by the steps that need one
 
     try:
         yield
     except PySparkException as exc:
-        gist = (str(exc).strip().splitlines() or [type(exc).__name__])[0][:300]
+        gist = re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0])[:300]
         raise SourceError(f"The engine failed while {what}", found=gist) from exc
     except Exception as exc:
         if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):

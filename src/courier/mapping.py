@@ -8,16 +8,15 @@ of the header are a matter of rendering.
 from __future__ import annotations
 
 import re
-import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from courier import expressions, sql, xdm
+from courier import expressions, shapes, sql, xdm
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
-from courier.errors import ConfigError, SourceError, nearest
+from courier.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -161,43 +160,43 @@ def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs,
     where = f"mapping.columns.{name}"
     source = _plain(column.source)
     if column.expression:
-        source, kind, build = column.expression, None, _expression(column, where, inputs)
+        source, kind, build = column.expression, None, _expression(column, where, inputs, fan_out)
     elif column.identity:
-        source, kind, build = f"identityMap['{column.identity}']", pa.string(), _identity(column, where, inputs)
+        alias = inputs.add(f"identityMap['{column.identity}']", where)
+        source, kind, build = inputs.paths[alias], pa.string(), shapes.identities(column, alias)
     elif source == IDENTITY:
-        if not fan_out:
-            raise ConfigError(f"{IDENTITY} wants rows fanned out", where=where, fix="set mapping.fan_out or dedup.identity to a namespace")
-        kind, build = pa.string(), lambda: _column(IDENTITY.partition(".")[0])
+        _assert_fanned_out(fan_out, where)
+        kind, build = pa.string(), lambda: shapes.column_named(IDENTITY.partition(".")[0])
     elif source in MEMBERSHIP:
         kind, build = MEMBERSHIP[source], _of_row(source)
     elif source.startswith("membership."):
         raise ConfigError("A source is unknown", where=where, found=source, fix=nearest(source, MEMBERSHIP))
     else:
         alias = inputs.add(source, where)
-        kind, build = inputs.kinds[alias], lambda: _column(alias)
-    kind, build = _shaped(name, column, kind, build)
+        kind, build = inputs.kinds[alias], lambda: shapes.column_named(alias)
+    kind, build = shapes.shaped(name, column, kind, build)
     if column.default is not None and kind is not None and not xdm.is_text(kind):
         raise ConfigError(f"The column '{name}' cannot have a default", found=f"a source of type {kind}", expected="a source of text")
     return MappedColumn(name, engine_name, source, kind, column.mandatory, column.default, build)
 
 
-def _column(name: str) -> Column:
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    return F.col(name)
+def _assert_fanned_out(fan_out: str | None, where: str) -> None:
+    if not fan_out:
+        raise ConfigError(f"{IDENTITY} wants rows fanned out", where=where, fix="set mapping.fan_out or dedup.identity to a namespace")
 
 
 def _of_row(source: str) -> Callable[[], Column]:
-    return lambda: _column("membership").getField(source.partition(".")[2])
+    return lambda: shapes.column_named("membership").getField(source.partition(".")[2])
 
 
-def _expression(column: ColumnConfig, where: str, inputs: Inputs) -> Callable[[], Column]:
+def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str | None) -> Callable[[], Column]:
     """Paths become inputs; `membership.…` and `identity.id` stay, since the engine has columns of these names."""
     text = PLACEHOLDER.sub(lambda found: f"membership.{found[1]}", column.expression)
     own = {"membership", "identity"} - set(inputs.schema.names)
 
     def alias(path: str) -> str:
-        if path == IDENTITY:
+        if path == IDENTITY and "identity" in own:
+            _assert_fanned_out(fan_out, where)
             return "identity"
         if path.partition(".")[0] in own:
             if path not in MEMBERSHIP:
@@ -210,126 +209,9 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs) -> Callable[[]
     def build() -> Column:
         from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-        return F.expr(parsed.text)
+        return F.expr(parsed)
 
     return build
-
-
-def _identity(column: ColumnConfig, where: str, inputs: Inputs) -> Callable[[], Column]:
-    """Identities of one namespace: the first, the first primary one, or all of them joined."""
-    alias = inputs.add(f"identityMap['{column.identity}']", where)
-
-    def build() -> Column:
-        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-        identities = F.col(alias)
-        if column.take == "all":
-            texts = F.filter(F.transform(identities, lambda identity: identity["id"]), lambda text: text.isNotNull())
-            joined = F.array_join(texts, ";" if column.join is None else column.join)
-            return F.when(F.size(texts) > 0, joined)
-        if column.take == "primary":
-            identities = F.filter(identities, lambda identity: identity["primary"])
-        return F.get(identities, F.lit(0))["id"]
-
-    return build
-
-
-def _shaped(
-    name: str, column: ColumnConfig, kind: pa.DataType | None, build: Callable[[], Column]
-) -> tuple[pa.DataType | None, Callable[[], Column]]:
-    """Apply join, json, hash and format, in this order, and refuse what is not one value in the end."""
-    where = f"mapping.columns.{name}"
-    complex_kind = kind is not None and not xdm.is_scalar(kind)
-    if column.json or (column.join is not None and not column.identity):
-        if not complex_kind and kind is not None:
-            raise ConfigError(f"The column '{name}' is one value already", where=where, found=str(kind), fix="leave out join and json")
-        build, kind = _flattened(column, kind, build, where), pa.string()
-    elif complex_kind:
-        assert kind is not None
-        raise SourceError(
-            f"'{column.source}' is {xdm.describe(kind)}, not one value",
-            where=where,
-            expected=f"{column.source}[0], or join: ';' or json: true"
-            if xdm.is_array(kind)
-            else "a path that goes on to one of its fields, or json: true",
-        )
-    if column.hash:
-        if kind is not None and not xdm.is_text(kind):
-            raise ConfigError(f"The column '{name}' cannot be hashed", where=where, found=f"type {kind}", expected="text")
-        build, kind = _hashed(column.hash, build), pa.string()
-    if column.format or column.zone:
-        build, kind = _formatted(name, column, kind, build), pa.string()
-    return kind, build
-
-
-def _flattened(column: ColumnConfig, kind: pa.DataType | None, build: Callable[[], Column], where: str) -> Callable[[], Column]:
-    if not column.json and kind is not None and not (xdm.is_array(kind) and xdm.is_scalar(kind.value_type)):
-        raise ConfigError("Only an array of single values can be joined", where=where, found=xdm.describe(kind), fix="json: true")
-
-    def built() -> Column:
-        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-        return F.to_json(build()) if column.json else F.array_join(build().cast("array<string>"), str(column.join))
-
-    return built
-
-
-def _hashed(how: str, build: Callable[[], Column]) -> Callable[[], Column]:
-    """In lower-case hexadecimal digits. Emails trimmed and in lower case; phones in E.164 (+ and digits), null without a country code.
-
-    Source: Adobe's identity namespaces Email_LC_SHA256 and Phone_SHA256_E.164.
-    """
-
-    def built() -> Column:
-        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-        value = build()
-        if how == "md5":
-            return F.md5(value)
-        if how == "sha256_email":
-            value = F.lower(F.trim(value))
-        if how == "sha256_phone":
-            digits = F.regexp_replace(F.regexp_replace(F.trim(value), "^00", "+"), "[ ().x/-]", "")
-            value = F.when(digits.rlike(r"^\+[1-9][0-9]{6,14}$"), digits)
-        return F.sha2(value, 256)
-
-    return built
-
-
-def _formatted(name: str, column: ColumnConfig, kind: pa.DataType | None, build: Callable[[], Column]) -> Callable[[], Column]:
-    where = f"mapping.columns.{name}"
-    number = column.format.startswith("0")
-    if column.zone:
-        if column.zone not in zoneinfo.available_timezones():
-            raise ConfigError(
-                "A time zone is unknown", where=where, found=column.zone, fix=nearest(column.zone, zoneinfo.available_timezones())
-            )
-        if not column.format or "XXX" in column.format or (kind is not None and not pa.types.is_timestamp(kind)):
-            raise ConfigError(
-                "A zone belongs to a timestamp with a format without XXX", where=where, found=f"type {kind}, format '{column.format}'"
-            )
-    if kind is not None and not (_is_number(kind) if number else pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
-        raise ConfigError(
-            f"The column '{name}' cannot have this format",
-            where=where,
-            found=f"type {kind}",
-            expected="a number" if number else "a date or timestamp",
-        )
-
-    def built() -> Column:
-        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-        value = build()
-        if number:
-            digits = len(column.format.partition(".")[2])
-            return value.cast(f"decimal(38,{digits})").cast("string")
-        return F.date_format(F.from_utc_timestamp(value, column.zone) if column.zone else value, column.format)
-
-    return built
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def inputs(mapping: Mapping) -> list[Column]:
@@ -367,8 +249,14 @@ def typed(mapping: Mapping, members: DataFrame) -> Mapping:
         kind = to_arrow_type(found)
         if not xdm.is_scalar(kind):
             raise ConfigError(
-                "An expression is not one value", where=where, found=xdm.describe(kind), fix="array_join(…, ';') or to_json(…)"
+                "An expression is not one value",
+                where=where,
+                found=xdm.describe(kind),
+                fix="array_join(…, ';'), get(…, 0), or cast(null as string) for nothing",
             )
+        if pa.types.is_decimal(kind) and "/" in column.source and not column.source.lower().startswith(("cast(", "try_cast(")):
+            fix = "a format such as 0.00, or cast(… as decimal(18,2)) around it"
+            raise ConfigError("A quotient of decimals has not the same digits on all engines", where=where, fix=fix)
         columns.append(replace(column, kind=kind))
     key = [column for known in mapping.key for column in columns if column.engine_name == known.engine_name]
     return replace(mapping, columns=columns, key=key)

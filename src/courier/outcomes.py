@@ -102,7 +102,7 @@ def with_outcomes(rows: DataFrame, mapping: Mapping, dedup: DedupConfig, *, one_
         order = [F.col("audience"), F.col("kind"), *[F.col(name).asc_nulls_last() for name in columns]]
         return rows.withColumn("outcome", outcome).withColumn("change", F.lit(ADDED)).orderBy(*order).select(*columns, *marks)
     rows = _with_keys(rows, mapping)
-    if dedup.scope == "profile":
+    if dedup.scope == "profile" and mapping.fan_out:  # else each profile has one row
         rows = _without_older_profiles(rows, mapping)
     return _by_neighbours(rows, mapping, one_stream=one_stream).select(*dict.fromkeys([*columns, *mapping.compared]), *marks)
 
@@ -127,7 +127,7 @@ def _ties(mapping: Mapping) -> list[Column]:
 def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
     """Adobe's rule: a profile that is not the latest for each of its keys is dropped with all its rows.
 
-    A profile is known by its identities. It also loses to one that is dropped itself: of a chain A, B, C of shared keys the
+    A profile is known by its identities; one that has none has one row, and is nobody else. It also loses to one that is dropped itself: of a chain A, B, C of shared keys the
     latest alone stays.
     """
     from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
@@ -136,7 +136,8 @@ def _without_older_profiles(rows: DataFrame, mapping: Mapping) -> DataFrame:
     by_key = Window.partitionBy("audience", "kind", *mapping.compared).orderBy(*_ties(mapping))
     by_profile = Window.partitionBy("audience", "kind", IDENTITIES)
     beaten = (~F.first(IDENTITIES).over(by_key).eqNullSafe(F.col(IDENTITIES))).cast("int")
-    older = rows.withColumn("beaten", beaten).withColumn("beaten", F.max("beaten").over(by_profile))
+    of_profile = F.when(F.col(IDENTITIES).isNull(), F.col("beaten")).otherwise(F.max("beaten").over(by_profile))
+    older = rows.withColumn("beaten", beaten).withColumn("beaten", of_profile)
     lost = (F.col("kind") == ELIGIBLE) & (F.col("beaten") == 1)
     ended = F.when(lost, F.lit(DEDUPLICATED)).otherwise(F.col("excluded"))
     return older.withColumn("excluded", ended).withColumn("kind", F.when(lost, F.lit(OTHERS)).otherwise(F.col("kind"))).drop("beaten")

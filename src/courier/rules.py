@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from courier import xdm
 from courier.config import RowRuleConfig, RulesConfig
 from courier.errors import ConfigError, nearest
 from courier.mapping import MappedColumn, Mapping
+from courier.patterns import portable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -28,19 +31,34 @@ def resolve(config: RulesConfig, mapping: Mapping) -> dict[str, MappedColumn]:
                 found=rule.column,
                 fix=nearest(rule.column, choices),
             )
+        _assert_alike(name, rule, column)
         found[name] = column
     return found
+
+
+def _assert_alike(name: str, rule: RowRuleConfig, column: MappedColumn) -> None:
+    """Raise ConfigError for what engines would judge differently."""
+    where = f"rules.rows.{name}"
+    if rule.regex is not None:
+        portable(rule.regex, where)
+    reads_text = rule.regex is not None or rule.min_length is not None or rule.max_length is not None or bool(rule.allowed)
+    if reads_text and column.kind is not None and pa.types.is_floating(column.kind):
+        raise ConfigError(
+            "A row rule cannot judge the text of fractions, which is not the same everywhere",
+            where=where,
+            found=f"'{column.name}' of type {column.kind}",
+            fix="give the column a format, such as 0.00",
+        )
 
 
 def rejected(config: RulesConfig, columns: dict[str, MappedColumn]) -> Column:
     """`rejected: <rule>` for the first rule that rejects the row, or null."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    reason = F.lit(None).cast("string")
-    for name, rule in reversed(config.rows.items()):
-        if rule.on_failure == "reject":
-            reason = F.when(_fails(rule, columns[name]), F.lit(REJECTED + name)).otherwise(reason)
-    return reason
+    reasons = [
+        F.when(_fails(rule, columns[name]), F.lit(REJECTED + name)) for name, rule in config.rows.items() if rule.on_failure == "reject"
+    ]
+    return F.coalesce(*reasons) if reasons else F.lit(None).cast("string")
 
 
 def noted(config: RulesConfig, columns: dict[str, MappedColumn]) -> Column:
@@ -61,7 +79,7 @@ def _fails(rule: RowRuleConfig, column: MappedColumn) -> Column:
     if rule.required:
         fails = fails | text.isNull() | (F.trim(text) == "")
     if rule.regex is not None:
-        fails = fails | F.coalesce(~text.rlike(rule.regex), F.lit(False))
+        fails = fails | F.coalesce(~text.rlike(portable(rule.regex, rule.column)), F.lit(False))
     if rule.min_length is not None:
         fails = fails | F.coalesce(F.length(text) < rule.min_length, F.lit(False))
     if rule.max_length is not None:

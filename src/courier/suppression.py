@@ -70,9 +70,7 @@ def marked(members: DataFrame, config: SuppressionConfig, files: dict[str, list[
         entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
         keyed = members.withColumn(f"{wanted}_key", hashes[each.form]())
         members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
-    reason = F.lit(None).cast("string")
-    for number, name in reversed(list(enumerate(config.lists))):
-        reason = F.when(F.col(f"suppression_{number}_found"), F.lit(name)).otherwise(reason)
+    reason = F.coalesce(*[F.when(F.col(f"suppression_{number}_found"), F.lit(name)) for number, name in enumerate(config.lists)])
     return members.withColumn("suppressed", reason).drop(*[f"suppression_{number}_found" for number in range(len(config.lists))])
 
 

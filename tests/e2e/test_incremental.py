@@ -121,10 +121,10 @@ def test_other_values_alone_are_no_change_where_only_the_membership_triggers(fol
     assert run(folder, 4, membership, rows=rows).succeeded().files() == single(b"a@x.org,Ann,realized")
 
 
-def test_what_was_not_told_is_told_once_attributes_trigger_again(folder: Path) -> None:
-    run(folder, 1).succeeded()
-    run(folder, 2, "export.triggers=[membership]", rows=[member("a@x.org", "Ann"), *BEFORE[1:]]).succeeded()
-    assert run(folder, 3).succeeded().files() == single(b"a@x.org,Ann,realized")
+def test_other_triggers_ask_for_a_reset_since_what_they_missed_is_not_known(folder: Path) -> None:
+    run(folder, 1, "export.triggers=[membership]").succeeded()
+    asked = run(folder, 2, rows=[member("a@x.org", "Ann"), *BEFORE[1:]])
+    assert (asked.code, "export.reset=true" in asked.stderr) == (2, True)
 
 
 def test_an_identity_that_comes_or_goes_is_a_change_where_it_triggers(folder: Path) -> None:
@@ -172,7 +172,7 @@ def test_another_mapping_or_key_asks_for_a_reset(folder: Path, change: str) -> N
     run(folder, 1).succeeded()
     refused = run(folder, 2, change)
     assert (refused.code, refused.files()) == (2, {})
-    assert "The mapping, the key or the trigger identity is another one" in refused.stderr
+    assert "The mapping, the key or the triggers are others" in refused.stderr
     assert "export.reset=true" in refused.stderr
     reset = run(folder, 2, change, "export.reset=true").succeeded()
     assert counts(reset, "run-2")["added"] == 5

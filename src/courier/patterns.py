@@ -1,0 +1,62 @@
+"""Regular expressions that all engines read alike.
+
+Java's and Rust's differ: `\\d`, `\\w` and `\\s` take ASCII only in one and Unicode in the other, `$` and `.` see line ends
+differently, and Rust has no lookaround and no backreferences. The first are written out, the rest is refused.
+"""
+
+from __future__ import annotations
+
+from courier.errors import ConfigError
+
+CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": r" \t\n\x0B\f\r"}
+#: Escapes that mean the same everywhere, besides those of punctuation.
+SAME = "tnrfAz"
+
+
+def portable(pattern: str, where: str) -> str:
+    """The same pattern without what engines read differently. Raises ConfigError for what cannot be written otherwise."""
+    out, position, in_class = [], 0, False
+    while position < len(pattern):
+        sign = pattern[position]
+        if sign == "\\":
+            out.append(_escape(pattern, position, where, in_class=in_class))
+            position += 2
+            continue
+        if in_class:
+            if sign == "[" or pattern.startswith("&&", position):
+                raise _refused(pattern, where, "a class inside of a class")
+            in_class = sign != "]"
+            out.append(sign)
+        elif sign == "[":
+            in_class = True
+            lead = 3 if pattern.startswith("[^]", position) else 2 if pattern.startswith(("[^", "[]"), position) else 1
+            out.append(pattern[position : position + lead].replace("]", r"\]"))
+            position += lead - 1
+        elif pattern.startswith("(?", position) and not pattern.startswith("(?:", position):
+            raise _refused(pattern, where, pattern[position : position + 4])
+        elif sign in "*+?}" and pattern.startswith("+", position + 1):
+            raise _refused(pattern, where, pattern[position : position + 2])
+        else:
+            out.append({"$": r"\z", ".": r"[^\n\r]"}.get(sign, sign))
+        position += 1
+    return "".join(out)
+
+
+def _escape(pattern: str, position: int, where: str, *, in_class: bool) -> str:
+    sign = pattern[position + 1 : position + 2]
+    if sign in CLASSES and sign:
+        return CLASSES[sign] if in_class else f"[{CLASSES[sign]}]"
+    if sign.lower() in CLASSES and sign and not in_class:
+        return f"[^{CLASSES[sign.lower()]}]"
+    if not sign or (sign.isalnum() and sign not in SAME):
+        raise _refused(pattern, where, f"\\{sign}")
+    return f"\\{sign}"
+
+
+def _refused(pattern: str, where: str, found: str) -> ConfigError:
+    return ConfigError(
+        "A regular expression has what engines read differently",
+        where=f"{where}: {pattern}",
+        found=found,
+        expected=r"letters, classes such as [a-z], \d \w \s, groups (…) and (?:…), * + ? {n,m}, ^ and $",
+    )

@@ -1,0 +1,212 @@
+"""Who may be written to, by XDM's consents and by the legacy opt-outs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from row_runs import member, run_rows
+from xdm_profiles import CHOICE, PROFILE_SCHEMA
+
+from courier import consent
+from courier.config import ConsentConfig
+from courier.engine import Engine
+from courier.errors import ConfigError, SourceError
+
+EMAIL = "jane@example.com"
+SENT, NO, UNKNOWN = "exported", "excluded: no_consent", "excluded: consent_unknown"
+SPECIFIC = pa.map_(pa.string(), pa.map_(pa.string(), pa.struct({"marketing": pa.struct({"email": CHOICE, "sms": CHOICE})})))
+CONSENTS = pa.struct(
+    {"marketing": pa.struct({"preferred": pa.string(), "any": CHOICE, "email": CHOICE, "sms": CHOICE}), "idSpecific": SPECIFIC}
+)
+CHANNEL = "https://ns.adobe.com/xdm/channels/email"
+
+
+def schema_with(*, consents: pa.DataType | None = CONSENTS, opt_in_out: pa.DataType | None = None) -> pa.Schema:
+    schema = PROFILE_SCHEMA.remove(PROFILE_SCHEMA.get_field_index("consents"))
+    if consents is not None:
+        schema = schema.append(pa.field("consents", consents))
+    return schema if opt_in_out is None else schema.append(pa.field("optInOut", opt_in_out))
+
+
+def says(
+    any_: str | None = None, channel: str | None = None, specific: str | None = None, *, namespace: str = "Email", address: str = EMAIL
+) -> dict[str, Any]:
+    of_id = [(namespace, [(address, {"marketing": {"email": {"val": specific}}})])] if specific else None
+    return {"marketing": {"any": {"val": any_}, "email": {"val": channel}}, "idSpecific": of_id}
+
+
+def outcomes(engine: Engine, tmp_path: Path, rows: list[dict[str, Any]], config: ConsentConfig, schema: pa.Schema) -> list[str]:
+    """What became of the profiles, in their order."""
+    numbered = [member(**row, _id=f"{number:03}") for number, row in enumerate(rows)]
+    ran = run_rows(engine, tmp_path, numbered, {"id": "_id"}, key=["id"], consents=config, schema=schema)
+    return [row[-1] for row in ran.rows()]
+
+
+#: any, channel, idSpecific → what is said in all
+TRUTH = {
+    (None, None, None): UNKNOWN,
+    ("y", None, None): SENT,
+    ("n", None, None): NO,
+    ("p", None, None): UNKNOWN,
+    (None, "y", None): SENT,
+    (None, "n", None): NO,
+    (None, "u", None): UNKNOWN,
+    ("y", "y", None): SENT,
+    ("y", "n", None): NO,
+    ("y", "p", None): SENT,
+    ("n", "y", None): NO,
+    ("n", "n", None): NO,
+    ("p", "y", None): SENT,
+    (None, None, "y"): SENT,
+    (None, None, "n"): NO,
+    (None, None, "p"): UNKNOWN,
+    (None, "n", "y"): NO,
+    ("n", None, "y"): NO,
+    ("n", "y", "y"): NO,
+    (None, "y", "n"): NO,
+    ("y", None, "n"): NO,
+    ("y", "y", "n"): NO,
+    ("y", "y", "y"): SENT,
+    (None, "p", "y"): SENT,
+    (None, "dy", None): SENT,
+    (None, "dn", None): NO,
+    (None, "LI", None): SENT,
+    (None, "CT", None): SENT,
+    (None, "CP", None): SENT,
+    (None, "VI", None): SENT,
+    (None, "PI", None): SENT,
+    ("dn", "y", None): NO,
+    (None, "Y", None): UNKNOWN,
+    (None, "", None): UNKNOWN,
+}
+
+
+@pytest.mark.parametrize("unknown", ["exclude", "include"])
+def test_consent_is_said_by_any_by_the_channel_and_by_the_address(engine: Engine, tmp_path: Path, unknown: str) -> None:
+    rows = [{"consents": says(*codes)} for codes in TRUTH]
+    expected = [SENT if outcome == UNKNOWN and unknown == "include" else outcome for outcome in TRUTH.values()]
+    found = outcomes(engine, tmp_path, rows, ConsentConfig(unknown=unknown), schema_with())
+    assert dict(zip(TRUTH, found, strict=True)) == dict(zip(TRUTH, expected, strict=True))
+
+
+def test_an_address_has_its_own_consent_in_either_spelling_of_the_namespace_and_no_other_has(engine: Engine, tmp_path: Path) -> None:
+    rows = [
+        {"consents": says("y", specific="n")},
+        {"consents": says("y", specific="n", namespace="email")},
+        {"consents": says("y", specific="n", namespace="ECID")},
+        {"consents": says("y", specific="n", address="other@example.com")},
+        {"consents": says("y", specific="n", address="JANE@example.com"), "personalEmail": {"address": " Jane@Example.com"}},
+        {"consents": says("y", specific="n"), "email": None},
+        {"consents": says("y", specific="n") | {"idSpecific": [("Email", None)]}},
+        {"consents": says("y") | {"idSpecific": [("Email", [(EMAIL, {"marketing": {"sms": {"val": "n"}}})])]}},
+    ]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [NO, NO, SENT, SENT, NO, SENT, SENT, SENT]
+
+
+def test_consents_that_are_null_are_unknown(engine: Engine, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"consents": None}, {"consents": {"marketing": None}}, {"consents": {"marketing": {"any": None}}}]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [UNKNOWN] * 3
+
+
+def test_another_channel_is_asked_for_its_own_consent(engine: Engine, tmp_path: Path) -> None:
+    def row(any_: str | None, email: str | None, sms: str | None) -> dict[str, Any]:
+        return {"consents": {"marketing": {"any": {"val": any_}, "email": {"val": email}, "sms": {"val": sms}}}}
+
+    rows = [row(None, "n", "y"), row(None, "y", "n"), row("y", None, None), row("n", "y", "y"), row(None, "y", None)]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(channel="sms"), schema_with()) == [SENT, NO, SENT, NO, UNKNOWN]
+
+
+def test_the_codes_are_configurable(engine: Engine, tmp_path: Path) -> None:
+    config = ConsentConfig(granted=["y"], denied=["n", "LI"])
+    rows = [{"consents": says(channel=code)} for code in ("y", "LI", "dy", "dn")]
+    assert outcomes(engine, tmp_path, rows, config, schema_with()) == [SENT, NO, UNKNOWN, UNKNOWN]
+
+
+STRUCT = pa.struct({CHANNEL: pa.string(), "globalOptout": pa.bool_()})
+MAP = pa.map_(pa.string(), pa.string())
+#: the channel, globalOptout → what is said in all
+LEGACY = {
+    (None, None): UNKNOWN,
+    ("in", None): SENT,
+    ("in", False): SENT,
+    ("in", True): NO,
+    ("out", None): NO,
+    ("out", False): NO,
+    ("pending", None): UNKNOWN,
+    ("not_provided", False): UNKNOWN,
+    (None, True): NO,
+    (None, False): UNKNOWN,
+}
+
+
+def legacy(form: str, channel: str | None, everything: bool | None) -> Any:
+    if form == "struct":
+        return {CHANNEL: channel, "globalOptout": everything}
+    said = {CHANNEL: channel, "globalOptout": None if everything is None else str(everything).lower()}
+    return [(name, text) for name, text in said.items() if text is not None]
+
+
+@pytest.mark.parametrize("form", ["struct", "map"])
+@pytest.mark.parametrize("unknown", ["exclude", "include"])
+def test_the_legacy_opt_outs_are_asked_where_there_are_no_consents(engine: Engine, tmp_path: Path, form: str, unknown: str) -> None:
+    schema = schema_with(consents=None, opt_in_out=STRUCT if form == "struct" else MAP)
+    rows = [{"optInOut": legacy(form, *said)} for said in LEGACY]
+    found = outcomes(engine, tmp_path, rows, ConsentConfig(unknown=unknown), schema)
+    expected = [SENT if outcome == UNKNOWN and unknown == "include" else outcome for outcome in LEGACY.values()]
+    assert dict(zip(LEGACY, found, strict=True)) == dict(zip(LEGACY, expected, strict=True))
+
+
+def test_the_legacy_opt_outs_count_only_where_consents_say_nothing(engine: Engine, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"consents": says(channel="y"), "optInOut": legacy("struct", "out", None)},
+        {"consents": says("y"), "optInOut": legacy("struct", None, True)},
+        {"consents": says(channel="n"), "optInOut": legacy("struct", "in", None)},
+        {"consents": says("p"), "optInOut": legacy("struct", "in", None)},
+        {"consents": None, "optInOut": legacy("struct", "out", None)},
+        {"consents": None, "optInOut": None},
+    ]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with(opt_in_out=STRUCT)) == [SENT, SENT, NO, SENT, NO, UNKNOWN]
+
+
+def test_a_source_that_has_only_the_global_opt_out_is_asked_for_it(engine: Engine, tmp_path: Path) -> None:
+    schema = schema_with(consents=None, opt_in_out=pa.struct({"globalOptout": pa.bool_()}))
+    rows: list[dict[str, Any]] = [{"optInOut": {"globalOptout": value}} for value in (True, False, None)]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema) == [NO, UNKNOWN, UNKNOWN]
+
+
+def test_a_source_that_has_only_consents_of_addresses_is_asked_for_them(engine: Engine, tmp_path: Path) -> None:
+    schema = schema_with(consents=pa.struct({"idSpecific": SPECIFIC}))
+    rows: list[dict[str, Any]] = [{"consents": {"idSpecific": says(specific=code)["idSpecific"]}} for code in ("y", "n", None)]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema) == [SENT, NO, UNKNOWN]
+
+
+def test_without_consents_nobody_is_excluded_and_the_record_says_so(engine: Engine, tmp_path: Path) -> None:
+    schema = schema_with(consents=None)
+    assert outcomes(engine, tmp_path, [{}], ConsentConfig(unknown="exclude"), schema) == [SENT]
+    assert consent.resolve(ConsentConfig(), schema).describe() == {"rule": "the source has no consents"}
+
+
+def test_where_consent_is_required_a_source_without_is_refused() -> None:
+    with pytest.raises(SourceError, match="The source has no consents") as caught:
+        consent.resolve(ConsentConfig("required"), schema_with(consents=None))
+    assert "consents.marketing.email.val" in str(caught.value)
+    assert consent.resolve(ConsentConfig("required"), schema_with()).describe() == {"rule": "email", "unknown": "exclude"}
+
+
+def test_where_the_rule_is_off_nobody_is_asked(engine: Engine, tmp_path: Path) -> None:
+    assert outcomes(engine, tmp_path, [{"consents": says("n", "n", "n")}], ConsentConfig("off"), schema_with()) == [SENT]
+    assert consent.resolve(ConsentConfig("off"), schema_with()).describe() == {"rule": "off"}
+
+
+def test_a_code_cannot_be_granted_and_denied() -> None:
+    with pytest.raises(ConfigError):
+        ConsentConfig(granted=["y"], denied=["y"])
+
+
+def test_reasons_are_counted(engine: Engine, tmp_path: Path) -> None:
+    rows = [member(email=str(number), consent=code) for number, code in enumerate(["y", "n", "n", None, "p", "u"])]
+    found = run_rows(engine, tmp_path, rows, {"email": "personalEmail.address"}, key=["email"], consents=ConsentConfig()).counts()
+    assert (found.members, found.exported, found.excluded) == (6, 1, {"consent_unknown": 3, "no_consent": 2})

@@ -1,0 +1,288 @@
+"""Expressions give the same values on both engines, and what would not is refused before a row is read."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from row_runs import FEB, JAN, member, run_rows
+from xdm_profiles import PROFILE_SCHEMA, write_profiles
+
+from courier import mapping, sql
+from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
+from courier.engine import Engine
+from courier.errors import ConfigError, CourierError, SourceError
+
+PROFILE = member(
+    email=" Jane@X.com ",
+    first_name="Zoë",
+    last_name=None,
+    city="A;B;C",
+    identities={"Email": ["e1", "e2"], "Phone_E.164": ["+1"]},
+    loyalty={"loyaltyID": ["b", "a", None, "b"], "points": -7, "tier": "gold", "joinDate": datetime(2026, 3, 29, 1, 30, 15, tzinfo=UTC)},
+)
+
+#: expression → value
+VALUES: list[tuple[str, Any]] = [
+    ("abs(loyalty.points)", 7),
+    ("add_months(cast('2026-01-31' as date), 1)", date(2026, 2, 28)),
+    ("array_join(array('a', person.name.firstName), '-')", "a-Zoë"),
+    ("array_join(array_distinct(loyalty.loyaltyID), ',', '?')", "b,a,?"),
+    ("array_join(loyalty.loyaltyID, ';')", "b;a;b"),
+    ("array_join(array_sort(loyalty.loyaltyID), ',', '?')", "a,b,b,?"),
+    ("cast('12' as int) + 1", 13),
+    ("cast('12x' as int)", None),
+    ("cast('no day' as date)", None),
+    ("cast('3.456' as decimal(10,2))", Decimal("3.46")),
+    ("cast(2.5 as int)", 2),
+    ("cast(loyalty.joinDate as date)", date(2026, 3, 29)),
+    ("ceil(-2.1)", Decimal(-2)),
+    ("ceil(cast(2.1 as double))", 3),
+    ("coalesce(person.name.lastName, 'x')", "x"),
+    ("concat('a', person.name.firstName)", "aZoë"),
+    ("concat('a', person.name.lastName)", None),
+    ("array_join(concat(loyalty.loyaltyID, array('z')), ',')", "b,a,b,z"),
+    ("concat_ws('-', 'a', person.name.lastName, 'b')", "a-b"),
+    ("concat_ws('-', loyalty.loyaltyID)", "b-a-b"),
+    ("crc32(person.name.firstName)", 1739342378),
+    ("date_add(cast('2026-02-28' as date), 1)", date(2026, 3, 1)),
+    ("date_format(loyalty.joinDate, 'dd.MM.yyyy HH:mm:ss')", "29.03.2026 01:30:15"),
+    ("date_sub(cast('2026-03-01' as date), 1)", date(2026, 2, 28)),
+    ("datediff(cast('2026-03-01' as date), cast('2026-02-27' as date))", 2),
+    ("day(loyalty.joinDate)", 29),
+    ("exists(loyalty.loyaltyID, x -> x = 'a')", True),
+    ("exists(loyalty.loyaltyID, x -> x = 'z')", None),
+    ("array_join(filter(loyalty.loyaltyID, x -> x <> 'a'), ',')", "b,b"),
+    ("array_join(filter(loyalty.loyaltyID, (x, i) -> i > 0), ',', '?')", "a,?,b"),
+    ("array_join(flatten(array(loyalty.loyaltyID, array('z'))), ',')", "b,a,b,z"),
+    ("floor(2.9)", Decimal(2)),
+    ("floor(cast(-2.1 as double))", -3),
+    ("from_utc_timestamp(loyalty.joinDate, 'Europe/Stockholm')", datetime(2026, 3, 29, 3, 30, 15, tzinfo=UTC)),
+    ("get(loyalty.loyaltyID, 0)", "b"),
+    ("get(loyalty.loyaltyID, 9)", None),
+    ("greatest('a', person.name.lastName)", "a"),
+    ("if(loyalty.points > 0, 'above', 'below')", "below"),
+    ("ifnull(person.name.lastName, 'q')", "q"),
+    ("least(1, loyalty.points)", -7),
+    ("left('åbc', 2)", "åb"),
+    ("length('👩')", 1),
+    ("lower('ÅSA')", "åsa"),
+    ("lpad('7', 3, '0')", "007"),
+    ("ltrim('  a ')", "a "),
+    ("array_join(map_keys(identityMap), ',')", "Email,Phone_E.164"),
+    ("size(map_values(identityMap))", 2),
+    ("md5(person.name.firstName)", "fb44af73417cf03c023d098e7f07c114"),
+    ("month(loyalty.joinDate)", 3),
+    ("nullif(loyalty.tier, 'gold')", None),
+    ("nvl(person.name.lastName, 'n')", "n"),
+    (r"regexp_extract('a12b', '(\\d+)', 1)", "12"),
+    (r"regexp_extract('٣', '(\\d+)', 1)", ""),
+    (r"regexp_replace('john smith', '(\\w+) (\\w+)', '$2 $1')", "smith john"),
+    ("replace('aXbX', 'X', '-')", "a-b-"),
+    ("reverse('abc')", "cba"),
+    ("right('abc', 2)", "bc"),
+    ("rpad('a', 3, '-')", "a--"),
+    ("rtrim(' a  ')", " a"),
+    ("sha1(person.name.firstName)", "4771a7b47db3a5a31ed1e4375e91e7cdc675060b"),
+    ("sha2(person.name.firstName, 256)", "c6a12698582fc1104ea24107a2d7268145ff06ef859707729d01fd060897f067"),
+    ("size(loyalty.loyaltyID)", 4),
+    ("array_join(slice(loyalty.loyaltyID, 1, 2), ',')", "b,a"),
+    ("array_join(sort_array(loyalty.loyaltyID), ',', '?')", "?,a,b,b"),
+    ("get(split(homeAddress.city, ';'), 1)", "B"),
+    (r"get(split('a|b', '\\|'), 1)", "b"),
+    ("substring('abcd', -2, 2)", "cd"),
+    ("to_timestamp('29.03.2026 01:02', 'dd.MM.yyyy HH:mm')", datetime(2026, 3, 29, 1, 2, tzinfo=UTC)),
+    ("to_timestamp('no time')", None),
+    ("array_join(transform(loyalty.loyaltyID, x -> upper(x)), ',', '?')", "B,A,?,B"),
+    ("array_join(transform(identityMap.Email, (x, i) -> concat(x.id, cast(i as string))), ',')", "e10,e21"),
+    ("translate('abc', 'ab', 'xy')", "xyc"),
+    ("trim('  a b ')", "a b"),
+    ("try_cast('5' as int)", 5),
+    ("get(try_element_at(identityMap, 'Email'), 0).id", "e1"),
+    ("try_element_at(loyalty.loyaltyID, 9)", None),
+    ("try_to_timestamp('no time')", None),
+    ("upper('straße')", "STRASSE"),
+    ("year(loyalty.joinDate)", 2026),
+    # paths
+    ("loyalty.loyaltyID[0]", "b"),
+    ("loyalty.loyaltyID[9]", None),
+    ("identityMap['Phone_E.164'][0].id", "+1"),
+    ("identityMap.Nobody[0].id", None),
+    ("homeAddress . city", "A;B;C"),
+    ("`homeAddress`.`city`", "A;B;C"),
+    ("consents.marketing.any.val", None),
+    ("consents.marketing.email.val", "y"),
+    ("_acme.tier", None),
+    ("length", "a column of this name"),
+    ("length(length)", 21),
+    ("date", "another"),
+    ("cast('2026-01-02' as date)", date(2026, 1, 2)),
+    # what has no parentheses
+    ("case when loyalty.points < 0 then 'below' when loyalty.points = 0 then 'zero' else 'above' end", "below"),
+    ("case loyalty.tier when 'gold' then 1 else 0 end", 1),
+    ("loyalty.tier in ('gold', 'silver') and not loyalty.tier like 's%'", True),
+    ("loyalty.points between -10 and 0 or loyalty.tier is null", True),
+    ("person.name.lastName is distinct from 'x'", True),
+    (r"loyalty.tier rlike '^g.\\w+$'", True),
+    ("1 + 2 * 3", 7),
+    ("7 / 2", 3.5),
+    ("-loyalty.points % 4", 3),
+    ("loyalty.points / nullif(0, 0)", None),
+    ("loyalty.points * 1.5", Decimal("-10.5")),
+    ("cast(loyalty.points / 1.5 as decimal(10,2))", Decimal("-4.67")),
+    ("'a' || 'b'", "ab"),
+    # texts
+    ("'person.name.firstName is no path, lower(x) no call'", "person.name.firstName is no path, lower(x) no call"),
+    ("concat('it''s ', loyalty.tier, '''')", "it's gold'"),
+    (r"'it\'s'", "it's"),
+    ('"in double quotes"', "in double quotes"),
+    ("cast(null as string)", None),
+    # of the row
+    ("case when membership.status = 'exited' then 1 else 0 end", 0),
+    ("upper(segmentMembership.seg_namespace.seg_id.status)", "REALIZED"),
+    ("date_format(membership.lastQualificationTime, 'MM/dd')", "01/01"),
+    ("concat(membership.segmentNamespace, '/', membership.segmentId, '/', membership.segmentName)", "ups/a/Spring"),
+]
+FURTHER = {"length": "a column of this name", "date": "another"}
+
+
+@pytest.fixture(scope="module")
+def values(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    """All expressions in one row."""
+    schema = PROFILE_SCHEMA
+    for name in FURTHER:
+        schema = schema.append(pa_field(name))
+    columns = {f"x{number}": ColumnConfig(expression=text) for number, (text, _) in enumerate(VALUES)}
+    segments = [{"id": "a", "name": "Spring"}]
+    return run_rows(engine, tmp_path_factory.mktemp("all"), [{**PROFILE, **FURTHER}], columns, segments=segments, schema=schema).rows()[0]
+
+
+def pa_field(name: str) -> Any:
+    import pyarrow as pa
+
+    return pa.field(name, pa.string())
+
+
+@pytest.mark.parametrize("number", range(len(VALUES)), ids=[text for text, _ in VALUES])
+def test_an_expression_gives_its_value(values: tuple[Any, ...], number: int) -> None:
+    assert values[number] == VALUES[number][1]
+
+
+def test_every_function_of_the_list_has_an_example() -> None:
+    together = " ".join(text for text, _ in VALUES)
+    assert [name for name in sorted(sql.FUNCTIONS) if f"{name}(" not in together] == []
+
+
+def test_the_guide_names_the_functions_of_the_list() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
+    listed = guide.partition("and these functions:\n\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == sql.FUNCTIONS
+
+
+REFUSED = {
+    "max(loyalty.points)": "the function max",
+    "count(*)": "the function count",
+    "row_number() over (partition by _id)": "the function row_number",
+    "lower(loyalty.tier) over (partition by _id)": "the function over",
+    "(select 1)": "'select', which the source has not",
+    "exists (select 1 from person)": "'select', which the source has not",
+    "lowr(loyalty.tier)": "did you mean 'lower'?",
+    "loyalty.teir": "did you mean 'loyalty.tier'?",
+    "layalty.tier": "did you mean 'loyalty'?",
+    "lower(": "Found:",
+    "loyalty.tier, loyalty.points": "Found:",
+    "loyalty.tier as email": "'email', which the source has not",
+    "element_at(loyalty.loyaltyID, 5)": "get(ARRAY, INDEX)",
+    "array('a')[0]": "get(ARRAY, INDEX)",
+    "exists(identityMap.Email, x -> x[0] = 'a')": "get(ARRAY, INDEX)",
+    "loyalty.loyaltyID[loyalty.points]": "get(ARRAY, INDEX)",
+    "current_date": "a run has as_of and no clock",
+    "current_date()": "a run has as_of and no clock",
+    "now()": "a run has as_of and no clock",
+    "rand()": "the function rand",
+    "uuid()": "the function uuid",
+    "input_file_name()": "the function input_file_name",
+    "array_contains(loyalty.loyaltyID, 'a')": "exists(ARRAY, x -> x = VALUE)",
+    "initcap(person.name.firstName)": "the function initcap",
+    "round(loyalty.points, 1)": "format: '0.00'",
+    "to_date('2026-01-01')": "cast(… as date)",
+    "to_json(identityMap)": "json: true",
+    "loyalty.tier::int": "cast(… as …)",
+    "*": "Found: *",
+    "loyalty.*": "Found: *",
+    "r'raw'": "plain quotes",
+    "loyalty.tier rlike 'a(?=b)'": "(?=b",
+    "loyalty.tier rlike '(?i)a'": "(?i)",
+    r"regexp_replace(loyalty.tier, '(a)\\1', '')": r"\1",
+    "date_format(loyalty.joinDate, 'YYYY')": "the pattern 'YYYY'",
+    "to_timestamp(loyalty.tier, 'd/M/yyyy')": "the pattern 'd/M/yyyy'",
+    "get(split(loyalty.tier, ''), 0)": "split by nothing",
+    r"regexp_replace(loyalty.tier, '(a)', '\\1')": "$1 for a group",
+    "membership.stauts": "did you mean 'membership.status'?",
+    "identity.id": "mapping.fan_out",
+    "identityMap['Email": "Found:",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_cannot_be_used_is_refused_before_an_engine_starts(text: str) -> None:
+    config = MappingConfig({"email": ColumnConfig("personalEmail.address"), "x": ColumnConfig(expression=text)})
+    with pytest.raises(CourierError) as caught:
+        mapping.resolve(config, DedupConfig(), ExportConfig(), PROFILE_SCHEMA)
+    assert isinstance(caught.value, ConfigError | SourceError)
+    assert "mapping.columns.x" in str(caught.value)
+    assert REFUSED[text] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("loyalty.loyaltyID", "an array"),
+        ("array(1, 2)", "an array"),
+        ("identityMap", "a map"),
+        ("loyalty", "a struct"),
+        ("1.5 / loyalty.points", "a format such as 0.00"),
+        ("null", "null"),
+        ("lower(loyalty.tier, 'x')", "lower"),
+    ],
+)
+def test_what_only_an_engine_can_refuse_is_refused_before_a_row_is_read(engine: Engine, tmp_path: Path, text: str, words: str) -> None:
+    folder = write_profiles(tmp_path / "profiles", [PROFILE])
+    file = next(folder.iterdir())
+    whole = file.read_bytes()
+    footer = whole[-8 - int.from_bytes(whole[-8:-4], "little") :]
+    file.write_bytes(b"PAR1" + bytes(len(whole) - len(footer) - 4) + footer)  # the rows are gone
+    with pytest.raises(ConfigError) as caught:
+        run_rows(engine, tmp_path, folder, {"x": ColumnConfig(expression=text), "y": "_id"})
+    assert "mapping.columns.x" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_row_that_fails_an_expression_shows_no_value(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(CourierError) as caught:
+        run_rows(engine, tmp_path, [member(tier="secret'9x")], {"x": ColumnConfig(expression="_acme.tier > 5")})
+    assert "secret" not in str(caught.value)
+
+
+def test_an_expression_may_be_the_key_and_mandatory_and_have_a_default(engine: Engine, tmp_path: Path) -> None:
+    columns = {
+        "email": ColumnConfig(expression="lower(trim(personalEmail.address))"),
+        "first": ColumnConfig(expression="nullif(person.name.firstName, '')", mandatory=True),
+        "city": ColumnConfig(expression="upper(homeAddress.city)", default="NONE"),
+    }
+    rows = [
+        member(email=" A@x.com", first_name="old", city="Rome", qualified=JAN),
+        member(email="a@X.com ", first_name="new", qualified=FEB),
+        member(email="b@x.com", first_name=""),
+        member(email=None),
+    ]
+    assert run_rows(engine, tmp_path, rows, columns, key=["email"]).rows() == [
+        (None, "Jane", "NONE", "excluded: missing_email"),
+        ("a@x.com", "new", "NONE", "exported"),
+        ("a@x.com", "old", "ROME", "deduplicated"),
+        ("b@x.com", None, "NONE", "excluded: missing_first"),
+    ]

@@ -1,0 +1,180 @@
+"""Suppression lists: plain or hashed, in Parquet or CSV, of any size; whom they hold gets nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from row_runs import EXPORTED, member, run_rows
+from xdm_profiles import PROFILE_SCHEMA, write_profiles
+
+from courier import suppression
+from courier.config import SourceConfig, SuppressionConfig
+from courier.config.audience import SuppressionListConfig
+from courier.engine import Engine
+from courier.errors import ConfigError, CourierError, SourceError
+
+COLUMNS = {"email": "personalEmail.address"}
+SENT = EXPORTED
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def list_of(folder: Path, name: str, entries: list[Any], column: str = "email", form: str = "plain") -> SuppressionListConfig:
+    """A list of `entries` in a file whose ending says what it is."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({"id": pa.array(range(len(entries))), column: entries}), path)
+    else:
+        path.write_text("".join([f'id,"{column}"\n', *(f"{n},{entry}\n" for n, entry in enumerate(entries))]), encoding="utf-8")
+    return SuppressionListConfig(str(path), column, form)
+
+
+def outcomes(engine: Engine, tmp_path: Path, emails: list[Any], lists: dict[str, SuppressionListConfig], **keys: Any) -> list[str]:
+    """What became of the addresses, in their order."""
+    rows = [member(email=email, _id=f"{number:06}") for number, email in enumerate(emails)]
+    columns = {"id": "_id", **COLUMNS}
+    return [row[-1] for row in run_rows(engine, tmp_path, rows, columns, key=["id"], suppressed=SuppressionConfig(lists, **keys)).rows()]
+
+
+EMAILS = ["jane@x.com", " Jane@X.COM ", "zoë@x.com", "other@x.com", "", None]
+HELD = "excluded: suppressed_optout"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize(
+    ("form", "entries"),
+    [
+        ("plain", [" JANE@x.com ", "jane@x.com", "ZOË@x.com", "", "nobody@x.com"]),
+        ("sha256", [sha256("jane@x.com"), sha256("jane@x.com").upper(), f" {sha256('zoë@x.com')}", "", "jane@x.com"]),
+        ("md5", [md5("jane@x.com"), md5("jane@x.com").upper(), md5("zoë@x.com"), ""]),
+    ],
+)
+def test_whom_a_list_holds_gets_nothing_however_the_address_is_spelled(
+    engine: Engine, tmp_path: Path, ending: str, form: str, entries: list[str]
+) -> None:
+    listed = list_of(tmp_path, f"list.{ending}", entries, form=form)
+    assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, HELD, SENT, SENT, SENT]
+
+
+def test_nulls_in_a_list_hold_nobody_and_columns_may_have_any_name(engine: Engine, tmp_path: Path) -> None:
+    listed = list_of(tmp_path, "list.parquet", [None, "jane@x.com"], column="E-Mail `of` the.customer")
+    assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, SENT, SENT, SENT, SENT]
+
+
+def test_entries_that_occur_again_multiply_no_rows(engine: Engine, tmp_path: Path) -> None:
+    listed = list_of(tmp_path, "list.csv", ["jane@x.com", "JANE@x.com", " jane@x.com"] * 100)
+    ran = run_rows(
+        engine, tmp_path, [member(email="jane@x.com"), member(email="b@x.com")], COLUMNS, suppressed=SuppressionConfig({"l": listed})
+    )
+    assert (ran.counts().members, ran.counts().exported, ran.counts().excluded) == (2, 1, {"suppressed_l": 1})
+
+
+def test_of_several_lists_the_first_that_holds_an_address_is_the_reason(engine: Engine, tmp_path: Path) -> None:
+    lists = {
+        "bounced": list_of(tmp_path, "1.csv", ["a@x.com", "b@x.com"]),
+        "complaints": list_of(tmp_path, "2.parquet", [sha256("b@x.com"), sha256("c@x.com")], form="sha256"),
+        "third": list_of(tmp_path, "3.csv", [md5("c@x.com"), md5("d@x.com")], form="md5"),
+    }
+    found = outcomes(engine, tmp_path, ["a@x.com", "b@x.com", "c@x.com", "d@x.com", "e@x.com"], lists)
+    reasons = ["bounced", "bounced", "complaints", "third"]
+    assert found == [*(f"excluded: suppressed_{name}" for name in reasons), SENT]
+
+
+def test_a_list_may_be_a_folder_or_a_glob_of_files(engine: Engine, tmp_path: Path) -> None:
+    for number, email in enumerate(["a@x.com", "b@x.com"]):
+        list_of(tmp_path / "folder", f"part-{number}.parquet", [email])
+        list_of(tmp_path / "csv", f"part-{number}.csv", [email])
+    for path in (str(tmp_path / "folder"), str(tmp_path / "csv" / "*.csv")):
+        found = outcomes(engine, tmp_path, ["a@x.com", "b@x.com", "c@x.com"], {"optout": SuppressionListConfig(path, "email")})
+        assert found == [HELD, HELD, SENT]
+
+
+def test_a_csv_list_may_have_a_byte_order_mark_and_quotes_and_crlf(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(b'\xef\xbb\xbfemail,note\r\n"a@x.com","one, two"\r\nb@x.com,\r\n')
+    found = outcomes(engine, tmp_path, ["a@x.com", "b@x.com", "c@x.com"], {"optout": SuppressionListConfig(str(path), "email")})
+    assert found == [HELD, HELD, SENT]
+
+
+def test_an_empty_list_holds_nobody(engine: Engine, tmp_path: Path) -> None:
+    lists = {"a": list_of(tmp_path, "1.csv", []), "b": list_of(tmp_path, "2.parquet", pa.array([], pa.string()))}
+    assert outcomes(engine, tmp_path, ["a@x.com"], lists) == [SENT]
+
+
+def test_another_value_can_be_looked_up(engine: Engine, tmp_path: Path) -> None:
+    listed = list_of(tmp_path, "list.parquet", [46701234567, 1], column="phone")
+    rows = [member(_id=str(n), phone=phone) for n, phone in enumerate(["46701234567", "1 ", None, "2"])]
+    suppressed = SuppressionConfig({"l": listed}, "mobilePhone.number")
+    found = run_rows(engine, tmp_path, rows, {"id": "_id"}, key=["id"], suppressed=suppressed).rows()
+    assert [row[-1] for row in found] == ["excluded: suppressed_l", "excluded: suppressed_l", SENT, SENT]
+
+
+def test_two_hundred_thousand_entries_are_joined(engine: Engine, tmp_path: Path) -> None:
+    listed = list_of(tmp_path, "list.parquet", [f"{n}@x.com" for n in range(0, 400_000, 2)])
+    found = outcomes(engine, tmp_path, [f"{n}@x.com" for n in range(1_000)], {"optout": listed})
+    assert found == [HELD, SENT] * 500
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "words"),
+    [
+        ("list.csv", "e_mail", "did you mean 'email'?"),
+        ("list.parquet", "e_mail", "did you mean 'email'?"),
+        ("absent.csv", "email", "absent.csv"),
+        ("absent.parquet", "email", "absent.parquet"),
+        ("empty", "email", "empty"),
+    ],
+)
+def test_a_list_without_its_file_or_column_is_refused_before_an_engine_starts(tmp_path: Path, name: str, column: str, words: str) -> None:
+    list_of(tmp_path, "list.csv", ["a@x.com"])
+    list_of(tmp_path, "list.parquet", ["a@x.com"])
+    (tmp_path / "empty").mkdir()
+    config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / name), column)})
+    with pytest.raises(SourceError) as caught:
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+    assert words in str(caught.value)
+    assert "suppression.lists.optout" in str(caught.value)
+
+
+def test_what_is_looked_up_must_be_text_that_the_source_has(tmp_path: Path) -> None:
+    listed = {"l": list_of(tmp_path, "list.csv", ["a@x.com"])}
+    for source, words in (("loyalty.points", "must be text"), ("personalEmail.adress", "did you mean 'personalEmail.address'?")):
+        with pytest.raises(CourierError) as caught:
+            suppression.inspect(SuppressionConfig(listed, source), SourceConfig("unused"), PROFILE_SCHEMA)
+        assert words in str(caught.value)
+
+
+def test_a_list_that_is_no_list_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.parquet").write_bytes(b"no Parquet")
+    config = SuppressionConfig({"l": SuppressionListConfig(str(tmp_path / "list.parquet"), "email")})
+    with pytest.raises(SourceError):
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["with blank", "a/b", ""])
+def test_the_name_of_a_list_must_be_able_to_be_a_reason(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be a reason"):
+        SuppressionConfig({name: SuppressionListConfig("x", "y")})
+
+
+def test_a_list_changes_nothing_for_those_whom_it_does_not_hold(engine: Engine, tmp_path: Path) -> None:
+    """The order of the rows, and so the file, is the same with a list as without."""
+    folder = write_profiles(
+        tmp_path / "profiles", [member(email=f"{n * 7919 % 1000}@x.com", first_name=str(n)) for n in range(2000)], files=3
+    )
+    columns = {**COLUMNS, "first": "person.name.firstName"}
+    without = run_rows(engine, tmp_path / "1", folder, columns, key=["email"]).file()
+    listed = list_of(tmp_path, "list.csv", ["nobody@x.com"])
+    assert run_rows(engine, tmp_path / "2", folder, columns, key=["email"], suppressed=SuppressionConfig({"l": listed})).file() == without
