@@ -170,11 +170,10 @@ def test_every_run_sends_and_counts_what_the_model_does(
     engine: Engine, successive: Any, setup: Settings, identity: bool, data: st.DataObject
 ) -> None:
     model = Model(setup, SEGMENTS)
+    triggers = (*data.draw(hows).triggers, *(["identity"] if identity else []))  # others would ask for a reset
     with activation(engine, setup) as real:
         for number, people_now in enumerate(successive):
-            how = data.draw(hows)
-            if identity:
-                how = replace(how, triggers=(*how.triggers, "identity"))
+            how = replace(data.draw(hows), triggers=triggers)
             as_of = FIRST_DAY + timedelta(days=number)
             assert_alike(real.run(people_now, how, as_of), model, model.run(people_now, how, as_of), how)
 
