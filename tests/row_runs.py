@@ -99,7 +99,7 @@ def run_rows(
         as_of=AS_OF,
     )
     ready = read(config)
-    frame, ready = pipeline._rows(SimpleNamespace(config=config, history=None), ready, engine)  # type: ignore[arg-type]
+    frame, ready = pipeline.rows(SimpleNamespace(config=config, history=None), ready, engine)  # type: ignore[arg-type]
     return RowRun(ready, snapshot.stage(frame, folder / "run", len(segments)))
 
 

@@ -78,7 +78,8 @@ def assert_delivered(job: Job, target: Target, engine: str) -> None:
     record = job.record()
     assert (record["status"], record["engine"], record["error"]) == ("published", engine, None)
     (audience,) = record["audiences"]
-    assert audience["counts"] == {"members": 6, "excluded": {}, "deduplicated": 0, "rejected": 0, "exported": 6}
+    counts = {"members": 6, "excluded": {}, "deduplicated": 0, "rejected": 0, "exported": 6}
+    assert audience["counts"] == counts | {"added": 6, "changed": 0, "unchanged": 0, "exited": 0, "rejected_by": {}, "noted": {}}
     (file,) = audience["files"]
     assert (file["rows"], file["bytes"], file["sha256"]) == (6, len(FILE), SHA256)
     assert file["uri"].endswith("/" + NAME)
