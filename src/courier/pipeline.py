@@ -18,6 +18,7 @@ from courier import (
     checks,
     consent,
     counts,
+    esp,
     expressions,
     guard,
     manifest,
@@ -169,6 +170,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             baseline.to_compare(config, run.history),
             keys,
         )
+        run.warnings += esp.check_configuration(config)
         assert_reachable(config.destination, destination)
     return ready
 
@@ -212,11 +214,13 @@ def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready
     everyone = profiles.read(engine, ready.source)
     members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=config.export.incremental, fan_out=fan_out)
     columns = mapping.typed(ready.columns, members)
+    run.warnings += esp.check_columns(config, columns)
+    columns = esp.fitted(config, columns)
     assert_writable(config.file, columns)
-    ready = replace(ready, columns=columns, rules=rules.resolve(config.rules, columns))
+    ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(config.rules, columns), columns))
     marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
     by = outcomes.Rules(ready.consent, config.rules, ready.rules)
-    judged = outcomes.judged(marked, columns, mapping.values(columns), by, identities=known)
+    judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
     before = baseline.rows(engine, config, run.history, ready.baselines, [column.engine_name for column in columns.columns])
     return outcomes.with_outcomes(judged, columns, config.dedup, config.export, before, one_stream=engine.one_stream), ready
 

@@ -22,7 +22,7 @@ from courier.plan import PlannedFile, changes, later_parts
 from courier.state import Store
 
 #: A delivery is gone on with only where all of these are as they were.
-ROWS = ("source", "audience", "consent", "suppression", "mapping", "dedup", "rules", "export", "file")
+ROWS = ("source", "audience", "consent", "suppression", "mapping", "dedup", "rules", "export", "file", "esp")
 SHAPING = (*ROWS, "checks", "guard", "trigger", "release")
 #: Of the destination, what says where files go and under which names.
 PLACE = ("kind", "name", "id", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
