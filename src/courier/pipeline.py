@@ -111,6 +111,7 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
             _finish(run, destination, before, progress)
         return
     ready = read(run, destination)
+    artefacts = _artefacts(run, ready)
     if before is not None:
         snapshots, files = _reopened(run, before.header.record)
     elif config.release:
@@ -125,7 +126,8 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
 
         def closing() -> list[bytes]:
             sent = [_sent(file, state) for file, state in zip(files, journal.states, strict=False)]
-            return manifest.closing_contents(config, ready.columns.header, sent)
+            run.warnings += esp.check_sizes(config, [(each.planned.own_name, each.size, each.plain_size) for each in sent])
+            return manifest.closing_contents(config, ready.columns.header, sent, artefacts)
 
         to_send = [
             FileToSend(
@@ -225,6 +227,15 @@ def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready
     return outcomes.with_outcomes(judged, columns, config.dedup, config.export, before, one_stream=engine.one_stream), ready
 
 
+def _artefacts(run: runs.Run, ready: Ready) -> list[bytes]:
+    """Keep what the import at the platform is made from, and give those that are to be put beside the files."""
+    for name, content in esp.artefacts(run.config, ready.columns).items():
+        key = f"runs/{run.config.run_id}/artefacts/{name}"
+        run.store.write(key, content)
+        run.artefacts.append(run.store.shown(key))
+    return esp.delivered(run.config, ready.columns)
+
+
 def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot]) -> None:
     rejecting = [staged for staged, record in zip(snapshots, run.audiences, strict=True) if record.counts and record.counts.rejected]
     key = f"runs/{run.config.run_id}/rejects"
@@ -272,7 +283,9 @@ def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
     closing = journal.header.names[len(journal.header.planned) :]
     if run.config.destination.manifest:
         run.manifest = closing.pop(0)
-    run.triggers = closing
+    beside = len(esp.delivered_names(run.config))
+    run.artefacts += closing[:beside]
+    run.triggers = closing[beside:]
     for planned, state in zip(journal.header.planned, journal.states, strict=False):
         size = state.staged.size if state.staged else 0
         proof = (state.sha256, state.plain_bytes, state.plain_sha256)
