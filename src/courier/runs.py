@@ -159,6 +159,7 @@ def restore(run: Run, record: dict[str, Any]) -> None:
     """Take over what an earlier start of the run had found out when it began to deliver."""
     run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
     run.audiences = audiences(record)
+    run.artefacts = run.artefacts or record.get("esp", {}).get("artefacts", [])
 
 
 def audiences(record: dict[str, Any]) -> list[AudienceRecord]:

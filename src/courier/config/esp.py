@@ -26,7 +26,7 @@ POLICIES: dict[str, tuple[str, ...]] = {
     "email": ("fix", "reject", "fail", "warn"),
     "phone": ("fix", "reject", "fail", "warn"),
     "value": ("reject", "fail", "warn"),
-    "birthday": ("warn", "reject", "fail"),
+    "birthday": ("fix", "reject", "fail", "warn"),
 }
 
 

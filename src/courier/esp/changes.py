@@ -47,6 +47,13 @@ def cut(value: Column, most: int) -> Column:
     return F.substring(value, 1, most)
 
 
+def matching(value: Column, pattern: str) -> Column:
+    """Null in place of what does not match."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    return F.when(value.rlike(pattern), value)
+
+
 def trimmed(value: Column) -> Column:
     """Without blanks of any kind at the ends."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one

@@ -2,8 +2,8 @@
 
 What a policy does to a row that breaks a rule: `fail` holds the audience, `reject` leaves the row out, `warn` counts it.
 `fix` changes the value first: a text that is too long is cut, blanks around an address go, a telephone number gets the
-platform's form. What cannot be mended is rejected, but for telephone numbers, which are sent as they are, and counted. An
-address, a number and a key are never cut.
+platform's form, a birthday that is no month and day is left empty. What cannot be mended is rejected, but for telephone
+numbers, which are sent as they are, and counted. An address, a number and a key are never cut.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from courier import xdm
 from courier.config import ColumnConfig, RowRuleConfig, RunConfig
 from courier.errors import ConfigError
 from courier.esp.base import MONTH_AND_DAY, Platform, Source, StandardColumn
-from courier.esp.changes import Fixed, cut, dated, fixes, phone, trimmed
+from courier.esp.changes import Fixed, cut, dated, fixes, matching, phone, trimmed
 from courier.esp.platforms import platform_of
 from courier.mapping import MappedColumn, Mapping
 
@@ -78,7 +78,13 @@ def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnC
     if role == "phone":
         yield from _phone(config, platform, name)
     if role == "birthday":
-        yield _rule(config, "birthday", name, MONTH_AND_DAY, "a month and a day, MM-DD", regex=BIRTHDAY)
+        expected = "a month and a day, MM-DD"
+        fixing = config.esp.policy("birthday") == "fix"
+        yield (
+            _fixed("birthday", name, MONTH_AND_DAY, expected)
+            if fixing
+            else _rule(config, "birthday", name, MONTH_AND_DAY, expected, regex=BIRTHDAY)
+        )
     if standard and standard.allowed:
         yield _rule(config, "value", name, standard.source, " or ".join(standard.allowed), allowed=list(standard.allowed))
     limit = _length(platform, standard, role)
@@ -181,6 +187,7 @@ def _fitted(config: RunConfig, platform: Platform, column: MappedColumn, changin
 
 def _changes(config: RunConfig, platform: Platform, name: str) -> Iterator[tuple[str, Callable[[Column], Column]]]:
     yield "email", trimmed
+    yield "birthday", lambda value: matching(value, BIRTHDAY)
     yield "phone", lambda value: phone(value, platform.phone.form)
     standard = platform.column(name, config.mapping.columns[name].source) if name in config.mapping.columns else None
     limit = _length(platform, standard, "")
