@@ -160,7 +160,7 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
             "There is no configuration 'mapping/emial_marketing'. Where: group mapping. What to do: did you mean 'email_marketing'?",
         ),
         (["destination=s4"], "There is no configuration 'destination/s4'. Where: group destination. What to do: did you mean 's3'?"),
-        (["activation=nope"], "There is no configuration 'activation/nope'. Where: group activation. What to do: there are: demo."),
+        (["activation=dema"], "There is no configuration 'activation/dema'. Where: group activation. What to do: did you mean 'demo'?"),
         (["file.delimeter=x"], "The command line sets an unknown key. Found: file.delimeter. What to do: did you mean 'delimiter'?"),
         (["fil.delimiter=x"], "The command line sets an unknown key. Found: fil.delimiter. What to do: did you mean 'file'?"),
         (
