@@ -129,6 +129,16 @@ def test_the_permission_of_responsys_is_what_the_profile_has_said(folder: Path) 
     assert job.delivered()["vip.csv.ready"] == b"7"
 
 
+def test_a_permission_that_is_neither_is_left_out(folder: Path) -> None:
+    other = [
+        "mapping.columns.EMAIL_PERMISSION_STATUS_.expression=null",
+        "mapping.columns.EMAIL_PERMISSION_STATUS_.source=consents.marketing.email.val",
+    ]
+    job = activate(folder, SEGMENT, "esp=oracle_responsys", other[0].replace("null", "''"), f"+{other[1]}").succeeded()
+    assert job.record()["audiences"][0]["counts"]["rejected_by"] == {"esp_value_EMAIL_PERMISSION_STATUS_": 7}
+    assert loaded(job, "oracle_responsys") == []
+
+
 def test_policies_decide_what_happens_to_rows_that_break_a_rule(folder: Path) -> None:
     rejecting = ["esp.policies.length=reject", "esp.policies.phone=reject", "esp.policies.birthday=reject"]
     job = activate(folder, SEGMENT, "esp=oracle_eloqua", *rejecting).succeeded()

@@ -78,6 +78,10 @@ def test_the_preset_of_a_platform_can_be_overridden(name: str) -> None:
         (["esp=oracle_eloqua", "file.escape=backslash"], ["file.escape"]),
         (["esp=oracle_eloqua", "file.extension=tsv"], ["file.extension"]),
         (["esp=oracle_eloqua", "mapping.deduplication_key=[EmailAddress,LoyaltyId]"], ["at most 1 columns", "ContactsNoEmailFAQ.htm"]),
+        (
+            ["esp=oracle_eloqua", "+mapping.columns.Joined={source: loyalty.joinDate, format: 'yyyy-MM-dd HH:mm:ss.SSS'}"],
+            ["mapping.columns.Joined.format", "milliseconds"],
+        ),
         (["esp=oracle_responsys", "file.header=false"], ["file.header"]),
         (["esp=oracle_responsys", "mapping.deduplication_key=[FIRST_NAME]"], ["FIRST_NAME", "CUSTOMER_ID_"]),
         (
@@ -126,6 +130,12 @@ def test_what_documentation_says_is_refused_is_refused_before_anything_is_read(o
 def test_what_no_documentation_refuses_is_a_warning(overrides: list[str], word: str) -> None:
     overrides = [override.strip("'") if override.startswith("'file.name") else override for override in overrides]
     assert word in warned(*overrides)
+
+
+def test_more_columns_than_fields_are_refused() -> None:
+    many = [f"+mapping.columns.x{number}.source=person.gender" for number in range(242)]
+    assert "251 columns. Expected: at most 250" in refused("esp=oracle_eloqua", *many)
+    assert load("esp=oracle_eloqua", *many[:241]).esp.platform == "oracle_eloqua"
 
 
 def test_sftp_that_writes_directly_is_right_for_file_drops() -> None:

@@ -34,7 +34,7 @@ class Violation:
 
 def check_configuration(config: RunConfig) -> list[str]:
     """Warnings about what the platform may not take. Raises ConfigError for the first thing of which documentation says
-    that it is not taken, where the policy of its rule is `fail`. What has no documentation behind it is a warning whatever
+    that it is not taken, but where the policy of its rule is `warn`. What has no documentation behind it is a warning whatever
     the policy.
     """
     platform = platform_of(config)
@@ -42,7 +42,7 @@ def check_configuration(config: RunConfig) -> list[str]:
         return []
     found = list(violations(config, platform))
     for violation in found:
-        if violation.source.documented and config.esp.policy(violation.rule) == "fail":
+        if violation.source.documented and config.esp.policy(violation.rule) != "warn":
             raise ConfigError(
                 f"{platform.title} does not take this: {violation.why}",
                 where=violation.where,
@@ -63,6 +63,7 @@ def violations(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     yield from _columns(config, platform)
     yield from _key(config, platform)
     yield from _name(config, platform)
+    yield from _formats(config, platform)
 
 
 def _settings(config: RunConfig, platform: Platform) -> Iterator[Violation]:
@@ -154,3 +155,13 @@ def _name(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     elif config.destination.on_conflict == "fail":
         why = "the name stays the same, so a second run finds the file of the first where the import has not removed it"
         yield Violation("name", "destination.on_conflict", "fail", "'replace'", why, note.source)
+
+
+def _formats(config: RunConfig, platform: Platform) -> Iterator[Violation]:
+    """A format of the user's own is kept, so it has to be one that the import reads."""
+    for name, column in config.mapping.columns.items():
+        for letters in platform.dates.forbidden:
+            if letters in column.format:
+                why = "the import leaves out a time with milliseconds or a zone"
+                where = f"mapping.columns.{name}.format"
+                yield Violation("date", where, column.format, platform.dates.timestamp, why, platform.dates.source)

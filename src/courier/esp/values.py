@@ -227,18 +227,9 @@ def check_columns(config: RunConfig, mapping: Mapping) -> list[str]:
 
 def _of_kind(config: RunConfig, platform: Platform, column: MappedColumn) -> Iterator[tuple[str, Source, str, str]]:
     kind = column.kind
-    own = config.mapping.columns.get(column.name, ColumnConfig())
     if kind is not None and _is_moment(kind) and config.esp.policy("date") != "fix":
         wanted = platform.dates.date if pa.types.is_date(kind) else platform.dates.timestamp
         yield "date", platform.dates.source, "dates are written in another form than its import reads", f"set its format to {wanted}"
-    for letters in platform.dates.forbidden:
-        if letters in own.format:
-            yield (
-                "date",
-                platform.dates.source,
-                f"its format has {letters}, which the import does not read",
-                f"such as {platform.dates.timestamp}",
-            )
     number = kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
     if platform.empty_number and number and not column.mandatory:
         what = "an empty number is an error, unless the column allows NULL in the import"
