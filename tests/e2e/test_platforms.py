@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from activation import Job, activate
+from activation import Job, activate, run_job
 from platform_loaders import LOADERS, Refused, Row
 from xdm_profiles import profile, write_profiles
 
@@ -134,7 +134,9 @@ def test_a_permission_that_is_neither_is_left_out(folder: Path) -> None:
         "mapping.columns.EMAIL_PERMISSION_STATUS_.expression=null",
         "mapping.columns.EMAIL_PERMISSION_STATUS_.source=consents.marketing.email.val",
     ]
-    job = activate(folder, SEGMENT, "esp=oracle_responsys", other[0].replace("null", "''"), f"+{other[1]}").succeeded()
+    job = activate(
+        folder, SEGMENT, "esp=oracle_responsys", other[0].replace("null", "''"), f"+{other[1]}", "file.on_empty=header"
+    ).succeeded()
     assert job.record()["audiences"][0]["counts"]["rejected_by"] == {"esp_value_EMAIL_PERMISSION_STATUS_": 7}
     assert loaded(job, "oracle_responsys") == []
 
@@ -173,6 +175,49 @@ def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
         assert ("empty number" in job.stdout) == (name == "adobe_campaign")
         for path in (tmp_path / "out").iterdir():
             path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("adobe_campaign", "fields|string delimiter"),
+        ("salesforce_marketing_cloud", "more than|no address"),
+        ("oracle_eloqua", "more than 100|cannot be used"),
+        ("oracle_responsys", "without quotes"),
+    ],
+)
+def test_the_same_profiles_without_the_platform_are_what_its_import_refuses(folder: Path, name: str, refusal: str) -> None:
+    """The columns alone do not make a file that is taken."""
+    plain = "txt" if name == "adobe_campaign" else "csv"
+    job = activate(folder, SEGMENT, f"mapping={name}", f"file={plain}", "file.name=vip")
+    content = job.succeeded().delivered()[f"vip.{plain}"]
+    arguments: list[Any] = [content]
+    if name == "salesforce_marketing_cloud":
+        made = activate(folder, SEGMENT, f"esp={name}", run_id="run-2").succeeded()
+        arguments.append(json.loads((made.folder / "state/runs/run-2/artefacts/vip.dataExtension-meta.json").read_text()))
+    with pytest.raises(Refused, match=refusal):
+        LOADERS[name](*arguments)
+
+
+def test_a_preflight_tells_of_the_rules_and_writes_nothing(folder: Path) -> None:
+    job = run_job("preflight.py", folder, SEGMENT, "esp=oracle_eloqua", "file.compression=gzip").succeeded()
+    assert "length of FirstName (at most 100 characters): 1 rows changed" in job.stdout
+    assert "warning: Oracle Eloqua: no import of compressed files was found" in job.stdout
+    assert job.delivered() == {}
+
+
+def test_an_empty_audience_holds_the_run_where_an_import_would_take_yesterdays_file(folder: Path) -> None:
+    job = activate(folder, "audience.segments=[no-such]", "esp=salesforce_marketing_cloud")
+    job.refused(3, "it is empty")
+
+
+def test_a_run_of_changes_has_the_status_and_says_what_becomes_of_leavers(folder: Path) -> None:
+    first = activate(folder, SEGMENT, "esp=oracle_eloqua", "export=incremental", as_of="2026-11-01T00:00:00Z").succeeded()
+    assert "rows of members who have left have the status exited" in first.stdout
+    write_profiles(folder / "profiles", HOSTILE[1:])
+    second = activate(folder, SEGMENT, "esp=oracle_eloqua", "export=incremental", run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    rows = LOADERS["oracle_eloqua"](second.delivered()["vip.csv"])
+    assert [(row["EmailAddress"], row["status"]) for row in rows] == [("a@example.com", "exited")]
 
 
 def test_a_file_above_a_hard_limit_is_not_published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

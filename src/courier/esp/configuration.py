@@ -16,6 +16,9 @@ from courier.names import macros, parsed
 #: Placeholders of file.name that make another name of each run.
 CHANGING = {"datetime", "date", "timestamp", "as_of", "run_id"}
 
+#: What is no key of its own.
+LABELS = {"file.encrypted": "encryption (file.encrypt_to)"}
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -74,11 +77,12 @@ def _settings(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         # A transport without this key has no choice there; what is said of quotes is for dialects that have them.
         unquoted = config.file.quoting == "none" and setting.key in ("file.quote", "file.escape")
         if value is not None and value not in setting.allowed and not unquoted:
-            yield Violation(setting.rule, setting.key, repr(value), _one_of(setting.allowed), setting.why, setting.source)
+            expected = " or ".join(map(_shown, setting.allowed))
+            yield Violation(setting.rule, LABELS.get(setting.key, setting.key), _shown(value), expected, setting.why, setting.source)
 
 
-def _one_of(values: tuple[Any, ...]) -> str:
-    return " or ".join(repr(value) for value in values)
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _both(config: RunConfig, platform: Platform) -> Iterator[Violation]:

@@ -85,7 +85,7 @@ def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnC
             if fixing
             else _rule(config, "birthday", name, MONTH_AND_DAY, expected, regex=BIRTHDAY)
         )
-    if standard and standard.allowed:
+    if standard and standard.allowed and standard.name.casefold() == name.casefold():  # under another name it may have other values
         yield _rule(config, "value", name, standard.source, " or ".join(standard.allowed), allowed=list(standard.allowed))
     limit = _length(platform, standard, role)
     if limit:
@@ -93,8 +93,8 @@ def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnC
 
 
 def _length(platform: Platform, standard: StandardColumn | None, role: str) -> tuple[int, Source] | None:
-    if role == "birthday" or (standard and standard.allowed):
-        return None  # their own rules say it
+    if role == "birthday":
+        return None  # its own rule says it
     if standard and standard.length:
         return standard.length, standard.source
     return platform.text_length if standard is None else None
