@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILES ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-transport fault-run clean
+.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-audiences bench-transport fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ format: install-dev ## Format the code
 
 bench: install-dev ## Compare with a hand-written DuckDB script (5 and 10 million profiles)
 	@$(BIN)/python benchmarks/local_file.py
+
+bench-audiences: install-dev ## What many audiences, incremental runs and consent cost (5 million profiles, half an hour)
+	@$(BIN)/python benchmarks/audiences.py
 
 bench-transport: install-dev ## Compare deliveries to SFTP and S3 with the usual clients (some minutes, 9 GB of disk)
 	@$(BIN)/python benchmarks/transport.py

@@ -3,8 +3,9 @@
     python benchmarks/transport.py [large] [delayed] [s3] [many] [many-delayed] [memory] [--rounds 3]
 
 Each side is a whole process that sends the same files, timed in turn (A B C A B C …) after one round to warm up. Printed:
-the median of each, its peak memory (largest process), and the median over the rounds of its time divided by ours in the
-same round: 1.3 means that it takes 1.3 times as long. Ours is a delivery with all that belongs to it: conflict check, journal
+the median of each, its peak memory (largest process), and the median (and the least and most) over the rounds of its time
+divided by ours in the same round: 1.3 means that it takes 1.3 times as long. Each run has an empty folder to send to, and
+ours an empty state store. None is deleted before the end: ext4 is slow to make files for a minute after many were deleted. Ours is a delivery with all that belongs to it: conflict check, journal
 on disk, SHA-256, verification, publication by rename. Servers share the cores, so these are figures of a whole machine.
 
     large         one file of 400 MB to OpenSSH: `sftp`, paramiko's `put`
@@ -26,13 +27,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 MB = 1_000_000
+#: What is written so in a command is another folder in each run.
+INBOX, STATE = "@INBOX@", "@STATE@"
+#: A new folder on this machine's disk, where it is one, and how the server calls it.
+NewInbox = Callable[[], tuple[Path | None, str]]
 
 OURS = f"""
 import json, sys
@@ -97,23 +102,27 @@ def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float
     return time.monotonic() - started, usage.ru_maxrss / 1024
 
 
-def compare(title: str, sides: dict[str, list[str]], environment: dict[str, str], rounds: int, where: Place) -> None:
+def compare(title: str, sides: dict[str, list[str]], environment: dict[str, str], rounds: int, inbox: NewInbox, where: Place) -> None:
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, command in sides.items():
-            shutil.rmtree(where.work / "state", ignore_errors=True)
-            found = timed(command, environment)
+            folder, remote = inbox()
+            state = tempfile.mkdtemp(prefix="state-", dir=where.work)
+            found = timed([part.replace(INBOX, remote).replace(STATE, state) for part in command], environment)
+            for file in folder.iterdir() if folder else ():
+                os.truncate(file, 0)
             if number:
                 figures[name].append(found)
     print(title)
     for name, found in figures.items():
-        ratio = statistics.median(each[0] / ours[0] for each, ours in zip(found, figures["ours"], strict=True))
+        ratios = sorted(each[0] / ours[0] for each, ours in zip(found, figures["ours"], strict=True))
         seconds, peak = statistics.median(each[0] for each in found), max(each[1] for each in found)
-        print(f"  {name:<16} {seconds:8.2f} s   {ratio:5.2f} × ours   peak {peak:6.0f} MiB", flush=True)
+        spread = f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        print(f"  {name:<16} {seconds:8.2f} s   {statistics.median(ratios):5.2f} × ours {spread:<16} peak {peak:6.0f} MiB", flush=True)
 
 
 def ours(kind: str, config: str, where: Place) -> list[str]:
-    return [sys.executable, "-c", OURS, kind, config, str(where.source), str(where.work / "state")]
+    return [sys.executable, "-c", OURS, kind, config, str(where.source), STATE]
 
 
 def over_sftp(title: str, count: int, size: int, rounds: int, delay: float, others: tuple[str, ...]) -> None:
@@ -121,18 +130,17 @@ def over_sftp(title: str, count: int, size: int, rounds: int, delay: float, othe
 
     from delay_proxy import delay_proxy
     from servers import find_rclone, openssh_server
+    from targets import new_inbox
 
     with place(count, size) as where, openssh_server() as server, contextlib.ExitStack() as opened:
         port = opened.enter_context(delay_proxy(server.port, delay)) if delay else server.port
         key = str(server.keys["ed25519"])
-        config = {"host": server.host, "port": port, "username": server.username, "key_file": key, "path": server.remote_inbox}
+        config = {"host": server.host, "port": port, "username": server.username, "key_file": key, "path": INBOX}
         sides = {"ours": ours("sftp_key", json.dumps({**config, "host_key_fingerprint": server.host_key_fingerprint}), where)}
         batch = where.work / "batch"
-        batch.write_text("".join(f"put {path} {server.remote_inbox}/{path.name}\n" for path in sorted(where.source.iterdir())))
+        batch.write_text("".join(f"put {path}\n" for path in sorted(where.source.iterdir())))
         (where.work / "rclone.conf").touch()
-        remote = (
-            f":sftp,host={server.host},port={port},user={server.username},key_file={key},shell_type=none:{server.remote_inbox}/other.csv"
-        )
+        remote = f":sftp,host={server.host},port={port},user={server.username},key_file={key},shell_type=none:{INBOX}/other.csv"
         commands = {
             "OpenSSH sftp": [
                 "sftp",
@@ -149,7 +157,7 @@ def over_sftp(title: str, count: int, size: int, rounds: int, delay: float, othe
                 "LogLevel=ERROR",
                 "-P",
                 str(port),
-                f"{server.username}@{server.host}",
+                f"{server.username}@{server.host}:{INBOX}/",
             ],
             "paramiko put": [
                 sys.executable,
@@ -160,11 +168,11 @@ def over_sftp(title: str, count: int, size: int, rounds: int, delay: float, othe
                 server.username,
                 key,
                 where.first,
-                f"{server.remote_inbox}/other.csv",
+                f"{INBOX}/other.csv",
             ],
             "rclone copyto": [find_rclone(), "--config", str(where.work / "rclone.conf"), "copyto", "--ignore-times", where.first, remote],
         }
-        compare(title, {**sides, **{name: commands[name] for name in others}}, {}, rounds, where)
+        compare(title, {**sides, **{name: commands[name] for name in others}}, {}, rounds, lambda: new_inbox(server), where)
 
 
 def over_s3(title: str, size: int, rounds: int, *, alone: bool = False) -> None:
@@ -193,7 +201,7 @@ def over_s3(title: str, size: int, rounds: int, *, alone: bool = False) -> None:
             else:
                 print("aws is not installed, and left out")
         keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key, "AWS_REGION": "us-east-1"}
-        compare(title, sides, keys, rounds, where)
+        compare(title, sides, keys, rounds, lambda: (None, ""), where)
 
 
 def main() -> None:

@@ -76,6 +76,7 @@ class Sender:
         before = Journal.load(self.store, self.run_id)
         if before and before.header.phase == "publishing":
             self.delivery(before, progress).finish()
+            before.settle()
             return before
         if before and before.header.phase == "undoing":
             self.delivery(before).undo()
@@ -83,6 +84,7 @@ class Sender:
         files = [FileToSend(lambda name=name: render(name), rows=1, repeatable=self.repeatable) for name in self.names]
         delivery = self.delivery(journal, progress)
         delivery.deliver(files, lambda: [name.encode() for name in self.closing], assert_alone)
+        journal.settle()
         return journal
 
     def phase(self) -> str:

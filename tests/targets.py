@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from servers import S3Server, SftpServer
 
 from courier.config import DestinationConfig, LocalConfig, S3Config, SftpKeyConfig, SftpPasswordConfig
@@ -75,6 +73,9 @@ def local_target(folder: Path) -> Target:
 
 
 def s3_client(server: S3Server) -> Any:
+    import boto3  # not where SFTP is timed
+    from botocore.config import Config
+
     return boto3.client(
         "s3",
         endpoint_url=server.endpoint_url,

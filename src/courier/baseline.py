@@ -10,17 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from courier.config import RunConfig
 from courier.errors import ConfigError
-from courier.snapshot import reopen
+from courier.snapshot import AudienceSnapshot, reopen
 from courier.state import Store
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from courier.engine import Engine
 
 RESET = "export.reset=true sends everything again, and begins anew from there"
 
@@ -69,9 +64,16 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
 
 def shape(config: RunConfig) -> str:
     """One text for what a row is. Rows of different shapes cannot be compared."""
-    content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "identity": "identity" in config.export.triggers}
-    content["status"] = config.export.status_column if config.export.incremental and not config.export.separate else ""
+    content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "triggers": sorted(config.export.triggers)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
+    """Audience key → what this run has to compare it with, whether it can or not; nothing in full exports and after a reset."""
+    if not config.export.incremental or config.export.reset:
+        return {}
+    known = load(store, config.activation)
+    return {segment.key: known[segment.key] for segment in config.audience.segments if segment.key in known}
 
 
 def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
@@ -79,49 +81,28 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
 
     Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
     """
-    if not config.export.incremental or config.export.reset:
-        return {}
-    known, found = load(store, config.activation), {}
+    found = wanted(config, store)
     for segment in config.audience.segments:
-        before = known.get(segment.key)
-        if before is None:
-            continue
-        if before.shape != shape(config):
+        before = found.get(segment.key)
+        if before is not None and before.shape != shape(config):
             raise ConfigError(
-                "The mapping, the key or the layout is another one than at the last published run, so changes cannot be told",
+                "The mapping, the key or the triggers are others than at the last published run, so changes cannot be told",
                 where=f"segment {segment.id}, run {before.run_id}",
                 fix=RESET,
             )
-        found[segment.key] = before
     for run_id in {before.run_id for before in found.values()}:
         store.fetch_folder(f"runs/{run_id}/snapshot")
     for before in found.values():
-        if before.size and not reopen(store.folder(f"runs/{before.run_id}/snapshot"), before.ordinal + 1)[-1].files:
+        if before.size and not snapshot_of(store, before).files:
             raise ConfigError(
                 "The snapshot of the last published run is gone", where=store.shown(f"runs/{before.run_id}/snapshot"), fix=RESET
             )
     return found
 
 
-def rows(engine: Engine, config: RunConfig, store: Store, baselines: dict[str, Baseline], columns: list[str]) -> DataFrame | None:
-    """The rows that full files had at the last published runs: `columns`, `identities` and `audience` (its ordinal now)."""
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    by_run: dict[str, dict[int, int]] = {}
-    for ordinal, segment in enumerate(config.audience.segments):
-        before = baselines.get(segment.key)
-        if before is not None and before.size:
-            by_run.setdefault(before.run_id, {})[before.ordinal] = ordinal
-    together: DataFrame | None = None
-    for run_id, ordinals in by_run.items():
-        folder = store.folder(f"runs/{run_id}/snapshot")
-        for old, new in ordinals.items():
-            files = [f"file://{file.absolute()}" for file in sorted(folder.glob(f"audience={old}/*.parquet"))]
-            found = engine.session.read.parquet(*files)
-            full = found.where(F.col("outcome").isin("exported", "unchanged") & (F.col("change") != "removed"))
-            full = full.select(*columns, "identities", F.lit(new).alias("audience"))
-            together = full if together is None else together.unionByName(full)
-    return together
+def snapshot_of(store: Store, before: Baseline) -> AudienceSnapshot:
+    """The rows that a full file had at the last published run."""
+    return reopen(store.folder(f"runs/{before.run_id}/snapshot"), before.ordinal + 1)[-1]
 
 
 def remember(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:

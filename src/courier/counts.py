@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from courier.changes import Changes
 from courier.errors import CourierError
-from courier.outcomes import ADDED, CHANGED, DEDUPLICATED, EXCLUDED, EXPORTED, REMOVED, UNCHANGED
+from courier.outcomes import DEDUPLICATED, EXCLUDED, EXPORTED, LEFT
 from courier.rules import REJECTED
 
 #: What is read of a snapshot to count it.
@@ -58,10 +59,23 @@ class Counts:
         return self.exported + self.unchanged - self.exited
 
 
+def of_changes(full: Counts, changes: Changes, sent: Counts) -> Counts:
+    """The counts of an incremental export, from those of the whole audience and of the rows to send."""
+    exported = changes.added + changes.changed + changes.removed
+    return replace(
+        full,
+        exported=exported,
+        unchanged=full.exported - changes.added - changes.changed,
+        added=changes.added,
+        changed=changes.changed,
+        exited=changes.removed,
+        noted=sent.noted,
+    )
+
+
 def slices(batches: Iterable[pa.RecordBatch], max_rows: int, changes: tuple[str | None, ...] = (None,)) -> tuple[Counts, list[list[Slice]]]:
     """Count the outcomes of one audience and cut its exported rows into slices of at most `max_rows`, for each of `changes`."""
     outcomes: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
     noted: Counter[str] = Counter()
     cutters = [_Cutter(max_rows, change) for change in changes]
     row = 0
@@ -69,14 +83,13 @@ def slices(batches: Iterable[pa.RecordBatch], max_rows: int, changes: tuple[str 
         outcome, change = batch.column("outcome"), batch.column("change")
         outcomes.update(_counted(outcome))
         exported = pc.equal(outcome, EXPORTED)
-        kinds.update(_counted(change.filter(exported)))
         if batch.column("noted").null_count < len(batch):
             for rules, number in _counted(batch.column("noted").filter(exported)).items():
                 noted.update(dict.fromkeys(rules.split(",") if rules else (), number))
         for cutter in cutters:
             cutter.take(exported if cutter.change is None else pc.and_(exported, pc.equal(change, cutter.change)), row)
         row += len(batch)
-    return _counts(outcomes, kinds, noted), [cutter.end() for cutter in cutters]
+    return _counts(outcomes, noted), [cutter.end() for cutter in cutters]
 
 
 class _Cutter:
@@ -107,25 +120,21 @@ def _counted(values: pa.Array) -> dict[str, int]:
     return {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist() if entry["values"] is not None}
 
 
-def _counts(outcomes: Counter[str], kinds: Counter[str], noted: Counter[str]) -> Counts:
+def _counts(outcomes: Counter[str], noted: Counter[str]) -> Counts:
     def by_reason(prefix: str) -> dict[str, int]:
         return {outcome.removeprefix(prefix): n for outcome, n in sorted(outcomes.items()) if outcome.startswith(prefix)}
 
     excluded, rejected_by = by_reason(EXCLUDED), by_reason(REJECTED)
     counts = Counts(
-        members=sum(outcomes.values()) - kinds[REMOVED],
+        members=sum(outcomes.values()) - outcomes[LEFT],
         excluded=excluded,
         deduplicated=outcomes[DEDUPLICATED],
         rejected=sum(rejected_by.values()),
         exported=outcomes[EXPORTED],
-        unchanged=outcomes[UNCHANGED],
-        added=kinds[ADDED],
-        changed=kinds[CHANGED],
-        exited=kinds[REMOVED],
+        added=outcomes[EXPORTED],
         rejected_by=rejected_by,
         noted=dict(sorted(noted.items())),
     )
-    accounted = counts.exported + counts.unchanged + counts.deduplicated + counts.rejected + sum(excluded.values())
-    if counts.members + counts.exited != accounted:
+    if counts.members != counts.exported + counts.deduplicated + counts.rejected + sum(excluded.values()):
         raise CourierError("The counts of the snapshot do not reconcile", found=str(dict(outcomes)))
     return counts

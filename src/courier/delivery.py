@@ -1,13 +1,13 @@
 """Step deliver: stage every file unseen → publish every file → manifest → triggers. All files of a run, or none.
 
-Every step is in the journal before it is taken, so that `deliver` also goes on where a killed start of the run ended,
-`finish` completes what was being published, and `undo` takes back a delivery that failed or is dead.
+Every step is in the journal before it is taken (or found again by the name that it gave a file), so that `deliver` also
+goes on where a killed start of the run ended, `finish` completes what was being published, and `undo` takes back a
+delivery that failed or is dead.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -18,6 +18,7 @@ from courier.config import DestinationConfig
 from courier.connections import Connections
 from courier.destinations import Connection, Destination, Staged
 from courier.destinations.base import conflict
+from courier.digest import Digest
 from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
 from courier.journal import FileState, Journal
 from courier.progress import Progress, Silence
@@ -137,7 +138,7 @@ class Delivery:
     def _send(self, connection: Connection, number: int, file: FileToSend) -> None:
         """One attempt at one file, from where the last one ended or from the beginning."""
         begun = self._begun(connection, number, file)
-        content, digest, sent = file.content(), hashlib.sha256(), begun.size
+        content, digest, sent = file.content(), Digest(), begun.size
         noted = begun.size
 
         def rest() -> Iterator[bytes]:
@@ -164,12 +165,13 @@ class Delivery:
 
         try:
             staged = connection.send(begun, rest(), keep)
+            sha256 = digest.hexdigest()
         finally:
+            digest.close()
             if hasattr(content, "close"):  # ends the threads that make it
                 content.close()
         if staged.size != sent:
             raise TerminalError(f"'{staged.name}' was not sent whole", found=f"{staged.size} bytes", expected=f"{sent} bytes")
-        sha256 = digest.hexdigest()
         plain = {"plain_bytes": getattr(content, "plain_bytes", sent), "plain_sha256": getattr(content, "plain_sha256", sha256)}
         # Of this attempt alone, which has made all of the text, wherever the upload began.
         notes = getattr(content, "notes", {})
@@ -193,7 +195,10 @@ class Delivery:
         except TransientError:
             self._unsure = True  # it may have been done, and the answer lost
             raise
-        self._journal.update(number, staged=begun, complete=False, uri=connection.uri(begun.name))
+        # What an unfinished start left under a name of its own is found by `unfinished`: that spares a write for each small file.
+        found_again = before is None and begun.named and not self._direct
+        write_down = self._journal.note if found_again else self._journal.update
+        write_down(number, staged=begun, complete=False, uri=connection.uri(begun.name))
         return begun
 
     def _discard_unknown(self, connection: Connection) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from courier.checks import CheckResult
 from courier.config import RunConfig
 from courier.counts import Counts
+from courier.errors import HeldError
+from courier.runs import AudienceRecord, Run
 
 
 def reason(config: RunConfig, counts: Counts, checks: list[CheckResult], size_before: int | None) -> str | None:
@@ -15,7 +17,7 @@ def reason(config: RunConfig, counts: Counts, checks: list[CheckResult], size_be
     failed = [check.describe() for check in checks if not check.success and check.severity == "critical"]
     if failed:
         return f"checks failed: {'; '.join(failed)}"
-    if config.file.on_empty == "fail" and not counts.exported:
+    if config.file.on_empty == "fail" and not counts.size:
         return "it is empty (file.on_empty=fail)"
     holding = [name for name, rule in config.rules.rows.items() if rule.on_failure == "hold" and counts.noted.get(name)]
     if holding:
@@ -41,3 +43,39 @@ def _unlikely_size(config: RunConfig, size: int, before: int | None) -> str | No
     if guard.max_change_percent is not None and before is not None and abs(size - before) * 100 > guard.max_change_percent * before:
         return f"it has {size:,} rows, and had {before:,} at the last published run (guard.max_change_percent={guard.max_change_percent:g})"
     return None
+
+
+def hold(run: Run) -> None:
+    """Raise HeldError where nothing is left to send, or one held audience holds all."""
+    held = [record for record in run.audiences if record.held is not None]
+    if held and (run.config.audience.all_or_nothing or len(held) == len(run.audiences)):
+        for record in run.audiences:
+            record.held = record.held or "another audience is held (audience.all_or_nothing)"
+            record.status = "held"
+        raise _held(run, held, "nothing was delivered")
+    for record in held:
+        record.status = "held"
+
+
+def assert_none_held(run: Run) -> None:
+    """Raise HeldError where the other audiences have nothing to send."""
+    held = [record for record in run.audiences if record.held is not None]
+    if held:
+        raise _held(run, held, "nothing was delivered, since the others have nothing to send")
+
+
+def partly_held(run: Run) -> HeldError | None:
+    """What is to be told of a run that has published some of its audiences."""
+    held = [record for record in run.audiences if record.held is not None]
+    return _held(run, held, "the other audiences were delivered") if held else None
+
+
+def _held(run: Run, held: list[AudienceRecord], rest: str) -> HeldError:
+    shown = [f"segment {record.segment_id}: {record.held}" for record in held[:5]]
+    more = f" and {len(held) - 5} more" if len(held) > 5 else ""
+    return HeldError(
+        f"{len(held)} of {len(run.audiences)} audiences {'is' if len(held) == 1 else 'are'} held back; {rest}",
+        where=f"run {run.config.run_id}",
+        found="; ".join(shown) + more,
+        fix=f"correct the profiles or the configuration and run again, or publish what is held as it is: release={run.config.snapshot_run_id}",
+    )

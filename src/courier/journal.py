@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -127,7 +127,7 @@ class Journal:
     def update(self, number: int, **changes: Any) -> FileState:
         """Change what is known of one file, and write it down."""
         state = self.note(number, **changes)
-        content = json.dumps({**asdict(state), "epoch": self.header.epoch}, ensure_ascii=False).encode()
+        content = json.dumps({**_plain(state), "epoch": self.header.epoch}, ensure_ascii=False).encode()
         self._store.write(_file_key(self.header.run_id, number), content, durable=self.header.publish_begun)
         return state
 
@@ -140,10 +140,15 @@ class Journal:
         return self.marker(self.header.activation, self.header.run_id)
 
     def _write_header(self) -> None:
-        states = [asdict(state) for state in self.states]
+        states = [_plain(state) for state in self.states]
         self.header = replace(self.header, states=states, epoch=self.header.epoch + 1)
-        content = json.dumps(asdict(self.header), default=datetime.isoformat, ensure_ascii=False).encode()
+        content = json.dumps(vars(self.header), default=datetime.isoformat, ensure_ascii=False).encode()
         self._store.write(self.key(self.header.run_id), content)
+
+
+def _plain(state: FileState) -> dict[str, Any]:
+    """As `asdict` gives it, which takes a tenth of a millisecond: as long as writing it down."""
+    return {**vars(state), "staged": vars(state.staged) if state.staged else None}
 
 
 def _file_key(run_id: str, number: int) -> str:

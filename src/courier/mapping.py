@@ -62,7 +62,7 @@ class Mapping:
     """The resolved mapping: columns in the order of the file, and those of them that make up the deduplication key.
 
     `inputs`: what is read of a profile (column of the engine → XDM path). With `fan_out` a member has one row for each
-    identity of that namespace.
+    identity of that namespace. With `normalize` keys are compared trimmed and in lower case.
     """
 
     columns: list[MappedColumn]
@@ -70,14 +70,21 @@ class Mapping:
     inputs: dict[str, str] = field(default_factory=dict)
     steps: dict[str, tuple[str, list[xdm.Step]]] = field(default_factory=dict)
     fan_out: str | None = None
+    normalize: bool = False
 
     @property
     def header(self) -> list[str]:
         return [column.name for column in self.columns]
 
-    def order(self) -> list[MappedColumn]:
-        """The columns in the order that rows are sorted by: the key first, then the rest."""
-        return self.key + [column for column in self.columns if column not in self.key]
+    @property
+    def compared(self) -> dict[str, MappedColumn]:
+        """The key as it is compared: the engine's names for it. A text that is compared trimmed and in lower case has a column
+        of its own beside the value.
+        """
+        return {
+            f"key{number}" if self.normalize and column.kind is not None and xdm.is_text(column.kind) else column.engine_name: column
+            for number, column in enumerate(self.key)
+        }
 
 
 def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, schema: pa.Schema) -> Mapping:
@@ -103,7 +110,7 @@ def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, sch
         raise ConfigError("dedup.scope=profile wants a deduplication key", where="mapping.deduplication_key", found="[]")
     if fan_out:
         inputs.add(f"identityMap['{fan_out}']", "mapping.fan_out")
-    return Mapping(columns, key, inputs.paths, inputs.steps, fan_out)
+    return Mapping(columns, key, inputs.paths, inputs.steps, fan_out, dedup.normalize)
 
 
 def _with_status(columns: dict[str, ColumnConfig], export: ExportConfig) -> dict[str, ColumnConfig]:

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from courier import (
     audience,
     baseline,
+    changes,
     checks,
     consent,
     counts,
@@ -72,22 +74,24 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
     """Run one activation. The record is written whether it ends well or not; a CourierError is raised after that."""
     store = open_store(config.state)
     run = runs.Run(config, store, started_at=datetime.now(UTC))
-    if runs.published_before(store, config):
-        run.status = "published before"
+    if _is_done(run):
         return run
     with locked(store, config.activation, config.run_id, config.state.lease_seconds) as lock:
-        if runs.published_before(store, config):  # by the run that held the lock
-            run.status = "published before"
+        if _is_done(run):  # by the run that held the lock
             return run
+        earlier = Journal.load(store, config.run_id)
+        if not (earlier and earlier.header.phase == "published"):
+            release.assert_not_released(store, config)
         run.error = KILLED
         runs.save(run)
         try:
-            earlier = Journal.load(store, config.run_id)
-            if earlier and not config.as_of_given:
+            if config.release:
+                run.config = release.as_it_was(store, config)
+            elif earlier and not config.as_of_given:
                 run.config = replace(config, as_of=earlier.header.as_of)
             run.warnings += recovery.settle_dead_runs(store, config)
             _run(run, earlier, lock, progress)
-            run.error = _partly_held(run)
+            run.error = guard.partly_held(run)
         except CourierError as error:
             run.status = "held" if isinstance(error, HeldError) else "failed"
             run.error = error
@@ -102,11 +106,22 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
     return run
 
 
+def _is_done(run: runs.Run) -> bool:
+    """An earlier start has published; what it held back is told again."""
+    record = runs.published_before(run.store, run.config)
+    if record is None:
+        return False
+    run.status = runs.PUBLISHED_BEFORE
+    run.audiences = runs.audiences(record)
+    run.error = guard.partly_held(run)
+    return True
+
+
 def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress | None) -> None:
     config = run.config
     destination = check_templates(config)
-    before = recovery.resumable(earlier, destination, config) if earlier else None
-    if before is not None and before.header.phase == "publishing":
+    before = recovery.resumable(earlier, destination, config, run.store) if earlier else None
+    if before is not None and before.header.phase in ("publishing", "published"):
         with _step(run, "deliver"):
             _finish(run, destination, before, progress)
         return
@@ -186,25 +201,27 @@ def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[p
         record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
     with open_engine(config.engine, config.source) as engine:
         with _step(run, "select, map, stage"):
-            rows, ready = _rows(run, ready, engine)
+            judged, ready = rows(run, ready, engine)
             if ready.suite.expectations:
                 checks.load_ahead()
-            snapshots = snapshot.stage(rows, run.store.folder(run.snapshot_key), len(run.audiences))
-            run.store.keep_folder(run.snapshot_key)
+            snapshots = snapshot.stage(judged, run.store.folder(run.snapshot_key), len(run.audiences))
         with _step(run, "plan"):
-            planned = [_plan(run, staged) for staged in snapshots]
+            found = [_changes(run, ready, staged) for staged in snapshots]
+            run.store.keep_folder(run.snapshot_key)
+            planned = [_plan(run, staged, changes) for staged, changes in zip(snapshots, found, strict=True)]
             _write_rejects(run, ready, snapshots)
+            snapshots = [staged if changes is None else changes.snapshot for staged, changes in zip(snapshots, found, strict=True)]
         with _step(run, "check"):
             for record, segment, staged in zip(run.audiences, config.audience.segments, snapshots, strict=True):
                 assert record.counts is not None
                 record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), ready.suite, ready.columns)
                 size_before = known[segment.key].size if segment.key in known else None
                 record.held = guard.reason(config, record.counts, record.checks, size_before)
-            _hold_where_needed(run)
+            guard.hold(run)
     return snapshots, _named(run, planned), ready
 
 
-def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
+def rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
     """The steps select and map: profiles → rows with their outcomes, not computed yet. Expressions get their types here."""
     config, schema, fan_out = run.config, ready.source.schema, None
     carried = [*mapping.inputs(ready.columns), *consent.inputs(ready.consent, schema), *suppression.value(config.suppression, schema)]
@@ -214,7 +231,8 @@ def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready
     if ready.columns.fan_out:
         fan_out = expressions.entry(expressions.root("identityMap"), ready.columns.fan_out)
     everyone = profiles.read(engine, ready.source)
-    members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=config.export.incremental, fan_out=fan_out)
+    leavers = any(before.size for before in ready.baselines.values())
+    members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=leavers, fan_out=fan_out)
     columns = mapping.typed(ready.columns, members)
     run.warnings += esp.check_columns(config, columns)
     columns = esp.fitted(config, columns)
@@ -223,8 +241,21 @@ def _rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready
     marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
     by = outcomes.Rules(ready.consent, config.rules, ready.rules)
     judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
-    before = baseline.rows(engine, config, run.history, ready.baselines, [column.engine_name for column in columns.columns])
-    return outcomes.with_outcomes(judged, columns, config.dedup, config.export, before, one_stream=engine.one_stream), ready
+    return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_stream), ready
+
+
+def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.Changes | None:
+    """The rows to send of an audience that is compared with the last published run; None where all of it is sent."""
+    config, before = run.config, ready.baselines.get(run.config.audience.segments[staged.ordinal].key)
+    if before is None:
+        return None
+    path = _changes_path(run, staged.ordinal)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return changes.find(baseline.snapshot_of(run.history, before), staged, ready.columns, config.export, path)
+
+
+def _changes_path(run: runs.Run, ordinal: int) -> Path:
+    return run.store.folder(run.snapshot_key) / "changes" / f"{ordinal}.parquet"
 
 
 def _artefacts(run: runs.Run, ready: Ready) -> list[bytes]:
@@ -253,8 +284,13 @@ def _reopened(run: runs.Run, record: dict[str, Any]) -> tuple[list[AudienceSnaps
     with _step(run, "plan"):
         run.store.fetch_folder(run.snapshot_key)
         snapshots = snapshot.reopen(run.store.folder(run.snapshot_key), len(run.audiences))
-        planned = [_plan(run, staged) for staged in snapshots]
+        found = [
+            None if known.baseline is None else changes.counted(changes.reopen(ordinal, _changes_path(run, ordinal)))
+            for ordinal, known in enumerate(run.audiences)
+        ]
+        planned = [_plan(run, staged, part) for staged, part in zip(snapshots, found, strict=True)]
         files = _named(run, planned)
+        snapshots = [staged if part is None else part.snapshot for staged, part in zip(snapshots, found, strict=True)]
     if [record.counts for record in run.audiences] != counted:
         raise ConfigError(
             "The snapshot of an earlier start of this run is gone or changed",
@@ -270,29 +306,21 @@ def _finish(run: runs.Run, destination: Destination, journal: Journal, progress:
     """Complete what an earlier start was publishing when it ended."""
     runs.restore(run, journal.header.record)
     delivery = Delivery(run.config.destination, destination, journal, progress)
-    delivery.finish()
+    if journal.header.phase == "publishing":
+        delivery.finish()
     run.warnings.append("An earlier start of this run was publishing when it ended; this one finished it, and sent nothing again")
     _published(run, journal, delivery.warnings)
 
 
 def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
-    run.status = "published"
-    for record in run.audiences:
-        record.status = "published" if record.held is None else "held"
-    run.warnings += warnings
-    closing = journal.header.names[len(journal.header.planned) :]
-    if run.config.destination.manifest:
-        run.manifest = closing.pop(0)
-    beside = len(esp.delivered_names(run.config))
-    run.artefacts += closing[:beside]
-    run.triggers = closing[beside:]
-    for planned, state in zip(journal.header.planned, journal.states, strict=False):
-        size = state.staged.size if state.staged else 0
-        proof = (state.sha256, state.plain_bytes, state.plain_sha256)
-        file = runs.DeliveredFile(state.uri, planned["rows"], size, *proof, state.confirmed, state.notes)
-        run.audiences[planned["audience"]].files.append(file)
-    run.warnings += runs.noted(run)
-    recovery.remember_published(run.store, journal)
+    outcome = recovery.outcome(journal)
+    for record, known in zip(run.audiences, outcome["audiences"], strict=True):
+        record.status, record.files = known["status"], [runs.DeliveredFile(**file) for file in known["files"]]
+    run.status, run.manifest, run.triggers = "published", outcome["manifest"], outcome["triggers"]
+    run.artefacts += esp.delivered_names(run.config)
+    run.warnings += [*warnings, *runs.noted(run)]
+    run.error, run.finished_at = guard.partly_held(run), datetime.now(UTC)
+    recovery.remember_published(run.store, journal, lambda: runs.save(run))
 
 
 def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:
@@ -300,16 +328,19 @@ def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:
 
 
 def _named(run: runs.Run, planned: list[list[plan.PlannedFile]]) -> list[plan.PlannedFile]:
-    """The files of the audiences that are not held."""
-    files = [file for found, record in zip(planned, run.audiences, strict=True) if record.held is None for file in found]
+    """The files of the audiences that are not held back, and were not published before."""
+    files = [file for found, record in zip(planned, run.audiences, strict=True) if not record.left_out for file in found]
     names.assert_distinct([*(file.name for file in files), *(manifest.closing_names(run.config, files) if files else [])])
     return files
 
 
-def _plan(run: runs.Run, staged: AudienceSnapshot) -> list[plan.PlannedFile]:
+def _plan(run: runs.Run, staged: AudienceSnapshot, found: changes.Changes | None) -> list[plan.PlannedFile]:
     """Count one audience's outcomes and name its files. Planned before the checks, so that a held run's record has counts."""
-    record = run.audiences[staged.ordinal]
-    record.counts, cuts = counts.slices(staged.batches(counts.COUNTED), run.config.file.max_rows, plan.changes(run.config))
+    record, limits = run.audiences[staged.ordinal], (run.config.file.max_rows, plan.changes(run.config))
+    record.counts, cuts = counts.slices(staged.batches(counts.COUNTED), *limits)
+    if found is not None:
+        sent, cuts = counts.slices(found.snapshot.batches(counts.COUNTED), *limits)
+        record.counts = counts.of_changes(record.counts, found, sent)
     if not record.counts.members:
         warning = f"No profile is a member of segment {record.segment_id} in namespace {record.namespace}; check the id and the namespace"
         if warning not in run.warnings:
@@ -317,38 +348,13 @@ def _plan(run: runs.Run, staged: AudienceSnapshot) -> list[plan.PlannedFile]:
     return plan.planned_files(run.config, staged.ordinal, cuts)
 
 
-def _hold_where_needed(run: runs.Run) -> None:
-    """Raise HeldError where nothing is left to send, or one held audience holds all."""
-    held = [record for record in run.audiences if record.held is not None]
-    if held and (run.config.audience.all_or_nothing or len(held) == len(run.audiences)):
-        for record in run.audiences:
-            record.held = record.held or "another audience is held (audience.all_or_nothing)"
-            record.status = "held"
-        raise _held(run, held, "nothing was delivered")
-
-
-def _partly_held(run: runs.Run) -> HeldError | None:
-    """What is to be told of a run that has published some of its audiences."""
-    held = [record for record in run.audiences if record.held is not None]
-    return _held(run, held, "the other audiences were delivered") if held else None
-
-
-def _held(run: runs.Run, held: list[runs.AudienceRecord], rest: str) -> HeldError:
-    shown = [f"segment {record.segment_id}: {record.held}" for record in held[:5]]
-    more = f" and {len(held) - 5} more" if len(held) > 5 else ""
-    return HeldError(
-        f"{len(held)} of {len(run.audiences)} audiences {'is' if len(held) == 1 else 'are'} held back; {rest}",
-        where=f"run {run.config.run_id}",
-        found="; ".join(shown) + more,
-        fix=f"correct the profiles or the configuration and run again, or publish what is held as it is: release={run.config.snapshot_run_id}",
-    )
-
-
 def _none_to_send(run: runs.Run) -> None:
-    """An audience without a file, as configured."""
+    """Audiences without a file, as configured. Raises HeldError where what would have had one is held."""
+    guard.assert_none_held(run)
     run.status = "empty"
     for record in run.audiences:
-        record.status = "empty"
+        if not record.left_out:
+            record.status = "empty"
 
 
 @contextmanager

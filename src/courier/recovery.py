@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +17,7 @@ from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfi
 from courier.delivery import Delivery
 from courier.destinations import Destination, open_destination
 from courier.errors import ConfigError, CourierError
+from courier.esp.artefacts import beside
 from courier.journal import FileState, Header, Journal
 from courier.manifest import closing_names
 from courier.plan import PlannedFile, changes, later_parts
@@ -55,23 +57,33 @@ def _values(config: RunConfig, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
     return [(key, getattr(config, key)) for key in keys]
 
 
-def resumable(journal: Journal, destination: Destination, config: RunConfig) -> Journal | None:
+def resumable(journal: Journal, destination: Destination, config: RunConfig, store: Store) -> Journal | None:
     """The journal of an earlier start of this run, if this one can go on with it; None where it starts from the beginning.
 
     What that start left in the middle of taking things back is taken back first. Raises ConfigError where files are
-    delivered already, or about to be, and the configuration is another one now.
+    delivered already, or about to be, and the configuration is another one now, or what changes are compared with.
     """
-    same = fingerprint(config) == journal.header.fingerprint
+    if journal.header.phase == "published":
+        return journal
+    same = fingerprint(config) == journal.header.fingerprint and _compared(journal, config) == {
+        key: before.run_id for key, before in baseline.wanted(config, store).items()
+    }
     committed = journal.header.phase == "publishing" or any(state.delivered for state in journal.states)
     if committed and not same:
         raise ConfigError(
-            "This run has delivered some of its files under another configuration",
+            "This run has delivered some of its files under another configuration, or before another run of the activation published",
             where=f"run_id {config.run_id}",
             fix="start it again as it was, or use another run_id (which takes back what can be)",
         )
     if journal.header.phase == "undoing" or (journal.header.phase == "staging" and not same):
         Delivery(config.destination, destination, journal).undo()
     return journal if same else None
+
+
+def _compared(journal: Journal, config: RunConfig) -> dict[str, str]:
+    """Audience key → the run that the earlier start compared with."""
+    audiences = zip(config.audience.segments, journal.header.record.get("audiences", []), strict=False)
+    return {segment.key: audience["baseline"] for segment, audience in audiences if audience["baseline"]}
 
 
 def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None) -> Journal:
@@ -89,7 +101,7 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
         names=[*(file.name for file in files), *closing_names(config, files)],
         planned=[{"audience": file.audience, "part": file.part, "parts": file.parts, "rows": file.slice.rows} for file in files],
         stale=_stale(run, files),
-        audiences=_baselines(run),
+        audiences=_baselines(run, files),
         record=runs.as_json(run),
         epoch=before.header.epoch if before else 0,
     )
@@ -120,7 +132,8 @@ def _settle(store: Store, activation: str, run_id: str) -> list[str]:
         store.delete(Journal.marker(activation, run_id))
         return []
     if journal.header.phase == "published":  # killed between the last file and the end
-        remember_published(store, journal)
+        record = {**journal.header.record, **outcome(journal), "status": "published", "error": None}
+        remember_published(store, journal, lambda: runs.write(store, run_id, record))
         return [f"Run {run_id} had published its files when it ended; that is remembered now"]
     known = dict(journal.header.destination)
     if known.get("jump"):
@@ -132,20 +145,40 @@ def _settle(store: Store, activation: str, run_id: str) -> list[str]:
     return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}"]
 
 
-def remember_published(store: Store, journal: Journal) -> None:
-    """Keep what this activation has sent, for the next run: its files, and the rows of each audience. Then the delivery is settled."""
+def outcome(journal: Journal) -> dict[str, Any]:
+    """What a record tells of a delivery that is published: audiences with their statuses and files, the manifest, the triggers."""
+    header = journal.header
+    audiences = [{**audience, "files": []} for audience in header.record["audiences"]]
+    for planned, state in zip(header.planned, journal.states, strict=False):
+        size = state.staged.size if state.staged else 0
+        proof = (state.sha256, state.plain_bytes, state.plain_sha256)
+        file = runs.DeliveredFile(state.uri, planned["rows"], size, *proof, state.confirmed, state.notes)
+        audiences[planned["audience"]]["files"].append(asdict(file))
+    for audience in audiences:
+        if audience["status"] != runs.PUBLISHED_BEFORE:
+            audience["status"] = "held" if audience["held"] else "published" if audience["files"] else "empty"
+    closing = [name for name in header.names[len(header.planned) :] if not name.startswith(beside(header.run_id))]
+    manifest = closing.pop(0) if header.destination["manifest"] else None
+    return {"audiences": audiences, "manifest": manifest, "triggers": closing}
+
+
+def remember_published(store: Store, journal: Journal, save: Callable[[], None]) -> None:
+    """Keep what this activation has sent, for the next run: its files, and the rows of each audience; then `save` the record,
+    and only then the delivery is settled. Whatever ends in between is done again by the next start of any run.
+    """
     header = journal.header
     files = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.staged}
     baseline.remember(store, header.activation, run_id=header.run_id, sink=header.sink, files=files, audiences=header.audiences)
+    save()
     journal.settle()
 
 
-def _baselines(run: runs.Run) -> dict[str, dict[str, Any]]:
-    """What each published audience will be compared with by the next run."""
-    shape = baseline.shape(run.config)
+def _baselines(run: runs.Run, files: list[PlannedFile]) -> dict[str, dict[str, Any]]:
+    """What each published audience will be compared with by the next run. One without a file stays as the platform knows it."""
+    shape, sent = baseline.shape(run.config), {file.audience for file in files}
     found = {}
     for ordinal, (segment, record) in enumerate(zip(run.config.audience.segments, run.audiences, strict=True)):
-        if record.held is None and record.counts:
+        if ordinal in sent and record.counts:
             found[segment.key] = asdict(baseline.Baseline(run.config.snapshot_run_id, ordinal, record.counts.size, shape))
     return found
 
@@ -162,7 +195,7 @@ def _stale(run: runs.Run, files: list[PlannedFile]) -> dict[str, int]:
     if ours:
         parts = {(file.audience, file.slice.change): file.parts for file in files}
         for audience, record in enumerate(run.audiences):
-            for change in changes(run.config) if record.held is None else ():
+            for change in () if record.left_out else changes(run.config):
                 for name in later_parts(run.config, audience, parts.get((audience, change), 0), change):
                     if name not in ours:
                         break

@@ -1,12 +1,13 @@
 """A held run published as it is: `release=<its run_id>`.
 
-The releasing run is a run of its own, which sends what the held one has computed. It needs the same configuration of rows
-and files; checks, the guard and the destination may be others.
+The releasing run is a run of its own, which sends what the held one has computed, under its `as_of`. It needs the same
+configuration of rows and files; checks, the guard and the destination may be others.
 """
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from courier import baseline, runs
@@ -17,31 +18,61 @@ from courier.recovery import shape
 from courier.state import Store
 
 
+def as_it_was(store: Store, config: RunConfig) -> RunConfig:
+    """The configuration with the `as_of` of the held run, so that names and times are those that it would have had.
+
+    Raises ConfigError where there is no such run, or another `as_of` is asked for.
+    """
+    as_of = datetime.fromisoformat(_record(store, config)["as_of"])
+    if config.as_of_given and config.as_of.replace(microsecond=0) != as_of:
+        raise ConfigError(
+            "A held run is released as of its own time",
+            found=f"as_of={config.as_of.isoformat()}",
+            expected=as_of.isoformat(),
+            fix="leave as_of out",
+        )
+    return replace(config, as_of=as_of)
+
+
 def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline]) -> dict[str, Any]:
     """The record of the held run, with its held audiences let through and the others left out.
 
     Raises ConfigError where there is nothing to release, or it would no longer be right.
     """
-    assert config.release is not None
-    where = store.shown(runs.key(config.release))
-    text = store.read(runs.key(config.release))
-    record: dict[str, Any] = json.loads(text) if text else {}
-    if record.get("activation") != config.activation:
-        raise ConfigError("There is no run of this activation to release", where=where, found=f"release={config.release}")
-    if record["shape"] != shape(config):
-        raise ConfigError("A held run is released with the configuration that it had", where=where, fix="start a new run instead")
+    where, record = store.shown(runs.key(str(config.release))), _record(store, config)
     if not any(audience["held"] for audience in record["audiences"]):
         raise ConfigError("This run holds nothing back", where=where, found=f"status {record['status']}")
+    if record["shape"] != shape(config):
+        raise ConfigError("A held run is released with the configuration that it had", where=where, fix="start a new run instead")
     known = baseline.load(store, config.activation)
     for audience, segment in zip(record["audiences"], config.audience.segments, strict=True):
         before = known.get(segment.key)
         if audience["held"] and before is not None and before.run_id == config.release:
             raise ConfigError("This run has been released already", where=where)
         compared = baselines[segment.key].run_id if segment.key in baselines else None
-        if audience["held"] and config.export.incremental and audience["baseline"] != compared:
+        if audience["held"] and audience["baseline"] != compared:
             raise ConfigError(
                 "Another run has been published since, so the changes that are held are no longer right", where=where, fix="start a new run"
             )
         audience["files"] = []
-        audience["held"] = None if audience["held"] else f"it was published by run {config.release} already"
+        audience["status"] = "failed" if audience["held"] else runs.PUBLISHED_BEFORE
+        audience["held"] = None
     return record
+
+
+def _record(store: Store, config: RunConfig) -> dict[str, Any]:
+    assert config.release is not None
+    where = store.shown(runs.key(config.release))
+    try:
+        record = runs.load(store, config.release)
+    except ValueError as exc:
+        raise ConfigError("The record of the run to release cannot be read", where=where, found=type(exc).__name__) from exc
+    if record is None or record["activation"] != config.activation:
+        raise ConfigError("There is no run of this activation to release", where=where, found=f"release={config.release}")
+    return record
+
+
+def assert_not_released(store: Store, config: RunConfig) -> None:
+    """Raise ConfigError where another run has released this one: its snapshot is what the next runs compare with."""
+    if any(before.run_id == config.run_id for before in baseline.load(store, config.activation).values()):
+        raise ConfigError("This run was held, and has been released since", where=f"run_id {config.run_id}", fix="use another run_id")

@@ -20,6 +20,9 @@ from courier.errors import ConfigError, CourierError
 from courier.manifest import timestamp
 from courier.state import Store
 
+#: The status of what an earlier run, or an earlier start of this one, has sent.
+PUBLISHED_BEFORE = "published before"
+
 
 @dataclass(frozen=True)
 class DeliveredFile:
@@ -45,11 +48,16 @@ class AudienceRecord:
     segment_name: str
     namespace: str
     counts: Counts | None = None
-    status: str = "failed"  # published | empty | held | failed
+    status: str = "failed"  # published | published before | empty | held | failed
     held: str | None = None  # why
     baseline: str | None = None  # the run that an incremental export was compared with; None: everything was sent
     checks: list[CheckResult] = field(default_factory=list)
     files: list[DeliveredFile] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> bool:
+        """This run sends no file of it."""
+        return self.held is not None or self.status == PUBLISHED_BEFORE
 
 
 @dataclass
@@ -102,11 +110,11 @@ def has_snapshot(run_id: str, keys: list[str]) -> bool:
     return any(each.startswith(f"runs/{run_id}/snapshot/") for each in keys)
 
 
-def published_before(store: Store, config: RunConfig) -> bool:
-    """Whether a run of this id has published its files already. Raises ConfigError where another activation uses the id."""
+def published_before(store: Store, config: RunConfig) -> dict[str, Any] | None:
+    """The record of a run of this id that has published its files already. Raises ConfigError where another activation uses the id."""
     text = store.read(key(config.run_id))
     if text is None:
-        return False
+        return None
     try:
         record = json.loads(text)
         status, activation = record["status"], record["activation"]
@@ -123,12 +131,16 @@ def published_before(store: Store, config: RunConfig) -> bool:
             found=f"run_id {config.run_id} of activation '{activation}'",
             fix=f"put the activation into the id: run_id={config.activation}-{config.run_id}",
         )
-    return status in ("published", "empty")
+    return record if status in ("published", "empty") else None
 
 
 def save(run: Run) -> None:
     """Write the record, atomically."""
-    run.store.write(key(run.config.run_id), json.dumps(as_json(run), ensure_ascii=False, indent=2).encode() + b"\n")
+    write(run.store, run.config.run_id, as_json(run))
+
+
+def write(store: Store, run_id: str, record: dict[str, Any]) -> None:
+    store.write(key(run_id), json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n")
 
 
 def load(store: Store, run_id: str) -> dict[str, Any] | None:
@@ -158,6 +170,7 @@ def moment(text: str) -> datetime:
 def restore(run: Run, record: dict[str, Any]) -> None:
     """Take over what an earlier start of the run had found out when it began to deliver."""
     run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
+    run.shape, run.rejects = record["shape"], record["rejects"]
     run.audiences = audiences(record)
     run.artefacts = run.artefacts or record.get("esp", {}).get("artefacts", [])
 

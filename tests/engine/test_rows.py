@@ -62,7 +62,7 @@ def run(
     marked = suppression.marked(members, SuppressionConfig(), {}, engine)
     by = outcomes.Rules(consent.resolve(ConsentConfig("off"), source.schema), RulesConfig(), {})
     judged = outcomes.judged(marked, resolved, mapping.values(resolved), by, identities=False)
-    rows = outcomes.with_outcomes(judged, resolved, DedupConfig(), ExportConfig(), None, one_stream=engine.one_stream)
+    rows = outcomes.with_outcomes(judged, resolved, DedupConfig(), one_stream=engine.one_stream)
     return resolved, snapshot.stage(rows, run_folder or folder.parent / "run", len(segments))
 
 

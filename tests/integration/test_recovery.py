@@ -353,6 +353,15 @@ def test_the_next_run_takes_back_what_a_dead_one_left_and_nothing_else(sender: S
     assert recovery.settle_dead_runs(sender.store, other_config(sender, "run-3")) == []
 
 
+def test_what_a_dead_run_began_under_its_final_name_is_known_from_its_journal(make_target: Callable[[str], Target], tmp_path: Path) -> None:
+    sender = Sender(make_target("sftp_key_ed25519").with_config(publish="direct"), tmp_path / "state")
+    sender.target.put("theirs.csv", b"somebody else's")
+    killed_while_sending(sender, "a.csv")
+    assert "a.csv" in sender.target.visible()
+    recovery.settle_dead_runs(sender.store, other_config(sender, "run-2"))
+    assert sorted(sender.target.everything()) == ["theirs.csv"]
+
+
 def test_a_dead_run_at_a_server_that_does_not_answer_is_told_and_kept_for_later(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_while_sending(sender, "a_2.csv")
     kind = type(sender.target.connect())

@@ -85,7 +85,8 @@ def test_what_is_not_to_be_touched_is_not(store: Store, state_config: StateConfi
     store.write("runs/loose.txt", b"somebody's")
     store.write("notes/demo/todo.txt", b"somebody's")
     run = now(store, state_config, keep_snapshots=1, keep_snapshots_days=1, keep_records=1, keep_records_days=1)
-    store.write("activations/demo/published.json", b'{"run_id": "run-30", "audiences": {"ups/seg-a": {"run_id": "baseline"}}}')
+    audience = {"run_id": "baseline", "ordinal": 0, "size": 1, "shape": ""}
+    store.write("activations/demo/published.json", json.dumps({"run_id": "run-30", "audiences": {"ups/seg-a": audience}}).encode())
     before = everything(store)
     tidy(run, held)
     assert run.warnings == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from targets import PASSWORD_ENV, RUN_ID, Target, sftp_key_target
 
 from courier.config import JumpConfig, SftpConfig, SftpPasswordConfig
 from courier.destinations import Connection, Destination, Staged, open_destination
-from courier.destinations.sftp.packets import Packets
+from courier.destinations.sftp.packets import Packets, ReadAhead
 from courier.destinations.sftp.proof import Proof, Proofs, holds
 from courier.destinations.sftp.protocol import Session
 from courier.destinations.sftp.transfer import Upload, blocks
@@ -374,6 +375,23 @@ def test_only_what_is_answered_without_a_gap_counts(recorder: RecordingServer) -
     assert reached == []
     upload.give_up()
     assert reached == [32 * 1024 * number for number in (1, 2, 3, 4)]
+
+
+def test_bytes_that_have_come_are_read_at_once_and_given_out_as_asked_for() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        ahead = ReadAhead(near)
+        far.sendall(b"headbody")
+        assert ahead.recv(4) == b"head"
+        near.setblocking(False)
+        assert ahead.recv(3) == b"bod"
+        far.sendall(b"next")
+        assert ahead.recv(4) == b"y"
+        assert ahead.recv(4) == b"next"
+        with pytest.raises(BlockingIOError):
+            ahead.recv(1)
+        far.close()
+        assert ahead.recv(1) == b""
 
 
 def test_a_proof_in_segments() -> None:

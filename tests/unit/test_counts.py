@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from courier.counts import COUNTED, Counts, Slice, slices
+from courier.changes import Changes
+from courier.counts import COUNTED, Counts, Slice, of_changes, slices
 from courier.errors import CourierError
+from courier.snapshot import AudienceSnapshot
 
 E, D, X, Y = "exported", "deduplicated", "excluded: missing_email", "excluded: missing_phone"
 Row = tuple[str, str | None, str | None]
@@ -40,10 +42,12 @@ def test_an_audience_whose_members_are_all_left_out_has_no_slices() -> None:
 
 
 def test_changes_are_counted_and_cut_apart_and_leavers_are_no_members() -> None:
-    rows = [batch((E, "added", None), ("unchanged", "added", None), (E, "removed", None)), batch((E, "changed", None), (E, "added", None))]
-    counts, cuts = slices(rows, 10, ("added", "changed", "removed"))
-    assert (counts.members, counts.exported, counts.unchanged, counts.added, counts.changed, counts.exited) == (4, 4, 1, 2, 1, 1)
-    assert counts.size == 4  # of the five rows one has left
+    rows = [batch((E, "added", None), (E, "removed", None)), batch((E, "changed", None), (E, "added", None))]
+    sent, cuts = slices(rows, 10, ("added", "changed", "removed"))
+    whole, _ = slices([batch(E, E, E, E, D, X, "left")], 10)
+    counts = of_changes(whole, Changes(AudienceSnapshot(0, []), added=2, changed=1, removed=1), sent)
+    assert (counts.members, counts.exported, counts.unchanged, counts.added, counts.changed, counts.exited) == (6, 4, 1, 2, 1, 1)
+    assert counts.size == 4  # what a full file would have
     assert cuts == [[Slice(0, 2, "added")], [Slice(0, 1, "changed")], [Slice(0, 1, "removed")]]
 
 

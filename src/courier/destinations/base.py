@@ -49,6 +49,11 @@ class Staged:
         """What tells it from all else at the destination: the upload's id, or the path of the temporary file."""
         return self.token.get("upload_id") or self.token["path"]
 
+    @property
+    def named(self) -> bool:
+        """Whether its place is told by the run and the file's name alone, and not by what the destination has answered."""
+        return "upload_id" not in self.token
+
 
 Keep = Callable[[Staged], None]
 

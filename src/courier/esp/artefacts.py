@@ -101,9 +101,14 @@ def _name(config: RunConfig, ordinal: int, ending: str) -> str:
     return f"{stem}.{ending}"
 
 
+def beside(run_id: str) -> str:
+    """What the names of artefacts beside the files begin with."""
+    return f"artefact-{run_id}-"
+
+
 def delivered_names(config: RunConfig) -> list[str]:
     """The names of those that are put beside the files: of its own for each run, since a file that is there is not replaced."""
-    return [f"artefact-{config.run_id}-{name}" for name, _, _ in _named(config)] if config.esp.deliver_artefacts else []
+    return [beside(config.run_id) + name for name, _, _ in _named(config)] if config.esp.deliver_artefacts else []
 
 
 def delivered(config: RunConfig, mapping: Mapping) -> list[bytes]:

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import stat
-import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,19 +46,11 @@ class LocalStore:
     def write(self, key: str, value: bytes, *, durable: bool = True) -> None:
         path = self._root / key
         with self._errors():
-            _private_folder(path.parent)
-            with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".new-", delete=False) as file:
-                try:
-                    file.write(value)
-                    file.flush()
-                    if durable:
-                        os.fsync(file.fileno())
-                    Path(file.name).replace(path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
-            if durable:
-                _sync(path.parent)
+            try:
+                _write(path, value, durable=durable)
+            except FileNotFoundError:
+                _private_folder(path.parent)
+                _write(path, value, durable=durable)
 
     def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         with self._guard():
@@ -112,6 +104,23 @@ class LocalStore:
             yield
         except OSError as exc:
             raise ConfigError("The state store cannot be used", where=f"state.path {self._root}", found=exc.strerror) from exc
+
+
+def _write(path: Path, value: bytes, *, durable: bool) -> None:
+    """Written out, since a delivery of many small files does this for each, and `tempfile` takes twice as long."""
+    new = path.with_name(f".new-{uuid.uuid4().hex}")
+    descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            file.write(value)
+            if durable:
+                os.fsync(descriptor)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync(path.parent)
 
 
 def _private_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import paramiko
 from paramiko.packet import Packetizer
@@ -15,6 +15,22 @@ DISCONNECT, KEXINIT = 1, 20
 #: RFC 4253, 7.1: what a KEXINIT lists, in this order, after a type and 16 random bytes.
 LISTS = ("kex", "host key", "ciphers", "ciphers to us", "macs", "macs to us", "compression", "compression to us")
 TOO_MANY_CONNECTIONS = 12
+READ_AHEAD_BYTES = 16 * 1024
+
+
+class ReadAhead:
+    """A socket that is read as far as bytes have come. paramiko asks for each packet in two parts, most of them of a few bytes."""
+
+    def __init__(self, connected: Any) -> None:
+        self._connected, self._ahead = connected, b""
+
+    def close(self) -> None:
+        self._connected.close()
+
+    def recv(self, size: int) -> bytes:
+        found = self._ahead or self._connected.recv(max(size, READ_AHEAD_BYTES))
+        self._ahead = found[size:]
+        return found[:size]
 
 
 class Packets(Packetizer):
@@ -24,7 +40,7 @@ class Packets(Packetizer):
     hung_up: int | None = None
 
     def __init__(self, connected: Any) -> None:
-        super().__init__(connected)
+        super().__init__(cast("socket.socket", ReadAhead(connected)))
         self._connected, self._is_socket = connected, isinstance(connected, socket.socket)  # and not a channel of the jump host
         self._offered: dict[str, list[str]] = {}
         self._held: list[bytes] = []

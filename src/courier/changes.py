@@ -1,0 +1,177 @@
+"""Incremental exports: what has changed between the snapshot of the last published run and that of this one.
+
+Both are sorted by the key, so they are merged as two streams: no engine, no join of whole audiences, and the same changes
+whichever engine made them. A snapshot always holds the whole audience, which is what the next run compares with; the rows
+to send are written beside it.
+
+Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from courier.config import ExportConfig
+from courier.mapping import STATUS, Mapping
+from courier.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, REMOVED
+from courier.rules import REJECTED
+from courier.snapshot import AudienceSnapshot
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The rows to send of one audience, in the order of the key, and how many of each kind there are."""
+
+    snapshot: AudienceSnapshot
+    added: int
+    changed: int
+    removed: int
+
+
+class _Stream:
+    """A snapshot's rows whose key is not null, in the order of the key."""
+
+    def __init__(self, snapshot: AudienceSnapshot, keys: list[str], columns: list[str], wanted: pl.Expr) -> None:
+        self._batches = snapshot.batches(columns)
+        self._wanted = wanted
+        self._keys = keys
+        self.buffer: pl.DataFrame | None = None
+        self.ended = False
+
+    def load(self) -> None:
+        """Append a batch to the buffer, if there is one more."""
+        batch = next(self._batches, None)
+        if batch is None:
+            self.ended = True
+            return
+        rows = pl.DataFrame(batch).filter(self._wanted & pl.all_horizontal(pl.col(name).is_not_null() for name in self._keys))
+        self.buffer = rows if self.buffer is None else pl.concat([self.buffer, rows])
+
+    def last(self) -> tuple[Any, ...] | None:
+        """The key up to which all rows are here but for its own; None where all are, or none is."""
+        if self.ended or self.buffer is None or self.buffer.is_empty():
+            return None
+        return self.buffer.select(self._keys).row(-1)
+
+    def take(self, below: tuple[Any, ...] | None) -> pl.DataFrame | None:
+        """The rows before a key leave the buffer; all of them where it is None."""
+        if self.buffer is None or below is None:
+            taken, self.buffer = self.buffer, None
+            return taken
+        smaller, equal = pl.lit(value=False), pl.lit(value=True)
+        for name, bound in zip(self._keys, below, strict=True):
+            smaller = smaller | (equal & (pl.col(name) < bound))
+            equal = equal & (pl.col(name) == bound)
+        taken, self.buffer = self.buffer.filter(smaller), self.buffer.filter(~smaller)
+        return taken
+
+
+def find(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig, path: Path) -> Changes:
+    """Write the rows to send to `path`, which is replaced. Where there are none, there is no file."""
+    path.unlink(missing_ok=True)
+    names, writer = [*(column.engine_name for column in mapping.columns), "outcome", "change", "noted"], None
+    try:
+        for rows in _chunks(before, now, mapping, export):
+            table = rows.select(names).to_arrow()
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="snappy")
+            writer.write_table(table)
+    finally:
+        if writer:
+            writer.close()
+            path.chmod(0o600)
+    return counted(reopen(now.ordinal, path))
+
+
+def reopen(ordinal: int, path: Path) -> AudienceSnapshot:
+    """The rows to send that `find` wrote."""
+    return AudienceSnapshot(ordinal, [path] if path.exists() else [])
+
+
+def counted(snapshot: AudienceSnapshot) -> Changes:
+    """What `find` had found, when it is opened again."""
+    numbers = {ADDED: 0, CHANGED: 0, REMOVED: 0}
+    for batch in snapshot.batches(["change"]):
+        for entry in pc.value_counts(batch.column(0)).to_pylist():
+            numbers[entry["values"]] += entry["counts"]
+    return Changes(snapshot, numbers[ADDED], numbers[CHANGED], numbers[REMOVED])
+
+
+def _chunks(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig) -> Iterator[pl.DataFrame]:
+    """Pairs of ranges with the same keys, each turned into the rows to send."""
+    keys, names = list(mapping.compared), [column.engine_name for column in mapping.columns]
+    columns = [*dict.fromkeys([*keys, *names]), IDENTITIES, "outcome"]
+    statuses = {column.engine_name for column in mapping.columns if column.source == STATUS}  # which a full export may not have
+    old = _Stream(before, keys, [name for name in columns if name not in statuses], pl.col("outcome") == EXPORTED)
+    new = _Stream(now, keys, [*columns, "noted"], pl.lit(value=True))
+    while not (old.ended and new.ended):
+        for stream in (old, new):
+            stream.load()
+        bounds = [bound for bound in (old.last(), new.last()) if bound is not None]
+        waiting = any(not stream.ended and stream.last() is None for stream in (old, new))
+        if waiting:
+            continue
+        bound = min(bounds) if bounds else None
+        here, there = new.take(bound), old.take(bound)
+        rows = _compared(there, here, mapping, export)
+        if rows is not None and len(rows):
+            yield rows
+
+
+def _compared(old: pl.DataFrame | None, new: pl.DataFrame | None, mapping: Mapping, export: ExportConfig) -> pl.DataFrame | None:
+    """The rows to send of one range of keys."""
+    keys = list(mapping.compared)
+    parts = []
+    exported = new.filter(pl.col("outcome") == EXPORTED) if new is not None else None
+    if exported is not None and old is None:
+        parts.append(exported.with_columns(change=pl.lit(ADDED)))
+    elif exported is not None and old is not None:
+        both = exported.join(old, on=keys, how="left", suffix="_old", coalesce=True, maintain_order="left")
+        change = pl.when(pl.col("outcome_old").is_null()).then(pl.lit(ADDED)).when(_differs(mapping, export)).then(pl.lit(CHANGED))
+        parts.append(both.with_columns(change=change).filter(pl.col("change").is_not_null()).select([*exported.columns, "change"]))
+    if old is not None:
+        left = old if exported is None else old.join(exported, on=keys, how="anti", maintain_order="left")
+        others = new.filter(pl.col("outcome") != EXPORTED).unique(keys, keep="first", maintain_order=True) if new is not None else None
+        parts.append(_leavers(left, others, mapping))
+    if not parts:
+        return None
+    together = pl.concat(parts, how="diagonal_relaxed")
+    return together.with_columns(outcome=pl.lit(EXPORTED)).sort(keys, maintain_order=True)
+
+
+def _differs(mapping: Mapping, export: ExportConfig) -> pl.Expr:
+    compared = (
+        [column.engine_name for column in mapping.columns if not column.of_membership and column.engine_name not in mapping.compared]
+        if "attributes" in export.triggers
+        else []
+    )
+    compared += [IDENTITIES] if "identity" in export.triggers else []
+    return reduce(
+        lambda left, right: left | right, [pl.col(name).ne_missing(pl.col(f"{name}_old")) for name in compared], pl.lit(value=False)
+    )
+
+
+def _leavers(left: pl.DataFrame, others: pl.DataFrame | None, mapping: Mapping) -> pl.DataFrame:
+    """Rows of the last run that are exported no more: shown as the source has them now, as far as it has them and no rule
+    rejects them; else as they were. The key stays as the platform knows it, and the status says that they have left.
+    """
+    keys, names = list(mapping.compared), [column.engine_name for column in mapping.columns]
+    status = [pl.lit("exited").alias(column.engine_name) for column in mapping.columns if column.source == STATUS]
+    marks = [pl.lit(REMOVED).alias("change"), pl.lit(None, pl.String).alias("noted")]
+    if others is not None:
+        both = left.join(others, on=keys, how="left", suffix="_new", coalesce=True, maintain_order="left")
+        newer = pl.col("outcome_new").is_not_null() & ~pl.col("outcome_new").str.starts_with(REJECTED)
+        kept = {column.engine_name for column in mapping.key}
+        left = both.with_columns(
+            pl.when(newer).then(pl.col(f"{name}_new")).otherwise(pl.col(name)).alias(name)
+            for name in names
+            if name not in kept and name in left.columns
+        ).select(left.columns)
+    return left.with_columns(*status, *marks)

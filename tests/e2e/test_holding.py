@@ -1,0 +1,242 @@
+"""Audiences that are held back, what is delivered without them, and how they are released: as a user sees it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from activation import Job, activate, run_job
+from xdm_profiles import profile, write_profiles
+
+HEADER = b"email,phone,first_name,last_name,city,state,postal_code,birthday\n"
+BOTH = "audience.segments=[{id: seg-a, name: spring}, {id: seg-b, name: autumn}]"
+SPRING, AUTUMN = "demo_spring_20261101_000000.csv", "demo_autumn_20261101_000000.csv"
+MANY = "guard.max_rows=2"
+INCREMENTAL = ["export=incremental", "file.name='{segment_name}-{as_of}'"]
+LATER = "2026-11-02T00:00:00Z"
+
+
+def member(email: str, segment: str, **keys: Any) -> dict[str, Any]:
+    return profile(email=email, segments={"ups": {segment: ("realized", "2026-01-01T00:00:00Z", None)}}, **keys)
+
+
+def rows(a: str, b: str) -> list[dict[str, Any]]:
+    """A profile for each letter: members of seg-a, and of seg-b."""
+    return [member(f"{letter}@x.org", segment) for segment, letters in (("seg-a", a), ("seg-b", b)) for letter in letters]
+
+
+def content(letters: str) -> bytes:
+    return HEADER + b"".join(f"{letter}@x.org,,Jane,Doe,,,,\n".encode() for letter in letters)
+
+
+def changes(**statuses: str) -> bytes:
+    lines = (f"{letter}@x.org,,Jane,Doe,,,,,{status}\n".encode() for letter, status in statuses.items())
+    return HEADER.replace(b"\n", b",status\n") + b"".join(lines)
+
+
+def statuses(job: Job, run_id: str = "run-1") -> list[str]:
+    return [audience["status"] for audience in job.record(run_id)["audiences"]]
+
+
+def held(job: Job, *words: str) -> Job:
+    """It ended with exit code 3 and one paragraph with these words."""
+    assert job.code == 3, job.stderr
+    (paragraph,) = job.said()
+    for word in words:
+        assert word in paragraph
+    return job
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two members of the one audience, three of the other."""
+    write_profiles(tmp_path / "profiles", rows("ab", "cde"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_one_audience_is_held_and_the_other_is_delivered(folder: Path, engine: str) -> None:
+    job = activate(folder, BOTH, MANY, f"engine={engine}")
+    assert job.code == 3
+    assert "1 of 2 audiences is held back; the other audiences were delivered" in job.stderr
+    assert "segment seg-b: it has 3 rows (guard.max_rows=2)" in job.stderr
+    assert "release=run-1" in job.stderr
+    assert job.files() == {SPRING: content("ab")}
+    assert [entry["name"] for entry in json.loads(job.delivered()["manifest-local-run-1.json"])["exportResults"]] == [SPRING]
+    record = job.record()
+    assert (record["status"], statuses(job)) == ("published", ["published", "held"])
+    assert [audience["held"] for audience in record["audiences"]] == [None, "it has 3 rows (guard.max_rows=2)"]
+    assert (record["error"]["type"], record["error"]["exit_code"]) == ("HeldError", 3)
+    assert "held: it has 3 rows" in job.stdout
+
+
+def test_all_or_nothing(folder: Path) -> None:
+    job = activate(folder, BOTH, MANY, "audience.all_or_nothing=true")
+    job.refused(3, "1 of 2 audiences is held back; nothing was delivered", "seg-b")
+    assert (job.record()["status"], statuses(job)) == ("held", ["held", "held"])
+    assert "audience.all_or_nothing" in job.record()["audiences"][0]["held"]
+    released = activate(folder, BOTH, MANY, "audience.all_or_nothing=true", "release=run-1", run_id="run-2").succeeded()
+    assert released.files() == {SPRING: content("ab"), AUTUMN: content("cde")}
+
+
+def test_all_are_held_and_nothing_is_there(folder: Path) -> None:
+    job = activate(folder, BOTH, "guard.max_rows=1")
+    job.refused(3, "2 of 2 audiences are held back; nothing was delivered", "seg-a", "seg-b")
+    assert (job.record()["status"], statuses(job)) == ("held", ["held", "held"])
+
+
+def test_a_held_audience_beside_one_that_has_nothing_to_send(folder: Path) -> None:
+    write_profiles(folder / "profiles", rows("", "cde"))
+    job = activate(folder, BOTH, MANY, "file.on_empty=skip")
+    job.refused(3, "1 of 2 audiences is held back", "nothing to send")
+    assert (job.record()["status"], statuses(job)) == ("held", ["failed", "held"])
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("file.on_empty=fail", "segment seg-a: it is empty (file.on_empty=fail)"),
+        ("guard.min_rows=1", "segment seg-a: it has 0 rows (guard.min_rows=1)"),
+    ],
+)
+def test_an_audience_that_is_too_small(folder: Path, override: str, reason: str) -> None:
+    write_profiles(folder / "profiles", rows("", "cde"))
+    assert held(activate(folder, BOTH, override), reason).files() == {AUTUMN: content("cde")}
+
+
+def test_failed_checks_hold_one_audience_and_show_no_value(folder: Path) -> None:
+    write_profiles(folder / "profiles", [*rows("ab", "cd"), member("no-address-at-all", "seg-b")])
+    job = held(activate(folder, BOTH, "checks=email"), "segment seg-b: checks failed", "email_shape", "1 rows")
+    assert job.files() == {SPRING: content("ab")}
+    assert "no-address-at-all" not in job.stderr + job.stdout
+
+
+def test_row_rules_hold_reject_and_list(folder: Path) -> None:
+    write_profiles(folder / "profiles", [*rows("ab", "cd"), member("x@y.com", "seg-a"), member("z@y.com", "seg-b")])
+    hold = "++rules.rows={org: {column: email, regex: 'org$', on_failure: hold}}"
+    job = activate(folder, "audience.segments=[seg-a]", hold)
+    job.refused(3, "segment seg-a: row rules failed: org by 1 rows")
+    reject = hold.replace("hold}", "reject}")
+    job = activate(folder, BOTH, reject, "rules.max_rejected_percent=40", run_id="run-2").succeeded()
+    assert job.files() == {SPRING: content("ab"), AUTUMN: content("cd")}
+    listed = folder / "state" / "runs" / "run-2" / "rejects"
+    assert {path.name: path.read_text() for path in listed.iterdir()} == {
+        "0.csv": "email,rule,column,value\nx@y.com,org,email,x@x.xxx\n",
+        "1.csv": "email,rule,column,value\nz@y.com,org,email,x@x.xxx\n",
+    }
+    counts = job.record("run-2")["audiences"][0]["counts"]
+    assert (counts["rejected"], counts["rejected_by"]) == (1, {"org": 1})
+    many = activate(folder, BOTH, reject, "rules.max_rejected_rows=0", "file.name='{run_id}-{segment_id}'", run_id="run-3")
+    held(many, "segment seg-a: 1 rows were rejected (rules.max_rejected_rows=0)")
+
+
+def test_a_size_that_changes_too_much_is_held_but_not_at_the_first_run(folder: Path) -> None:
+    asked = ["audience.segments=[seg-a]", "guard.max_change_percent=50", "file.name='{run_id}'"]
+    activate(folder, *asked).succeeded()
+    write_profiles(folder / "profiles", rows("abc", ""))
+    activate(folder, *asked, run_id="run-2").succeeded()  # 50 % more is let through
+    write_profiles(folder / "profiles", rows("abcde", ""))
+    job = held(activate(folder, *asked, run_id="run-3"), "it has 5 rows, and had 3 at the last published run (guard.max_change_percent=50)")
+    assert sorted(job.files()) == ["run-1.csv", "run-2.csv"]
+    write_profiles(folder / "profiles", rows("a", ""))
+    held(activate(folder, *asked, run_id="run-4"), "it has 1 rows, and had 3")
+
+
+def test_a_held_audience_keeps_its_baseline_and_the_other_moves_on(folder: Path) -> None:
+    activate(folder, BOTH, *INCREMENTAL).succeeded()
+    write_profiles(folder / "profiles", rows("a", "cdef"))
+    asked = [BOTH, *INCREMENTAL, "guard.max_rows=3"]
+    held(activate(folder, *asked, run_id="run-2", as_of=LATER), "segment seg-b")
+    write_profiles(folder / "profiles", rows("ag", "def"))
+    job = activate(folder, *asked, run_id="run-3", as_of="2026-11-03T00:00:00Z").succeeded()
+    assert [audience["baseline"] for audience in job.record("run-3")["audiences"]] == ["run-2", "run-1"]
+    files = job.files()
+    assert files["spring-20261103T000000Z.csv"] == changes(g="realized")
+    assert files["autumn-20261103T000000Z.csv"] == changes(c="exited", f="realized")
+
+
+# Releasing
+
+
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_what_is_held_is_released_as_it_is_under_its_own_time(folder: Path, engine: str) -> None:
+    assert activate(folder, BOTH, MANY, f"engine={engine}").code == 3
+    write_profiles(folder / "profiles", rows("xyz", "xyz"))
+    job = run_job("activate.py", folder, BOTH, f"engine={engine}", "release=run-1", "as_of=null", run_id="run-2").succeeded(quiet=False)
+    assert job.files() == {SPRING: content("ab"), AUTUMN: content("cde")}
+    assert [entry["name"] for entry in json.loads(job.delivered()["manifest-local-run-2.json"])["exportResults"]] == [AUTUMN]
+    record = job.record("run-2")
+    assert (record["status"], record["released"], record["as_of"], record["error"]) == ("published", "run-1", "2026-11-01T00:00:00Z", None)
+    assert statuses(job, "run-2") == ["published before", "published"]
+    assert "select, map, stage" not in record["seconds"]
+
+
+def test_a_release_is_the_baseline_of_what_follows(folder: Path) -> None:
+    asked = [BOTH, *INCREMENTAL]
+    held(activate(folder, *asked, MANY), "segment seg-b")
+    activate(folder, *asked, "release=run-1", run_id="run-2").succeeded()
+    write_profiles(folder / "profiles", rows("a", "cdf"))
+    job = activate(folder, *asked, run_id="run-3", as_of=LATER).succeeded()
+    assert [audience["baseline"] for audience in job.record("run-3")["audiences"]] == ["run-1", "run-1"]
+    assert job.files()["spring-20261102T000000Z.csv"] == changes(b="exited")
+    assert job.files()["autumn-20261102T000000Z.csv"] == changes(e="exited", f="realized")
+
+
+def test_a_run_is_released_once(folder: Path) -> None:
+    activate(folder, BOTH, "guard.max_rows=1")
+    activate(folder, BOTH, "release=run-1", run_id="run-2").succeeded()
+    twice = activate(folder, BOTH, "release=run-1", run_id="run-3")
+    assert (twice.code, twice.stdout) == (2, "")
+    assert "This run has been released already" in twice.stderr
+    again = activate(folder, BOTH, run_id="run-1")  # its rows are what the next runs compare with
+    assert again.code == 2
+    assert "This run was held, and has been released since" in again.stderr
+    same = activate(folder, BOTH, "release=run-1", run_id="run-2").succeeded()
+    assert "nothing was done" in same.stdout
+
+
+def test_held_changes_are_not_released_after_another_run(folder: Path) -> None:
+    asked = ["audience.segments=[seg-a]", *INCREMENTAL]
+    activate(folder, *asked).succeeded()
+    write_profiles(folder / "profiles", rows("abcde", ""))
+    held(activate(folder, *asked, MANY, run_id="run-2", as_of=LATER), "seg-a")
+    activate(folder, *asked, run_id="run-3", as_of="2026-11-03T00:00:00Z").succeeded()
+    job = activate(folder, *asked, "release=run-2", run_id="run-4", as_of=LATER)
+    assert job.code == 2
+    assert "Another run has been published since" in job.stderr
+    assert sorted(job.files()) == ["seg-a-20261101T000000Z.csv", "seg-a-20261103T000000Z.csv"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["release=run-9"], "There is no run of this activation to release"),
+        (["release=run-1", "+mapping.columns.city.mandatory=true"], "A held run is released with the configuration that it had"),
+        (["release=run-1", "file.delimiter=';'"], "A held run is released with the configuration that it had"),
+        (["release=run-1", "as_of=2026-12-01T00:00:00Z"], "A held run is released as of its own time"),
+        (["release=run-0"], "This run holds nothing back"),
+        (["release=../run-1"], "release is no run id"),
+    ],
+)
+def test_a_release_that_cannot_be_is_refused(folder: Path, overrides: list[str], words: str) -> None:
+    activate(folder, BOTH, "destination.path=elsewhere", run_id="run-0").succeeded()
+    activate(folder, BOTH, "guard.max_rows=1")
+    activate(folder, BOTH, *overrides, run_id="run-2").refused(2, words)
+
+
+def test_the_same_run_id_after_a_partly_held_run_says_it_again_and_sends_nothing(folder: Path) -> None:
+    activate(folder, BOTH, MANY)
+    record = (folder / "state" / "runs" / "run-1" / "record.json").read_bytes()
+    (folder / "out" / SPRING).unlink()
+    again = held(activate(folder, BOTH, MANY), "segment seg-b", "release=run-1")
+    assert "nothing was done" in again.stdout
+    assert again.files() == {}
+    assert (folder / "state" / "runs" / "run-1" / "record.json").read_bytes() == record
+
+
+def test_the_same_run_id_after_a_held_run_tries_anew(folder: Path) -> None:
+    activate(folder, BOTH, "guard.max_rows=1").refused(3, "seg-a")
+    write_profiles(folder / "profiles", rows("a", "c"))
+    assert activate(folder, BOTH, "guard.max_rows=1").succeeded().files() == {SPRING: content("a"), AUTUMN: content("c")}

@@ -1,0 +1,308 @@
+"""Incremental exports as a user sees them: what is in the files of each run, and what moves the baseline."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from activation import AS_OF, Job, activate, command
+from aws_server import aws_server
+from xdm_profiles import profile, write_profiles
+
+SEGMENTS = "audience.segments=[{id: seg-a, name: spring}]"
+MAPPING = "{columns: {email: {source: personalEmail.address, mandatory: true}, name: {source: person.name.firstName}}, deduplication_key: [email]}"
+STATUS = "+mapping.columns.membership.source=segmentMembership.ups.seg_id.status"
+
+
+def member(email: str, name: str | None = "Jane", status: str = "realized", until: str | None = None, **keys: Any) -> dict[str, Any]:
+    return profile(email=email, first_name=name, segments={"ups": {"seg-a": (status, "2026-01-01T00:00:00Z", until)}}, **keys)
+
+
+BEFORE = [member("a@x.org"), member("b@x.org"), member("c@x.org"), member("d@x.org", consent="y"), member("e@x.org")]
+#: `b` has another name, `c` has left, `d` has withdrawn consent, `e` is gone from the source, `f` is new.
+AFTER = [member("a@x.org"), member("b@x.org", "Bea"), member("c@x.org", "Cee", "exited"), member("d@x.org", consent="n"), member("f@x.org")]
+ADDED, CHANGED = b"f@x.org,Jane", b"b@x.org,Bea"
+REMOVED = [b"c@x.org,Cee", b"d@x.org,Jane", b"e@x.org,Jane"]
+
+
+def lines(*rows: bytes, header: bytes = b"email,name,status") -> bytes:
+    return b"".join(row + b"\n" for row in (header, *rows))
+
+
+def single(*rows: bytes) -> dict[str, bytes]:
+    return {"spring.csv": lines(*rows)}
+
+
+BACKFILL = single(*(b"%c@x.org,Jane,realized" % letter for letter in b"abcde"))
+CHANGES = single(CHANGED + b",realized", *(row + b",exited" for row in REMOVED), ADDED + b",realized")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With an activation of two columns; the files have the same names each day, and the platform takes them away."""
+    own = tmp_path / "own"
+    (own / "activation").mkdir(parents=True)
+    (own / "activation" / "crm.yaml").write_text(
+        "# @package _global_\ndefaults: [{override /export: incremental}, {override /mapping: small}]\n"
+        "audience: {segments: [{id: seg-a, name: spring}]}\nfile: {name: '{segment_name}'}\ndestination: {on_conflict: replace}\n"
+    )
+    (own / "mapping").mkdir()
+    (own / "mapping" / "small.yaml").write_text(MAPPING)
+    write_profiles(tmp_path / "profiles", BEFORE)
+    return tmp_path
+
+
+CRM = ["--config-dir", "own", "activation=crm"]
+
+
+def run(folder: Path, number: int, *overrides: str, rows: list[dict[str, Any]] | None = None, **environment: str) -> Job:
+    """The job of one day, on what the source has then; what it delivers replaces what was there."""
+    if rows is not None:
+        write_profiles(folder / "profiles", rows)
+    for path in (folder / "out").rglob("*.csv"):
+        path.unlink()
+    return activate(folder, *CRM, *overrides, run_id=f"run-{number}", **environment)
+
+
+def counts(job: Job, run_id: str) -> dict[str, int]:
+    found = job.record(run_id)["audiences"][0]["counts"]
+    return {key: found[key] for key in ("members", "exported", "unchanged", "added", "changed", "exited")}
+
+
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_first_everything_then_what_has_changed_with_a_status_column(folder: Path, engine: str) -> None:
+    on = [f"engine={engine}"]
+    first = run(folder, 1, *on).succeeded(quiet=False)
+    assert first.files() == BACKFILL
+    assert first.record("run-1")["audiences"][0]["baseline"] is None
+    second = run(folder, 2, *on, rows=AFTER).succeeded(quiet=False)
+    assert second.files() == CHANGES
+    assert second.record("run-2")["audiences"][0]["baseline"] == "run-1"
+    assert counts(second, "run-2") == {"members": 4, "exported": 5, "unchanged": 1, "added": 1, "changed": 1, "exited": 3}
+    assert second.record("run-2")["audiences"][0]["counts"]["excluded"] == {"no_consent": 1}
+    assert "left since run run-1: 3" in second.stdout
+    assert run(folder, 3, *on).succeeded(quiet=False).files() == single()
+
+
+def test_the_status_in_a_column_of_the_mapping_as_adobe_writes_it(folder: Path) -> None:
+    run(folder, 1, STATUS).succeeded()
+    files = run(folder, 2, STATUS, rows=AFTER).succeeded().files()
+    assert files == {"spring.csv": CHANGES["spring.csv"].replace(b"name,status", b"name,membership")}
+
+
+def test_a_file_for_each_kind_of_change(folder: Path) -> None:
+    backfill = lines(*(b"%c@x.org,Jane" % letter for letter in b"abcde"), header=b"email,name")
+    empty = lines(header=b"email,name")
+    first = run(folder, 1, "export.layout=separate").succeeded()
+    assert first.files() == {"spring_added.csv": backfill, "spring_changed.csv": empty, "spring_removed.csv": empty}
+    second = run(folder, 2, "export.layout=separate", rows=AFTER).succeeded()
+    assert second.files() == {
+        "spring_added.csv": lines(ADDED, header=b"email,name"),
+        "spring_changed.csv": lines(CHANGED, header=b"email,name"),
+        "spring_removed.csv": lines(*REMOVED, header=b"email,name"),
+    }
+    listed = json.loads(second.delivered()["manifest-local-run-2.json"])["exportResults"]
+    assert [(entry["name"], entry["change"], entry["rows"], entry["mode"]) for entry in listed] == [
+        ("spring_added.csv", "added", 1, "incremental"),
+        ("spring_changed.csv", "changed", 1, "incremental"),
+        ("spring_removed.csv", "removed", 3, "incremental"),
+    ]
+
+
+def test_the_kind_of_change_in_a_name_of_ones_own_and_parts_of_it(folder: Path) -> None:
+    asked = ["export.layout=separate", "file.name='{change}-{segment_name}'", "file.max_rows=2", "file.on_empty=skip"]
+    assert sorted(run(folder, 1, *asked).succeeded().files()) == ["added-spring.csv", "added-spring_2.csv", "added-spring_3.csv"]
+    files = run(folder, 2, *asked, rows=AFTER).succeeded().files()
+    assert sorted(files) == ["added-spring.csv", "changed-spring.csv", "removed-spring.csv", "removed-spring_2.csv"]
+    assert files["removed-spring_2.csv"] == lines(REMOVED[2], header=b"email,name")
+
+
+def test_without_a_change_nothing_is_sent_where_empty_files_are_skipped(folder: Path) -> None:
+    run(folder, 1, "file.on_empty=skip").succeeded()
+    second = run(folder, 2, "file.on_empty=skip").succeeded()
+    assert (second.files(), second.record("run-2")["status"]) == ({}, "empty")
+    assert run(folder, 3, "file.on_empty=skip", rows=AFTER).succeeded().files() == CHANGES
+
+
+def test_an_audience_without_changes_is_not_empty_but_one_without_members_is(folder: Path) -> None:
+    run(folder, 1, "file.on_empty=fail").succeeded()
+    assert run(folder, 2, "file.on_empty=fail").succeeded().files() == single()
+    assert run(folder, 3, "file.on_empty=fail", rows=[]).code == 3
+
+
+def test_who_enters_and_leaves_between_two_runs_is_not_sent(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    assert run(folder, 2, rows=[*BEFORE, member("g@x.org", status="exited")]).succeeded().files() == single()
+
+
+def test_a_leaver_goes_even_without_a_mandatory_attribute_and_past_the_checks(folder: Path) -> None:
+    asked = ["+mapping.columns.name.mandatory=true", "checks=email"]
+    run(folder, 1, *asked).succeeded()
+    rows = [member("a@x.org", None), *BEFORE[1:]]
+    assert run(folder, 2, *asked, rows=rows).succeeded().files() == single(b"a@x.org,,exited")
+
+
+def test_a_row_that_is_rejected_now_leaves_with_the_values_that_were_sent(folder: Path) -> None:
+    rule = "++rules.rows={letters: {column: name, regex: '^[A-Za-z]*$'}}"
+    run(folder, 1, rule).succeeded()
+    second = run(folder, 2, rule, rows=[member("a@x.org", "12345"), *BEFORE[1:]]).succeeded()
+    assert second.files() == single(b"a@x.org,Jane,exited")
+    (listed,) = (folder / "state" / "runs" / "run-2" / "rejects").iterdir()
+    assert listed.read_text() == "email,rule,column,value\na@x.org,letters,name,99999\n"
+    assert str(listed.parent) in second.stdout
+
+
+def test_an_expired_membership_and_a_suppressed_address_leave(folder: Path) -> None:
+    rows = [member("a@x.org", until="2026-11-02T00:00:00Z"), *BEFORE[1:]]
+    assert run(folder, 1, rows=rows).succeeded().files() == BACKFILL
+    (folder / "stop.csv").write_text("address\nb@x.org\n")
+    job = run(folder, 2, "as_of=2026-11-03T00:00:00Z", "++suppression.lists={stop: {path: stop.csv, column: address}}").succeeded()
+    assert job.files() == single(b"a@x.org,Jane,exited", b"b@x.org,Jane,exited")
+
+
+def test_other_values_alone_are_no_change_where_only_the_membership_triggers(folder: Path) -> None:
+    membership = "export.triggers=[membership]"
+    run(folder, 1).succeeded()
+    rows = [member("a@x.org", "Ann"), *BEFORE[1:]]
+    assert run(folder, 2, membership, rows=rows).succeeded().files() == single()
+    assert run(folder, 3, membership, rows=rows[1:]).succeeded().files() == single(b"a@x.org,Jane,exited")
+    assert run(folder, 4, membership, rows=rows).succeeded().files() == single(b"a@x.org,Ann,realized")
+
+
+def test_what_was_not_told_is_told_once_attributes_trigger_again(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    run(folder, 2, "export.triggers=[membership]", rows=[member("a@x.org", "Ann"), *BEFORE[1:]]).succeeded()
+    assert run(folder, 3).succeeded().files() == single(b"a@x.org,Ann,realized")
+
+
+def test_an_identity_that_comes_or_goes_is_a_change_where_it_triggers(folder: Path) -> None:
+    identity = "export.triggers=[membership, identity]"
+    run(folder, 1, identity).succeeded()
+    rows = [member("a@x.org", "Ann", identities={"ECID": ["1"]}), member("b@x.org", "Bea"), *BEFORE[2:]]
+    assert run(folder, 2, identity, rows=rows).succeeded().files() == single(b"a@x.org,Ann,realized")
+    assert run(folder, 3, identity, rows=rows).succeeded().files() == single()
+
+
+def test_a_reset_begins_anew_with_all_of_it(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    reset = run(folder, 2, "export.reset=true", rows=AFTER).succeeded()
+    assert reset.files() == single(b"a@x.org,Jane,realized", b"b@x.org,Bea,realized", b"f@x.org,Jane,realized")
+    assert counts(reset, "run-2") == {"members": 4, "exported": 3, "unchanged": 0, "added": 3, "changed": 0, "exited": 0}
+    assert run(folder, 3, rows=AFTER[1:]).succeeded().files() == single(b"a@x.org,Jane,exited")
+
+
+def test_a_full_run_moves_the_baseline_too(folder: Path) -> None:
+    full = run(folder, 1, "export=full").succeeded()
+    assert full.files() == {"spring.csv": lines(*(b"%c@x.org,Jane" % letter for letter in b"abcde"), header=b"email,name")}
+    assert run(folder, 2, rows=AFTER).succeeded().files() == CHANGES
+    run(folder, 3, "export=full", rows=BEFORE).succeeded()
+    assert run(folder, 4, rows=AFTER).succeeded().files() == CHANGES
+
+
+def test_failed_and_held_runs_change_nothing(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    held = run(folder, 2, "guard.max_rows=1", rows=AFTER)
+    held.refused(3, "segment seg-a", "it has 3 rows (guard.max_rows=1)", "release=run-2") if not held.delivered() else None
+    assert (held.code, held.files()) == (3, {})
+    (folder / "out").rename(folder / "aside")
+    (folder / "out").write_text("in the way")
+    failed = activate(folder, *CRM, run_id="run-3")
+    assert failed.code == 5
+    (folder / "out").unlink()
+    assert run(folder, 4).succeeded().files() == CHANGES
+    assert run(folder, 3).succeeded().files() == single()  # what the failed start had computed is not right any more
+
+
+@pytest.mark.parametrize(
+    "change", ["mapping.columns.name.source=person.name.lastName", "mapping.deduplication_key=[email, name]", "dedup.normalize=true"]
+)
+def test_another_mapping_or_key_asks_for_a_reset(folder: Path, change: str) -> None:
+    run(folder, 1).succeeded()
+    refused = run(folder, 2, change)
+    assert (refused.code, refused.files()) == (2, {})
+    assert "The mapping, the key or the trigger identity is another one" in refused.stderr
+    assert "export.reset=true" in refused.stderr
+    reset = run(folder, 2, change, "export.reset=true").succeeded()
+    assert counts(reset, "run-2")["added"] == 5
+
+
+def test_without_the_snapshot_of_the_baseline_a_reset_is_asked_for(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    (folder / "state" / "runs" / "run-1" / "snapshot").rename(folder / "lost")
+    refused = run(folder, 2)
+    assert (refused.code, refused.files()) == (2, {})
+    assert "The snapshot of the last published run is gone" in refused.stderr
+    assert "export.reset=true" in refused.stderr
+
+
+def test_the_state_in_a_bucket(folder: Path) -> None:
+    with aws_server("the-state") as server:
+        state = ["state=s3", "state.path=s3://the-state/crm", f"state.endpoint_url='{server.endpoint_url}'", "state.region=us-east-1"]
+        state += ["state.access_key_id_env=STATE_KEY", "state.secret_access_key_env=STATE_SECRET"]
+        secrets = {"STATE_KEY": "key", "STATE_SECRET": "secret"}
+        assert run(folder, 1, *state, **secrets).succeeded().files() == BACKFILL
+        assert run(folder, 2, *state, rows=AFTER, **secrets).succeeded().files() == CHANGES
+
+
+# Killed after the last file is visible, before that is remembered
+
+KILL = """
+import os, signal, sys
+from courier import cli, {module}
+original = {module}.{name}
+def killed(*arguments, **named):
+    if {before}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+{module}.{name} = killed
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
+MOMENTS = {"before it is remembered": ("baseline", "remember", True), "after": ("baseline", "remember", False)}
+
+
+def killed(folder: Path, number: int, moment: str, rows: list[dict[str, Any]]) -> dict[str, bytes]:
+    """A run that ends at that moment, and what the platform has got of it."""
+    write_profiles(folder / "profiles", rows)
+    for path in (folder / "out").glob("*.csv"):
+        path.unlink()
+    module, name, before = MOMENTS[moment]
+    program = KILL.format(module=module, name=name, before=before)
+    arguments = command(*CRM, "checks=none", run_id=f"run-{number}", as_of=AS_OF)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, env={**os.environ}, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return {path.name: path.read_bytes() for path in (folder / "out").glob("*.csv")}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_another_run_knows_what_a_run_had_published_that_was_killed(folder: Path, moment: str) -> None:
+    run(folder, 1).succeeded()
+    assert killed(folder, 2, moment, AFTER) == CHANGES
+    third = run(folder, 3, rows=AFTER[1:]).succeeded()
+    assert third.files() == single(b"a@x.org,Jane,exited")
+    assert third.record("run-3")["audiences"][0]["baseline"] == "run-2"
+    assert "Run run-2 had published its files when it ended" in third.stdout
+    record = third.record("run-2")
+    assert (record["status"], record["audiences"][0]["status"], record["error"]) == ("published", "published", None)
+    assert [file["rows"] for file in record["audiences"][0]["files"]] == [5]
+    assert run(folder, 2).succeeded().files() == {}  # and nothing goes back to what it was
+    assert run(folder, 4, rows=AFTER[1:]).succeeded().files() == single()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_same_run_id_knows_it_too_and_sends_nothing_again(folder: Path, moment: str) -> None:
+    run(folder, 1).succeeded()
+    killed(folder, 2, moment, AFTER)
+    again = run(folder, 2).succeeded()
+    assert again.files() == {}
+    assert again.record("run-2")["status"] == "published"
+    assert [file["rows"] for file in again.record("run-2")["audiences"][0]["files"]] == [5]
+    assert run(folder, 3, rows=AFTER[1:]).succeeded().files() == single(b"a@x.org,Jane,exited")
