@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from courier import config as schema
+from courier import esp
 from courier.errors import ConfigError, nearest
 
 GROUPS: dict[str, type] = {
@@ -32,6 +33,7 @@ GROUPS: dict[str, type] = {
     "export": schema.ExportConfig,
     "file": schema.FileConfig,
     "trigger": schema.TriggerConfig,
+    "esp": schema.EspConfig,
     "state": schema.StateConfig,
 }
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
@@ -56,7 +58,7 @@ def load(overrides: Sequence[str], *, now: datetime, config_dir: str | None = No
     if unknown:
         raise ConfigError("The configuration has an unknown key", found=", ".join(sorted(unknown)), fix=nearest(min(unknown), TOP_LEVEL))
     groups = {name: _typed(plain, name, kind) for name, kind in GROUPS.items()}
-    return schema.RunConfig(
+    config = schema.RunConfig(
         activation=activation,
         destination=_typed(plain, "destination", _destination_type(plain)),
         run_id=schema.parse_run_id(_text(plain, "run_id"), now),
@@ -65,6 +67,8 @@ def load(overrides: Sequence[str], *, now: datetime, config_dir: str | None = No
         release=schema.parse_release(_text(plain, "release")),
         **groups,
     )
+    esp.check_configuration(config)  # its warnings are the run's
+    return esp.with_row_rules(config)
 
 
 def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tuple[schema.StateConfig, str | None]:

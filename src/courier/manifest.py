@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from courier import esp
 from courier.config import RunConfig
 from courier.counts import Slice
 from courier.names import PLACEHOLDERS, Value, filled, joined, parsed
@@ -55,11 +56,12 @@ def _totals(config: RunConfig) -> set[str]:
 
 
 def closing_names(config: RunConfig, files: list[PlannedFile]) -> list[str]:
-    """The names of what comes after the data files, in the order of publication: the manifest, then the triggers.
+    """The names of what comes after the data files, in the order of publication: the manifest, artefacts, the triggers.
 
     A file's own trigger is beside it; the others are in the fixed part of destination.path.
     """
     manifests = [f"manifest-{config.destination.name}-{config.run_id}.json"] if config.destination.manifest else []
+    manifests += esp.delivered_names(config)
     if config.trigger.per == "none":
         return manifests
     read = parsed("trigger.name", config.trigger.name, _placeholders(config))
@@ -68,9 +70,10 @@ def closing_names(config: RunConfig, files: list[PlannedFile]) -> list[str]:
     return [*manifests, *(joined(file.folder, own_name("trigger.name", read, _trigger_values(config, file))) for file in files)]
 
 
-def closing_contents(config: RunConfig, columns: list[str], sent: list[Sent]) -> list[bytes]:
+def closing_contents(config: RunConfig, columns: list[str], sent: list[Sent], artefacts: Iterable[bytes] = ()) -> list[bytes]:
     """The bytes of what `closing_names` names."""
     manifests = [_manifest(config, columns, sent)] if config.destination.manifest else []
+    manifests += artefacts
     if config.trigger.per == "none":
         return manifests
     read = parsed("trigger.content", config.trigger.content, {*_placeholders(config), *_totals(config)})

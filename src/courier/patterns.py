@@ -6,6 +6,8 @@ differently, and Rust has no lookaround and no backreferences. The first are wri
 
 from __future__ import annotations
 
+import re
+
 from courier.errors import ConfigError
 
 CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": r" \t\n\x0B\f\r"}
@@ -48,6 +50,8 @@ def _escape(pattern: str, position: int, where: str, *, in_class: bool) -> str:
         return CLASSES[sign] if in_class else f"[{CLASSES[sign]}]"
     if sign.lower() in CLASSES and sign and not in_class:
         return f"[^{CLASSES[sign.lower()]}]"
+    if sign == "x" and re.match(r"[0-9A-Fa-f]{2}", pattern[position + 2 :]):
+        return r"\x"
     if not sign or (sign.isalnum() and sign not in SAME):
         raise _refused(pattern, where, f"\\{sign}")
     return f"\\{sign}"
@@ -58,5 +62,5 @@ def _refused(pattern: str, where: str, found: str) -> ConfigError:
         "A regular expression has what engines read differently",
         where=f"{where}: {pattern}",
         found=found,
-        expected=r"letters, classes such as [a-z], \d \w \s, groups (…) and (?:…), * + ? {n,m}, ^ and $",
+        expected=r"letters, classes such as [a-z], \d \w \s, \x20, groups (…) and (?:…), * + ? {n,m}, ^ and $",
     )

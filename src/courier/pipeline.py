@@ -20,6 +20,7 @@ from courier import (
     checks,
     consent,
     counts,
+    esp,
     expressions,
     guard,
     manifest,
@@ -125,6 +126,7 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
             _finish(run, destination, before, progress)
         return
     ready = read(run, destination)
+    artefacts = _artefacts(run, ready)
     if before is not None:
         snapshots, files = _reopened(run, before.header.record)
     elif config.release:
@@ -139,7 +141,8 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
 
         def closing() -> list[bytes]:
             sent = [_sent(file, state) for file, state in zip(files, journal.states, strict=False)]
-            return manifest.closing_contents(config, ready.columns.header, sent)
+            run.warnings += esp.check_sizes(config, [(each.planned.own_name, each.size, each.plain_size) for each in sent])
+            return manifest.closing_contents(config, ready.columns.header, sent, artefacts)
 
         to_send = [
             FileToSend(
@@ -184,6 +187,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             baseline.to_compare(config, run.history),
             keys,
         )
+        run.warnings += esp.check_configuration(config)
         assert_reachable(config.destination, destination)
     return ready
 
@@ -230,11 +234,13 @@ def rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]
     leavers = any(before.size for before in ready.baselines.values())
     members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=leavers, fan_out=fan_out)
     columns = mapping.typed(ready.columns, members)
+    run.warnings += esp.check_columns(config, columns)
+    columns = esp.fitted(config, columns)
     assert_writable(config.file, columns)
-    ready = replace(ready, columns=columns, rules=rules.resolve(config.rules, columns))
+    ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(config.rules, columns), columns))
     marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
     by = outcomes.Rules(ready.consent, config.rules, ready.rules)
-    judged = outcomes.judged(marked, columns, mapping.values(columns), by, identities=known)
+    judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
     return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_stream), ready
 
 
@@ -250,6 +256,15 @@ def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.C
 
 def _changes_path(run: runs.Run, ordinal: int) -> Path:
     return run.store.folder(run.snapshot_key) / "changes" / f"{ordinal}.parquet"
+
+
+def _artefacts(run: runs.Run, ready: Ready) -> list[bytes]:
+    """Keep what the import at the platform is made from, and give those that are to be put beside the files."""
+    for name, content in esp.artefacts(run.config, ready.columns).items():
+        key = f"runs/{run.config.run_id}/artefacts/{name}"
+        run.store.write(key, content)
+        run.artefacts.append(run.store.shown(key))
+    return esp.delivered(run.config, ready.columns)
 
 
 def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot]) -> None:
@@ -302,6 +317,7 @@ def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
     for record, known in zip(run.audiences, outcome["audiences"], strict=True):
         record.status, record.files = known["status"], [runs.DeliveredFile(**file) for file in known["files"]]
     run.status, run.manifest, run.triggers = "published", outcome["manifest"], outcome["triggers"]
+    run.artefacts += esp.delivered_names(run.config)
     run.warnings += [*warnings, *runs.noted(run)]
     run.error, run.finished_at = guard.partly_held(run), datetime.now(UTC)
     recovery.remember_published(run.store, journal, lambda: runs.save(run))

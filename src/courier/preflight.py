@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from courier import manifest, runs
+from courier import esp, manifest, runs
 from courier.config import RunConfig, StateConfig
 from courier.connections import Connections
 from courier.delivery import assert_absent
@@ -50,6 +50,8 @@ def _lines(config: RunConfig) -> Iterator[str]:
         yield from _keys(ready)
         snapshots, files, ready = compute(run, ready)
         yield f"  columns: {', '.join(ready.columns.header)}"
+        yield from (f"  {line}" for line in esp.lines(config, [record.counts for record in run.audiences if record.counts]))
+        yield from (f"  warning: {text}" for text in run.warnings)
         for record in run.audiences:
             passed = sum(check.success for check in record.checks)
             rows = record.counts.exported if record.counts else 0

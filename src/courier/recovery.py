@@ -17,13 +17,14 @@ from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfi
 from courier.delivery import Delivery
 from courier.destinations import Destination, open_destination
 from courier.errors import ConfigError, CourierError
+from courier.esp.artefacts import beside
 from courier.journal import FileState, Header, Journal
 from courier.manifest import closing_names
 from courier.plan import PlannedFile, changes, later_parts
 from courier.state import Store
 
 #: A delivery is gone on with only where all of these are as they were.
-ROWS = ("source", "audience", "consent", "suppression", "mapping", "dedup", "rules", "export", "file")
+ROWS = ("source", "audience", "consent", "suppression", "mapping", "dedup", "rules", "export", "file", "esp")
 SHAPING = (*ROWS, "checks", "guard", "trigger", "release")
 #: Of the destination, what says where files go and under which names.
 PLACE = ("kind", "name", "id", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
@@ -156,7 +157,7 @@ def outcome(journal: Journal) -> dict[str, Any]:
     for audience in audiences:
         if audience["status"] != runs.PUBLISHED_BEFORE:
             audience["status"] = "held" if audience["held"] else "published" if audience["files"] else "empty"
-    closing = header.names[len(header.planned) :]
+    closing = [name for name in header.names[len(header.planned) :] if not name.startswith(beside(header.run_id))]
     manifest = closing.pop(0) if header.destination["manifest"] else None
     return {"audiences": audiences, "manifest": manifest, "triggers": closing}
 

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from courier import runs
+from courier import esp, runs
 from courier.counts import Counts
 from courier.runs import AudienceRecord, Run
 
@@ -33,6 +33,10 @@ def _lines(run: Run) -> Iterator[str]:
         yield "  consent is not asked for (consent=off)"
     elif run.consent.get("rule", "").startswith("the source"):
         yield "  the source has no consents, so nobody was excluded for want of one"
+    for line in esp.lines(config, [audience.counts for audience in run.audiences if audience.counts]):
+        yield f"  {line}"
+    for artefact in run.artefacts:
+        yield f"    artefact: {artefact}"
     if run.rejects:
         yield f"  rejected rows: {run.rejects}"
     for text in run.warnings:
@@ -85,7 +89,8 @@ def _counts(counts: Counts, baseline: str | None) -> Iterator[str]:
     if baseline:
         yield f"      added {counts.added:,}, changed {counts.changed:,}, removed {counts.exited:,}"
     for rule, number in counts.noted.items():
-        yield f"    note: {number:,} exported rows fail the rule {rule}"
+        changed = rule.startswith("esp_") and rule.endswith(".fixed")
+        yield f"    note: {number:,} exported rows {'were changed by' if changed else 'fail'} the rule {rule}"
 
 
 def _first_lines(run: Run) -> Iterator[str]:

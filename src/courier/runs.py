@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from courier import esp
 from courier.checks import CheckResult
 from courier.config import RunConfig
 from courier.counts import Counts
@@ -78,6 +79,7 @@ class Run:
     rejects: str | None = None  # where the rejected rows are listed
     manifest: str | None = None
     triggers: list[str] = field(default_factory=list)
+    artefacts: list[str] = field(default_factory=list)  # in the state store; and names of those beside the files
     error: CourierError | None = None
     finished_at: datetime | None = None
 
@@ -170,6 +172,7 @@ def restore(run: Run, record: dict[str, Any]) -> None:
     run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
     run.shape, run.rejects = record["shape"], record["rejects"]
     run.audiences = audiences(record)
+    run.artefacts = run.artefacts or record.get("esp", {}).get("artefacts", [])
 
 
 def audiences(record: dict[str, Any]) -> list[AudienceRecord]:
@@ -227,12 +230,18 @@ def as_json(run: Run) -> dict[str, Any]:
             for check in audience.checks
         ],
         "rejects": run.rejects,
+        **_platform(run),
         "manifest": run.manifest,
         "triggers": run.triggers,
         "warnings": run.warnings,
         "seconds": {step: round(seconds, 3) for step, seconds in run.seconds.items()},
         "error": {"type": type(run.error).__name__, "exit_code": run.error.exit_code, "message": str(run.error)} if run.error else None,
     }
+
+
+def _platform(run: Run) -> dict[str, Any]:
+    found = esp.described(run.config, [audience.counts for audience in run.audiences if audience.counts])
+    return {"esp": {**found, "artefacts": run.artefacts}} if found else {}
 
 
 def _audience(audience: AudienceRecord, mode: str) -> dict[str, Any]:

@@ -33,7 +33,13 @@ def test_the_reference_names_no_key_that_does_not_exist() -> None:
 #: The option whose file shows a group's documented defaults; the first that has the key.
 OPTIONS = {"engine": ["sail"], "source": ["parquet"], "audience": ["segments"], "mapping": ["email_marketing"], "checks": ["email"]}
 OPTIONS |= {"consent": ["auto"], "suppression": ["none"], "dedup": ["key"], "rules": ["none"], "guard": ["none"], "export": ["full"]}
-OPTIONS |= {"file": ["csv"], "state": ["local"], "trigger": ["none"], "destination": ["local", "s3", "sftp_password", "sftp_key"]}
+OPTIONS |= {
+    "esp": ["none"],
+    "file": ["csv"],
+    "state": ["local"],
+    "trigger": ["none"],
+    "destination": ["local", "s3", "sftp_password", "sftp_key"],
+}
 
 
 @pytest.mark.parametrize("key", sorted(key for key, default in ROWS.items() if default))  # the others point to a file

@@ -123,7 +123,9 @@ def test_a_job_only_calls(job: Path) -> None:
     assert len(job.read_text(encoding="utf-8").splitlines()) <= 40
 
 
-@pytest.mark.parametrize("module", ["delivery", "render", "plan", "destinations", "checks", "profiles", "compose", "retention", "history"])
+@pytest.mark.parametrize(
+    "module", ["delivery", "render", "plan", "destinations", "checks", "profiles", "compose", "retention", "history", "esp"]
+)
 def test_importing_a_step_loads_no_engine_and_nothing_slow(module: str) -> None:
     program = f"import courier.{module}, sys; print(sorted({{'pyspark', 'pysail', 'great_expectations', 'pandas'}} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

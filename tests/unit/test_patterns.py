@@ -25,6 +25,7 @@ from courier.patterns import portable
         (r"[\]a]", r"[\]a]"),
         ("(?:a|b){2,3}?", "(?:a|b){2,3}?"),
         (r"\t\n\r", r"\t\n\r"),
+        (r"[^\x00-\x7f]", r"[^\x00-\x7f]"),
         ("", ""),
     ],
 )
@@ -46,6 +47,8 @@ def test_a_pattern_is_written_so_that_all_read_it_alike(pattern: str, rewritten:
         ("[a[b]]", "a class inside of a class"),
         ("[a&&b]", "a class inside of a class"),
         ("a++", "++"),
+        (r"\x2", r"\x"),
+        (r"\x{1F600}", r"\x"),
         ("a\\", "\\"),
     ],
 )

@@ -22,6 +22,7 @@ from courier.config.destination import (
     SftpKeyConfig,
     SftpPasswordConfig,
 )
+from courier.config.esp import POLICIES, EspConfig
 from courier.config.file import FileConfig
 from courier.config.mapping import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, RowRuleConfig, RulesConfig
 from courier.config.profiles import ChecksConfig, ExpectationConfig, SourceConfig
@@ -29,6 +30,7 @@ from courier.config.run import EngineConfig, RunConfig, StateConfig, TriggerConf
 
 __all__ = [
     "DESTINATIONS",
+    "POLICIES",
     "AudienceConfig",
     "ChecksConfig",
     "ColumnConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "DedupConfig",
     "DestinationConfig",
     "EngineConfig",
+    "EspConfig",
     "ExpectationConfig",
     "ExportConfig",
     "FileConfig",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, SuppressionConfig
 from courier.config.destination import DestinationConfig
+from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
 from courier.config.limits import SAFE_ID, at_least, inside, key_pair, one_of, required
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
@@ -115,6 +116,7 @@ class RunConfig:
     run_id: str
     as_of: datetime
     as_of_given: bool  # False: `as_of` is the time of this start
+    esp: EspConfig = field(default_factory=EspConfig)
     release: str | None = None  # the run whose held audiences are published as they are
 
     @property

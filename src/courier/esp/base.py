@@ -1,0 +1,166 @@
+"""What a platform declares of itself: one object per platform, made of rules that each carry their source.
+
+A rule without a document behind it (`memory`) is a warning and never more. `proposal`: our own choice where documents
+leave one, such as the length of a field that the artefacts tell the user to create. `secondary`: partners, vendor-derived
+code and the like. Documents are named by repository and path, or by site and page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Confidence = Literal["documented", "secondary", "memory", "proposal"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a rule comes from, and how sure it is."""
+
+    document: str
+    confidence: Confidence = "documented"
+
+    @property
+    def documented(self) -> bool:
+        return self.confidence == "documented"
+
+    def __str__(self) -> str:
+        return f"{self.document} ({self.confidence})"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of the configuration that has to have one of these values. `why` says what happens otherwise."""
+
+    rule: str
+    key: str
+    allowed: tuple[Any, ...]
+    why: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class StandardColumn:
+    """A field of the platform for an XDM path: header, type and length there, and where the import puts it.
+
+    `source` of the length; None where it has none.
+    """
+
+    name: str
+    path: str
+    kind: str
+    length: int | None
+    target: str
+    source: Source
+    role: str = ""  # email | phone | birthday | key: which rules about values are for it
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeaderRule:
+    """What names of columns have to be. `system`: the platform's own, which need not keep `pattern`."""
+
+    pattern: str
+    max_length: int
+    reserved: frozenset[str]
+    system: frozenset[str]
+    expected: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class KeyRule:
+    """What a row can be found by. `columns`: headers, or nothing where it can be any unique field. At most `most` of them."""
+
+    columns: tuple[str, ...]
+    most: int
+    why: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class ByteLimit:
+    """The size of one file. `compressed`: only of compressed files. A limit that is not `hard` is a warning."""
+
+    most: int
+    what: str
+    source: Source
+    compressed: bool = False
+    hard: bool = False
+
+
+@dataclass(frozen=True)
+class EmailRule:
+    """What an address has to look like: a pattern that all engines read alike, and the most characters."""
+
+    pattern: str
+    expected: str
+    source: Source
+    max_length: int | None = None
+
+
+@dataclass(frozen=True)
+class PhoneRule:
+    """`plus`: E.164, such as +46701234567; `digits`: the same without its plus."""
+
+    form: Literal["plus", "digits"]
+    source: Source
+
+    @property
+    def pattern(self) -> str:
+        return r"^\+[1-9][0-9]{6,14}$" if self.form == "plus" else r"^[1-9][0-9]{6,14}$"
+
+
+@dataclass(frozen=True)
+class DateRule:
+    """Patterns for dates and timestamps. A column's own format may not have the letters in `forbidden`."""
+
+    date: str
+    timestamp: str
+    source: Source
+    forbidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a user must know, for guides and warnings."""
+
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Platform:
+    """All that is declared of one platform. The presets of group file, mapping and trigger have the platform's name."""
+
+    name: str
+    title: str
+    settings: tuple[Setting, ...]
+    columns: tuple[StandardColumn, ...]
+    key: KeyRule
+    phone: PhoneRule
+    email: EmailRule
+    dates: DateRule
+    bytes: tuple[ByteLimit, ...]
+    exits: Note
+    header: HeaderRule | None = None
+    text_length: tuple[int, Source] | None = None  # of fields that are not standard
+    max_columns: tuple[int, Source] | None = None
+    exact_header: Source | None = None  # names must be those of the fields, in upper and lower case
+    compression_or_encryption: Source | None = None  # one of the two, never both
+    empty_number: Source | None = None  # the platform takes an empty number for an error
+    one_file: Note | None = None  # an import reads a single file
+    fixed_name: Note | None = None  # an import reads one name
+    expected_columns: tuple[tuple[str, Note], ...] = ()  # headers that a file is to have
+
+    def column(self, name: str, path: str) -> StandardColumn | None:
+        """The standard column that a column of the mapping is: by its name, in any case, else by its path."""
+        by_name = next((each for each in self.columns if each.name.casefold() == name.casefold()), None)
+        return by_name or next((each for each in self.columns if each.path == path), None)
+
+
+#: Blanks that are no part of an address, for a class of characters that Java, Rust and Python read alike.
+BLANKS = "\\x00-\\x20\\x7f\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff"
+XDM = Source("AdobeDocs/experience-platform.en help/destinations/catalog/email-marketing/overview.md")
+MONTH_AND_DAY = Source("adobe/xdm, data type Person: birthDayAndMonth matches [0-1][0-9]-[0-9][0-9]")

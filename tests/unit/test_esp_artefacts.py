@@ -1,0 +1,172 @@
+"""Import artefacts have the fields that are documented, and no others."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from platform_loaders import LOADERS
+from xdm_profiles import PROFILE_SCHEMA
+
+from courier import compose, esp, mapping
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+SEGMENT = "audience.segments=[{id: seg-a, name: vip}]"
+
+#: Accenture/sfmc-devtools, DataExtension.definition.js and ImportFile.definition.js.
+DATA_EXTENSION = {"CustomerKey", "Name", "IsSendable", "SendableDataExtensionField", "SendableSubscriberField", "Fields"}
+DATA_EXTENSION_FIELD = {"Name", "FieldType", "MaxLength", "IsPrimaryKey", "IsRequired"}
+FIELD_TYPES = {"Boolean", "Date", "Decimal", "EmailAddress", "Locale", "Number", "Phone", "Text"}
+IMPORT_FILE = set(
+    "name customerKey source destination fileNamingPattern fileType encodingName dateFormatLocale hasColumnHeader standardQuotedStrings "
+    "fieldMappingType fieldMappings allowErrors c__blankFileProcessing c__dataAction c__subscriberImportType maxFileAgeHours deleteFile".split()
+)
+#: The ImportDefinition object of the SOAP API.
+IMPORT_DEFINITION = set(
+    "Name CustomerKey DestinationObject RetrieveFileTransferLocation FileSpec FileType Delimiter HeaderLines FieldMappingType FieldMaps UpdateType "
+    "AllowErrors StandardQuotedStrings NullRepresentation EndOfLineRepresentation DateFormattingLocale MaxFileAge Notification EncodingCodePage "
+    "HasMultipleFiles DeleteFile".split()
+)
+#: docs.oracle.com op-api-bulk-2.0-contacts-imports-post.
+BULK_IMPORT = set(
+    "name fields identifierFieldName isSyncTriggeredOnImport updateRule dataRetentionDuration autoDeleteDuration isUpdatingMultipleMatchedRecords "
+    "syncActions importRule".split()
+)
+
+
+def made(*overrides: str) -> dict[str, bytes]:
+    config = compose.load([SEGMENT, *overrides], now=NOW)
+    columns = mapping.resolve(config.mapping, config.dedup, config.export, PROFILE_SCHEMA)
+    found = esp.artefacts(config, columns)
+    assert all(b"@" not in content or b"example.com" in content or b"location/@" in content for content in found.values())
+    return found
+
+
+def parsed(content: bytes) -> Any:
+    return json.loads(content)
+
+
+def sheet(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))
+
+
+def test_without_a_platform_there_are_none() -> None:
+    assert made() == {}
+
+
+@pytest.mark.parametrize("name", sorted(esp.PLATFORMS))
+def test_the_names_of_what_is_delivered_are_known_before_the_columns_are(name: str) -> None:
+    config = compose.load([SEGMENT, f"esp={name}", "esp.deliver_artefacts=true", "run_id=r"], now=NOW)
+    assert esp.delivered_names(config) == [f"artefact-r-{each}" for each in made(f"esp={name}")]
+
+
+def test_campaigns_sample_is_read_as_its_files_are() -> None:
+    found = made("esp=adobe_campaign", "+mapping.columns.joined.source=loyalty.joinDate", "+mapping.columns.points.source=loyalty.points")
+    rows = LOADERS["adobe_campaign"](found["vip.sample.txt"])
+    assert [row["email"] for row in rows] == ["anna.sample@example.com", "bo.sample@example.com", "cleo.sample@example.com"]
+    assert (rows[1]["zipCode"], rows[1]["birthDayMonth"], rows[1]["joined"], rows[1]["points"]) == (
+        "00501",
+        "02-28",
+        "2026/01/15 12:30:00",
+        "20",
+    )
+    lines = sheet(found["vip.columns.csv"])
+    assert [line[0] for line in lines[1:]] == list(rows[0])
+    by_name = {line[0]: line[1:] for line in lines[1:]}
+    assert by_name["email"] == ["email", "string", "128", "", "never empty", "reject the row", "@email", "yes"]
+    assert by_name["city"][6] == "[location/@city]"
+    assert by_name["joined"][1:4] == ["date and time", "", "yyyy/MM/dd HH:mm:ss"]
+
+
+def test_a_data_extension_has_documented_fields_only() -> None:
+    columns = [
+        "+mapping.columns.Joined.source=loyalty.joinDate",
+        "+mapping.columns.Points.source=loyalty.points",
+        "+mapping.columns.Primary.source=personalEmail.primary",
+        "+mapping.columns.Tier.source=loyalty.tier",
+    ]
+    content = parsed(made("esp=salesforce_marketing_cloud", *columns)["vip.dataExtension-meta.json"])
+    assert set(content) == DATA_EXTENSION
+    assert [set(field) - DATA_EXTENSION_FIELD for field in content["Fields"]] == [set()] * 13
+    kinds = {field["Name"]: (field["FieldType"], field.get("MaxLength")) for field in content["Fields"]}
+    assert {kind for kind, _ in kinds.values()} <= FIELD_TYPES
+    assert kinds["EmailAddress"] == ("EmailAddress", 254)
+    assert (kinds["Joined"], kinds["Points"], kinds["Primary"], kinds["Tier"]) == (
+        ("Date", None),
+        ("Text", 4000),
+        ("Boolean", None),
+        ("Text", 4000),
+    )
+    assert [field["Name"] for field in content["Fields"] if field["IsPrimaryKey"]] == ["SubscriberKey"]
+    assert (content["SendableDataExtensionField"], content["SendableSubscriberField"]) == (
+        {"Name": "SubscriberKey"},
+        {"Name": "Subscriber Key"},
+    )
+
+
+def test_the_import_of_marketing_cloud_is_that_of_the_file() -> None:
+    found = made("esp=salesforce_marketing_cloud")
+    content, soap = parsed(found["vip.importFile-meta.json"]), parsed(found["vip.importDefinition.json"])
+    assert set(content) == IMPORT_FILE
+    assert set(soap) <= IMPORT_DEFINITION
+    assert content["fileNamingPattern"] == soap["FileSpec"] == "vip_%%Year%%%%Month%%%%Day%%.csv"
+    assert (content["fileType"], content["c__dataAction"], soap["UpdateType"]) == ("CSV", "AddUpdate", "AddAndUpdate")
+    assert content["destination"]["r__dataExtension_key"] == soap["DestinationObject"]["CustomerKey"] == "vip"
+
+
+def test_a_name_with_a_time_is_found_by_what_started_the_automation() -> None:
+    found = made("esp=salesforce_marketing_cloud", 'file.name="{segment_name}_{datetime}"')
+    assert parsed(found["vip.importFile-meta.json"])["fileNamingPattern"] == "%%FILENAME_FROM_TRIGGER%%"
+    fixed = made("esp=salesforce_marketing_cloud", 'file.name="{segment_name}"')
+    assert parsed(fixed["vip.importFile-meta.json"])["fileNamingPattern"] == "vip.csv"
+
+
+def test_without_a_key_marketing_cloud_can_only_overwrite() -> None:
+    found = made("esp=salesforce_marketing_cloud", "mapping.deduplication_key=[]", "esp.policies.key=warn")
+    assert parsed(found["vip.importFile-meta.json"])["c__dataAction"] == "Overwrite"
+    assert parsed(found["vip.importDefinition.json"])["UpdateType"] == "Overwrite"
+
+
+def test_an_external_key_has_at_most_36_characters() -> None:
+    found = made("esp=salesforce_marketing_cloud", f"audience.segments=[{{id: 8f7b1c2e-5d3a-4b6f-9a10-2c4e6f8a0b1d, name: {'x' * 40}}}]")
+    (content,) = (parsed(text) for name, text in found.items() if name.endswith("dataExtension-meta.json"))
+    assert content["CustomerKey"] == "8f7b1c2e-5d3a-4b6f-9a10-2c4e6f8a0b1d"
+
+
+def test_eloquas_import_definition_has_documented_fields_only() -> None:
+    found = made("esp=oracle_eloqua", "+mapping.columns.Tier.source=loyalty.tier")
+    content = parsed(found["vip.bulk-import.json"])
+    assert set(content) <= BULK_IMPORT
+    assert content["fields"]["EmailAddress"] == "{{Contact.Field(C_EmailAddress)}}"
+    assert content["fields"]["Tier"] == "{{Contact.Field(C_Tier1)}}"
+    assert (content["identifierFieldName"], content["isUpdatingMultipleMatchedRecords"]) == ("EmailAddress", False)
+    assert sheet(found["vip.mapping.csv"])[1] == ["EmailAddress", "C_EmailAddress", "text", "100", "yes"]
+
+
+def test_with_more_than_100_columns_there_is_no_bulk_import() -> None:
+    many = [f"+mapping.columns.x{number}.source=loyalty.tier" for number in range(92)]
+    assert set(made("esp=oracle_eloqua", *many[:91])) == {"vip.bulk-import.json", "vip.mapping.csv"}
+    assert set(made("esp=oracle_eloqua", *many)) == {"vip.mapping.csv"}
+
+
+def test_responsys_artefacts() -> None:
+    found = made("esp=oracle_responsys", "+mapping.columns.POINTS.source=loyalty.points", "+mapping.columns.JOINED.source=loyalty.joinDate")
+    table = parsed(found["vip.supplemental-table.json"])
+    assert set(table) == {"table", "fields", "primaryKeys"}
+    assert table["table"] == {"objectName": "VIP"}
+    assert {frozenset(field) for field in table["fields"]} == {frozenset({"fieldName", "fieldType", "dataExtractionKey"})}
+    kinds = {field["fieldName"]: field["fieldType"] for field in table["fields"]}
+    assert (kinds["EMAIL_ADDRESS"], kinds["CUSTOMER_ID"], kinds["POINTS"], kinds["JOINED"]) == ("STR500", "STR255", "INTEGER", "TIMESTAMP")
+    assert table["primaryKeys"] == ["EMAIL_ADDRESS"]
+    assert [name for name in kinds if name.endswith("_")] == []  # the rule for fields that are not the system's
+    assert parsed(found["vip.connect-trigger.json"]) == {"method": "PUT", "path": "/rest/api/v1.3/connectJobs/{jobId}/trigger"}
+    assert sheet(found["vip.mapping.csv"])[1] == ["EMAIL_ADDRESS_", "EMAIL_ADDRESS_", "STR500", "500", "yes"]
+
+
+def test_segments_of_one_name_have_artefacts_of_their_own() -> None:
+    found = made("esp=oracle_eloqua", "audience.segments=[{id: a, name: vip}, {id: b, name: VIP}]", 'file.name="{segment_id}"')
+    assert sorted(found) == ["VIP-2.bulk-import.json", "VIP-2.mapping.csv", "vip-1.bulk-import.json", "vip-1.mapping.csv"]

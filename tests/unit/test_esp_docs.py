@@ -1,0 +1,65 @@
+"""The guides to platforms have each rule as the code has it, and the table names tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from courier import compose, esp
+from courier.config import POLICIES
+
+ROOT = Path(__file__).parents[2]
+GUIDES = ROOT / "docs" / "platforms"
+INDEX = (GUIDES / "index.md").read_text()
+NAMES = sorted(esp.PLATFORMS)
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_table_has_every_rule() -> None:
+    assert {found for row in rows(INDEX) for found in re.findall(r"^`([a-z_]+)`", row[0])} == {*POLICIES, *NAMES}
+
+
+def test_the_tests_that_the_table_names_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", INDEX))
+    known = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+    assert named - known == set()
+    cells = [row for row in rows(INDEX.partition("## Every rule")[2]) if len(row) == 6]
+    assert [row for row in cells if "test_" not in row[-1]] == [row for row in cells if row[-1] == "test"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guide_has_each_rule_with_its_source(name: str) -> None:
+    text = (GUIDES / f"{name}.md").read_text()
+    platform = esp.PLATFORMS[name]
+    for setting in platform.settings:
+        assert f"`{setting.key}`: {setting.why}" in text
+        assert setting.source.document in text
+    for limit in platform.bytes:
+        assert f"at most {limit.most:,} bytes" in text
+    for rule in (platform.key, platform.phone, platform.email, platform.dates, platform.exits):
+        assert rule.source.document in text
+    assert f"`{platform.dates.date}` and `{platform.dates.timestamp}`" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guide_has_each_column(name: str) -> None:
+    found = {row[0]: row[1:5] for row in rows((GUIDES / f"{name}.md").read_text()) if len(row) == 6}
+    for column in esp.PLATFORMS[name].columns:
+        assert found[f"`{column.name}`"] == [f"`{column.path}`", column.kind, str(column.length or ""), column.target]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_activation_in_a_guide_is_a_shipped_one(name: str) -> None:
+    """Word for word what conf/activation has, but for its comments."""
+    block = re.search(r"```yaml\n(.*?)```", (GUIDES / f"{name}.md").read_text(), re.DOTALL)
+    assert block is not None
+    shipped = [yaml.safe_load(file.read_text()) for file in (compose.conf_folder() / "activation").glob(f"{name}_*.yaml")]
+    assert yaml.safe_load(block[1]) in shipped
