@@ -105,7 +105,7 @@ def run_rows(
     )
     ready = read(config)
     frame, ready = pipeline.rows(config, ready, engine)  # type: ignore[arg-type]  # what these steps look at
-    return RowRun(ready, snapshot.stage(frame, run_folder or folder / "run", len(segments)))
+    return RowRun(ready, snapshot.stage(frame, run_folder or folder / "run", len(segments), ready.columns.sorted_by))
 
 
 def read(config: Any) -> pipeline.Ready:

@@ -85,14 +85,17 @@ def members(
 
 
 def _of_segments(audience: AudienceConfig, entry: Column) -> tuple[Column, Column]:
-    """The ordinal and the name of an entry's segment. Each is one flat CASE: nested ones are too deep for Spark Connect."""
+    """The ordinal and the name of an entry's segment. Each is one flat CASE: nested ones are too deep for Spark Connect.
+
+    Of a single segment, too: Spark would take a constant out of the window over the rows that are spread by it, and spread them
+    anew by hash, which loses their order.
+    """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     number: Any = F
     name: Any = F
-    several = len(audience.segments) > 1
     for ordinal, segment in enumerate(audience.segments):
-        here = (entry["key"] == segment.id) & (entry["namespace"] == segment.namespace) if several else F.lit(True)
+        here = (entry["key"] == segment.id) & (entry["namespace"] == segment.namespace)
         number, name = number.when(here, F.lit(ordinal)), name.when(here, F.lit(segment.name))
     return number, name
 

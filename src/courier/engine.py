@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,39 +74,42 @@ def _sail(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
         server.start(background=True)
         try:
             port = server.listening_address[1]
-            session = _connected(f"sc://127.0.0.1:{port}", config)
-            try:
+            with _connected(f"sc://127.0.0.1:{port}", config) as session:
                 yield Engine(session, "sail", one_stream=True)
-            finally:
-                session.stop()
         finally:
             server.stop()
+
+
+#: The client of Spark Connect leaves these behind, and with them a later Spark session would be a remote one.
+CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
 
 
 @contextmanager
 def _connect(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
     if source.access_key_id_env:
         raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_env", fix="leave it out")
-    session = _connected(str(config.remote), config)
-    try:
+    with _connected(str(config.remote), config) as session:
         yield Engine(session, "connect", one_stream=False)
-    finally:
-        session.stop()
 
 
-def _connected(url: str, config: EngineConfig) -> SparkSession:
+@contextmanager
+def _connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
     from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     # A window over one sorted stream is what the Sail half wants, and the client warns of it on every query.
     warnings.filterwarnings("ignore", message="WARN WindowExpression: No Partition Defined", category=UserWarning)
-    try:
-        session = SparkSession.builder.remote(url).getOrCreate()
-        for key, value in {**SPARK_SETTINGS, **config.settings}.items():
-            session.conf.set(key, value)
-        return session
-    except (PySparkException, OSError) as exc:
-        raise ConfigError("The engine cannot be reached", where=url, found=str(exc)[:200]) from exc
+    with _as_before(CLIENT_VARIABLES):
+        try:
+            session = SparkSession.builder.remote(url).getOrCreate()
+            for key, value in {**SPARK_SETTINGS, **config.settings}.items():
+                session.conf.set(key, value)
+        except (PySparkException, OSError) as exc:
+            raise ConfigError("The engine cannot be reached", where=url, found=str(exc)[:200]) from exc
+        try:
+            yield session
+        finally:
+            session.stop()
 
 
 @contextmanager
@@ -166,8 +169,15 @@ def _aws_variables(source: SourceConfig) -> dict[str, str]:
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     """Set variables for as long as the engine is open, so that the destination never inherits the source's credentials."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    with _as_before(variables):
+        os.environ.update(variables)
+        yield
+
+
+@contextmanager
+def _as_before(names: Iterable[str]) -> Iterator[None]:
+    """Restore these variables at the end."""
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:

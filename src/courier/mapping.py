@@ -85,6 +85,11 @@ class Mapping:
             for number, column in enumerate(self.key)
         }
 
+    @property
+    def sorted_by(self) -> str | None:
+        """What the rows of an audience are sorted by first, in the engine's order of texts: that of their bytes."""
+        return next(iter(self.compared), None)
+
 
 def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, schema: pa.Schema) -> Mapping:
     """Resolve every column against the source. Raises SourceError for a path that the source has not, or not as a value."""

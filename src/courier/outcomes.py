@@ -155,6 +155,9 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
         same = [F.lag(name).over(window).eqNullSafe(F.col(name)) for name in groups]
         repeated = reduce(operator.and_, same) & (F.lag("kind").over(window) == ELIGIBLE)
     else:
+        # Spark takes what it knows to be constant out of the window, and then spreads rows anew, by hash, which loses their order.
+        # It does not see that this leaves the key as it is.
+        rows = rows.withColumns({name: F.when(F.col("audience") >= 0, F.col(name)) for name in mapping.compared})
         spread, window = rows.repartitionByRange(*groups), Window.partitionBy(*groups).orderBy(*within)
         repeated = F.row_number().over(window) > 1
     eligible = F.col("kind") == ELIGIBLE

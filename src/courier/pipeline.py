@@ -205,7 +205,7 @@ def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[p
             run.warnings += esp.check_columns(config, ready.columns)
             if ready.suite.expectations:
                 checks.load_ahead()
-            snapshots = snapshot.stage(judged, run.store.folder(run.snapshot_key), len(run.audiences))
+            snapshots = snapshot.stage(judged, run.store.folder(run.snapshot_key), len(run.audiences), ready.columns.sorted_by)
         with _step(run, "plan"):
             found = [_changes(run, ready, staged) for staged in snapshots]
             run.store.keep_folder(run.snapshot_key)

@@ -16,12 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from courier.engine import ROW_GROUP_BYTES, Engine, source_errors
+from courier.errors import CourierError
 from courier.mapping import Mapping
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 ROWS_PER_BATCH = 65_536
+#: Writers may cut what a footer tells of texts that are as long as this.
+CUT_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -60,15 +63,44 @@ class AudienceSnapshot:
                     first_row = 0
 
 
-def stage(rows: DataFrame, folder: Path, audiences: int) -> list[AudienceSnapshot]:
-    """Compute the rows and write them. A snapshot that an earlier start left behind is replaced."""
+def stage(rows: DataFrame, folder: Path, audiences: int, sorted_by: str | None = None) -> list[AudienceSnapshot]:
+    """Compute the rows and write them. A snapshot that an earlier start left behind is replaced.
+
+    Raises CourierError where a file's values of `sorted_by` come before those of the file before it: engines spread rows by
+    plans of their own making, and a file that is out of order would go unnoticed.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     with source_errors("reading the profiles and writing the snapshot"):
         writer = rows.write.partitionBy("audience").option("compression", "snappy").option("parquet.block.size", str(ROW_GROUP_BYTES))
         writer.parquet(f"file://{folder.absolute()}")
     for path in filter(Path.exists, (folder, *folder.rglob("*"))):  # engines write with modes of their own
         path.chmod(0o700 if path.is_dir() else 0o600)
-    return reopen(folder, audiences)
+    staged = reopen(folder, audiences)
+    if sorted_by is not None:
+        for audience in staged:
+            _assert_in_order(audience.files, sorted_by)
+    return staged
+
+
+def _assert_in_order(files: list[Path], name: str) -> None:
+    """By the least and the greatest values that the footers tell. Groups that tell none, or long ones, which may be cut, are
+    passed over.
+    """
+    greatest = None
+    for file in files:
+        footer = pq.read_metadata(file)
+        column = footer.schema.names.index(name)
+        groups = [footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups)]
+        for statistics in groups:
+            if statistics is None or not statistics.has_min_max:
+                continue
+            least, most = (value.encode() if isinstance(value, str) else value for value in (statistics.min, statistics.max))
+            if isinstance(least, bytes) and max(len(least), len(most)) >= CUT_BYTES:
+                greatest = None
+                continue
+            if greatest is not None and least < greatest:
+                raise CourierError("The engine did not keep the rows in order", where=f"{file.parent.name}/{file.name}")
+            greatest = most
 
 
 def reopen(folder: Path, audiences: int) -> list[AudienceSnapshot]:

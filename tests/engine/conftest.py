@@ -11,19 +11,19 @@ import pytest
 from courier.config import EngineConfig, SourceConfig
 from courier.engine import Engine, open_engine
 
-#: The client of Spark Connect leaves these behind, and with them a Spark session would be a remote one again.
-REMOTE = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
+#: Rows are spread over several partitions, as they are on a cluster, where few rows would else end up in one.
+SPREAD = {
+    "spark.sql.shuffle.partitions": "4",
+    "spark.default.parallelism": "2",
+    "spark.sql.adaptive.coalescePartitions.enabled": "false",
+}
 
 
 @pytest.fixture(scope="session", params=["sail", "spark"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "spark" and shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("Spark needs Java, which is not installed")
-    settings = {"spark.sql.shuffle.partitions": "4", "spark.default.parallelism": "2"} if request.param == "spark" else {}
+    settings = SPREAD if request.param == "spark" else {}
     config = EngineConfig(kind=request.param, master="local[2]", driver_memory="1g", settings=settings)
-    try:
-        with open_engine(config, SourceConfig(path="unused")) as opened:
-            yield opened
-    finally:
-        for name in REMOTE:
-            os.environ.pop(name, None)
+    with open_engine(config, SourceConfig(path="unused")) as opened:
+        yield opened

@@ -242,3 +242,10 @@ def test_what_cannot_be_deduplicated_is_refused(columns: dict[str, str], key: li
     with pytest.raises(ConfigError) as caught:
         mapping.resolve(config, dedup, ExportConfig(), PROFILE_SCHEMA)
     assert words in str(caught.value)
+
+
+def test_a_part_of_the_key_may_be_constant(engine: Engine, tmp_path: Path) -> None:
+    rows = [member(email=f"{n * 7919 % 500:03}@example.com") for n in range(500)]
+    columns = {"brand": ColumnConfig(expression="'acme'"), "email": "personalEmail.address"}
+    found = run_rows(engine, tmp_path, rows, columns, key=["brand", "email"]).rows()
+    assert found == [("acme", f"{n:03}@example.com", E) for n in range(500)]

@@ -1,0 +1,56 @@
+"""A snapshot's files follow each other in the order of the key, or the run ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from courier import snapshot
+from courier.errors import CourierError
+
+
+class Rows:
+    """What an engine's DataFrame does when it is written: here, files that are ready."""
+
+    def __init__(self, *files: list[Any]) -> None:
+        self.files, self.write = files, self
+
+    def partitionBy(self, _: str) -> Rows:  # noqa: N802  the engine's name
+        return self
+
+    def option(self, *_: str) -> Rows:
+        return self
+
+    def parquet(self, url: str) -> None:
+        folder = Path(url.removeprefix("file://")) / "audience=0"
+        folder.mkdir(parents=True)
+        for number, values in enumerate(self.files):
+            pq.write_table(pa.table({"c0": values}), folder / f"part-{number}.parquet", row_group_size=2)
+
+
+LONG = "x" * 64
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [["a", "b", "c"], ["c", "d"]],
+        [[None, None], ["a"], [None], ["b"]],
+        [["a", "é"], ["日本"]],
+        [[1, 2], [10]],
+        [[LONG + "b"], [LONG + "a"]],
+    ],
+)
+def test_files_in_order_are_taken(tmp_path: Path, files: list[list[Any]]) -> None:
+    (staged,) = snapshot.stage(Rows(*files), tmp_path / "snapshot", 1, "c0")  # type: ignore[arg-type]  # all that is asked of it
+    assert staged.row_counts() == [len(values) for values in files]
+
+
+@pytest.mark.parametrize("files", [[["b"], ["a"]], [["a", "c"], ["b", "d"]], [["c", "d", "a", "b"]], [[10], [2]]])
+def test_files_out_of_order_end_the_run(tmp_path: Path, files: list[list[Any]]) -> None:
+    with pytest.raises(CourierError, match="did not keep the rows in order"):
+        snapshot.stage(Rows(*files), tmp_path / "snapshot", 1, "c0")  # type: ignore[arg-type]  # all that is asked of it
