@@ -94,12 +94,12 @@ def resolve(config: ChecksConfig, mapping: Mapping) -> Suite:
 
 
 def _columns(value: Any, mapping: Mapping) -> Any:
-    """Engine names for column names or XDM paths; None where there is no such column."""
+    """Engine names for column names or XDM paths; None where there is no such column. What is said of a path is not of its digests."""
     if isinstance(value, list):
         names = [_columns(entry, mapping) for entry in value]
         return None if None in names else names
     by_name = {column.name: column.engine_name for column in mapping.columns}
-    by_source = {column.source: column.engine_name for column in mapping.columns}
+    by_source = {column.source: column.engine_name for column in mapping.columns if not column.hashed}
     return by_name.get(value) or by_source.get(value)
 
 
