@@ -182,7 +182,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             columns,
             asked,
             suppression.inspect(config.suppression, config.source, source.schema),
-            rules.resolve(config.rules, columns),
+            rules.resolve(esp.row_rules(config, columns), columns),
             suite,
             baseline.to_compare(config, run.history),
             keys,
@@ -237,9 +237,10 @@ def rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]
     run.warnings += esp.check_columns(config, columns)
     columns = esp.fitted(config, columns)
     assert_writable(config.file, columns)
-    ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(config.rules, columns), columns))
+    applied = esp.row_rules(config, columns)
+    ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(applied, columns), columns))
     marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
-    by = outcomes.Rules(ready.consent, config.rules, ready.rules)
+    by = outcomes.Rules(ready.consent, applied, ready.rules)
     judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
     return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_stream), ready
 

@@ -95,6 +95,10 @@ PLATFORM = Platform(
     ),
     text_length=(4000, FIELDS),
     exact_header=Source(REQUIREMENTS.document, "proposal"),  # exactly those of your data extension, whose names may be others
+    name_on_s3=Note(
+        "a scheduled import finds a file by year, month and day, and file drops, which find other names, are of the Enhanced SFTP only",
+        Source(f"{NAMES.document}; {DROP.document}", "secondary"),
+    ),
     one_file=Note(
         "an import reads one file, unless several are allowed in its definition (HasMultipleFiles)",
         Source("WSDL of the SOAP API", "secondary"),
