@@ -23,6 +23,7 @@ from courier.config import (
     ColumnConfig,
     ConsentConfig,
     DedupConfig,
+    EspConfig,
     ExportConfig,
     FileConfig,
     MappingConfig,
@@ -82,25 +83,29 @@ def run_rows(
     suppressed: SuppressionConfig | None = None,
     row_rules: RulesConfig | None = None,
     segments: Sequence[Any] = ("a",),
+    namespace: str = "ups",
+    as_of: datetime = AS_OF,
+    run_folder: Path | None = None,
     schema: pa.Schema = PROFILE_SCHEMA,
 ) -> RowRun:
     """Full export. Consent is off where nothing else is said."""
     written = rows if isinstance(rows, Path) else write_profiles(folder / "profiles", rows, schema=schema)
     config = SimpleNamespace(
         source=SourceConfig(str(written)),
-        audience=AudienceConfig(list(segments)),
+        audience=AudienceConfig(list(segments), namespace),
         mapping=MappingConfig(column_configs(columns), list(key), fan_out),
         dedup=dedup or DedupConfig(),
         consent=consents or ConsentConfig("off"),
         suppression=suppressed or SuppressionConfig(),
         rules=row_rules or RulesConfig(),
         export=ExportConfig(),
+        esp=EspConfig(),
         file=FileConfig(null_text="null"),
-        as_of=AS_OF,
+        as_of=as_of,
     )
     ready = read(config)
-    frame, ready = pipeline.rows(SimpleNamespace(config=config, history=None), ready, engine)  # type: ignore[arg-type]
-    return RowRun(ready, snapshot.stage(frame, folder / "run", len(segments)))
+    frame, ready = pipeline.rows(config, ready, engine)  # type: ignore[arg-type]  # what these steps look at
+    return RowRun(ready, snapshot.stage(frame, run_folder or folder / "run", len(segments)))
 
 
 def read(config: Any) -> pipeline.Ready:

@@ -201,7 +201,8 @@ def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[p
         record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
     with open_engine(config.engine, config.source) as engine:
         with _step(run, "select, map, stage"):
-            judged, ready = rows(run, ready, engine)
+            judged, ready = rows(config, ready, engine)
+            run.warnings += esp.check_columns(config, ready.columns)
             if ready.suite.expectations:
                 checks.load_ahead()
             snapshots = snapshot.stage(judged, run.store.folder(run.snapshot_key), len(run.audiences))
@@ -221,9 +222,9 @@ def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[p
     return snapshots, _named(run, planned), ready
 
 
-def rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
+def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
     """The steps select and map: profiles → rows with their outcomes, not computed yet. Expressions get their types here."""
-    config, schema, fan_out = run.config, ready.source.schema, None
+    schema, fan_out = ready.source.schema, None
     carried = [*mapping.inputs(ready.columns), *consent.inputs(ready.consent, schema), *suppression.value(config.suppression, schema)]
     known = config.dedup.scope == "profile" or "identity" in config.export.triggers
     if known:
@@ -233,9 +234,7 @@ def rows(run: runs.Run, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]
     everyone = profiles.read(engine, ready.source)
     leavers = any(before.size for before in ready.baselines.values())
     members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=leavers, fan_out=fan_out)
-    columns = mapping.typed(ready.columns, members)
-    run.warnings += esp.check_columns(config, columns)
-    columns = esp.fitted(config, columns)
+    columns = esp.fitted(config, mapping.typed(ready.columns, members))
     assert_writable(config.file, columns)
     applied = esp.row_rules(config, columns)
     ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(applied, columns), columns))

@@ -8,21 +8,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from row_runs import run_rows
 from xdm_profiles import PROFILE_SCHEMA, adobe_profile, profile, write_profiles
 
-from courier import audience, consent, counts, mapping, outcomes, profiles, snapshot, suppression
-from courier.config import (
-    AudienceConfig,
-    ColumnConfig,
-    ConsentConfig,
-    DedupConfig,
-    ExportConfig,
-    FileConfig,
-    MappingConfig,
-    RulesConfig,
-    SourceConfig,
-    SuppressionConfig,
-)
+from courier import counts, snapshot
+from courier.config import ColumnConfig, FileConfig, MappingConfig
 from courier.engine import Engine
 from courier.mapping import Mapping
 from courier.render import render
@@ -52,18 +42,15 @@ def run(
     as_of: datetime = AS_OF,
     run_folder: Path | None = None,
 ) -> tuple[Mapping, list[AudienceSnapshot]]:
-    """The steps read, select, map and stage, as the pipeline runs them."""
-    source = profiles.inspect(SourceConfig(str(folder)))
-    audience.assert_memberships(source.schema)
-    resolved = mapping.resolve(config, DedupConfig(), ExportConfig(), source.schema)
-    profiles.assert_alike(source, resolved.inputs.values())
-    audiences = AudienceConfig(list(segments), namespace)
-    members = audience.members(profiles.read(engine, source), audiences, as_of, carried=mapping.inputs(resolved), leavers=False)
-    marked = suppression.marked(members, SuppressionConfig(), {}, engine)
-    by = outcomes.Rules(consent.resolve(ConsentConfig("off"), source.schema), RulesConfig(), {})
-    judged = outcomes.judged(marked, resolved, mapping.values(resolved), by, identities=False)
-    rows = outcomes.with_outcomes(judged, resolved, DedupConfig(), one_stream=engine.one_stream)
-    return resolved, snapshot.stage(rows, run_folder or folder.parent / "run", len(segments))
+    found = run_rows(
+        *(engine, folder.parent, folder, config.columns),
+        key=config.deduplication_key,
+        segments=segments,
+        namespace=namespace,
+        as_of=as_of,
+        run_folder=run_folder,
+    )
+    return found.ready.columns, found.snapshots
 
 
 def staged(engine: Engine, tmp_path: Path, rows: list[dict[str, Any]], config: MappingConfig = EMAIL, **keys: Any) -> Rows:
