@@ -223,6 +223,14 @@ def test_artefacts_are_delivered_beside_the_files(folder: Path, place: Place) ->
     assert_complete(folder, place, run(folder, place, DELIVERED, "checks=none").succeeded())
 
 
+@pytest.mark.parametrize("place", ["adobe_campaign_sftp_key"], indirect=True)
+def test_a_workflow_of_campaign_may_wait_for_a_file_that_comes_last(folder: Path, place: Place) -> None:
+    job = run(folder, place, "trigger=adobe_campaign", "checks=none").succeeded()
+    assert [name for name in place.names() if name.endswith(".done")] == ["spring_sale_20261101_000000.done"]
+    published = [line for line in job.stderr.splitlines() if line.endswith(": published")]
+    assert "spring_sale_20261101_000000.done" in published[-1]
+
+
 KILL = """
 import os, signal, sys
 from courier import cli, delivery, journal

@@ -177,6 +177,56 @@ def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
             path.unlink()
 
 
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """Members a to e with points, and what a tenth of a tenth of them is."""
+    points = [7, None, 10**15 - 1, 10**15, -(10**15)]
+    rows = [
+        profile(
+            email=f"{letter}@example.com", segments=MEMBER, loyalty={"loyaltyID": [letter], "tier": None, "points": each, "joinDate": None}
+        )
+        for letter, each in zip("abcde", points, strict=True)
+    ]
+    write_profiles(tmp_path / "profiles", rows)
+    return tmp_path
+
+
+POINTS = "+mapping.columns.Points.source=loyalty.points"
+
+
+def test_a_number_with_more_digits_than_eloqua_has_is_left_out(numbers: Path) -> None:
+    job = activate(numbers, SEGMENT, "esp=oracle_eloqua", POINTS).succeeded()
+    assert [(row["EmailAddress"], row["Points"]) for row in loaded(job, "oracle_eloqua")] == [
+        ("a@example.com", "7"),
+        ("b@example.com", ""),
+        ("c@example.com", "999999999999999"),
+    ]
+    assert job.record()["audiences"][0]["counts"]["rejected_by"] == {"esp_number_Points": 2}
+    assert "number of Points (a number of at most 15 digits before the point, and 4 after it): 2 rows left out" in job.stdout
+
+
+def test_decimals_beyond_eloquas_four_are_left_out_unless_a_format_rounds_them(numbers: Path) -> None:
+    share = "cast(cast(loyalty.points as decimal(20,5)) * 0.00001 as decimal(30,5))"
+    added = f"+mapping.columns.Share.expression='{share}'"
+    job = activate(numbers, SEGMENT, "esp=oracle_eloqua", added).succeeded()
+    assert [row["EmailAddress"][0] for row in loaded(job, "oracle_eloqua")] == ["b", "d", "e"]  # 0.00007 and 9999999999.99999 are out
+    rounded = activate(numbers, SEGMENT, "esp=oracle_eloqua", added, "+mapping.columns.Share.format='0.0000'", run_id="run-2").succeeded()
+    assert [row["EmailAddress"][0] for row in loaded(rounded, "oracle_eloqua")] == ["a", "b", "c", "d", "e"]
+
+
+def test_a_member_without_a_number_is_left_out_where_campaign_would_take_it_for_an_error(numbers: Path) -> None:
+    policy = "esp.policies.empty_number"
+    job = activate(numbers, SEGMENT, "esp=adobe_campaign", POINTS, f"{policy}=reject").succeeded()
+    assert [row["email"][0] for row in loaded(job, "adobe_campaign")] == ["a", "c", "d", "e"]
+    assert job.record()["audiences"][0]["counts"]["rejected_by"] == {"esp_empty_number_Points": 1}
+    assert "allows NULL" not in job.stdout
+    warned = activate(numbers, SEGMENT, "esp=adobe_campaign", POINTS, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    assert "column 'Points': an empty number is an error, unless the column allows NULL in the import" in warned.stdout
+    refused = activate(numbers, SEGMENT, "esp=adobe_campaign", POINTS, f"{policy}=fail", run_id="run-3", as_of="2026-11-03T00:00:00Z")
+    assert refused.code == 2
+    assert "an empty number is an error" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "refusal"),
     [

@@ -88,9 +88,17 @@ def test_the_preset_of_a_platform_can_be_overridden(name: str) -> None:
             ["esp=oracle_responsys", "mapping.deduplication_key=[CUSTOMER_ID_,EMAIL_ADDRESS_,MOBILE_NUMBER_]"],
             ["at most 2 columns"],
         ),
+        (
+            [
+                "esp=oracle_responsys",
+                "+mapping.columns.EMAIL_MD5_HASH_={source: personalEmail.address, hash: md5}",
+                "mapping.deduplication_key=[EMAIL_ADDRESS_,EMAIL_MD5_HASH_]",
+            ],
+            ["EMAIL_ADDRESS_, EMAIL_MD5_HASH_", "one of them", "profile-list-definitions-rule-parameters.htm"],
+        ),
         *[
             (["esp=oracle_responsys", f"+mapping.columns.{name}.source=person.gender"], [f"'{name}'", "List_DataTypeFieldname.htm"])
-            for name in ("date", "Level", "a", "GENDER_", "_x", "x" * 31)
+            for name in ("date", "Level", "share", "VARCHAR2", "a", "GENDER_", "_x", "x" * 31)
         ],
     ],
 )
@@ -130,6 +138,58 @@ def test_what_documentation_says_is_refused_is_refused_before_anything_is_read(o
 def test_what_no_documentation_refuses_is_a_warning(overrides: list[str], word: str) -> None:
     overrides = [override.strip("'") if override.startswith("'file.name") else override for override in overrides]
     assert word in warned(*overrides)
+
+
+SECONDARY = [
+    (["esp=salesforce_marketing_cloud", *SFTP], "transport", "does not start on a rename"),
+    (["esp=salesforce_marketing_cloud", *S3, 'file.name="{segment_name}_{datetime}"'], "name", "by year, month and day"),
+    (["esp=oracle_eloqua", *S3], "transport", "no import from S3 was found"),
+    (["esp=oracle_eloqua", 'file.name="{segment_name}_{date}"'], "name", "one fixed name"),
+    (["esp=oracle_eloqua", "destination.on_conflict=fail"], "name", "a second run finds the file"),
+    (["esp=oracle_responsys", *S3], "transport", "no import from S3 was found"),
+    (["esp=oracle_responsys", "~mapping.columns.EMAIL_PERMISSION_STATUS_"], "columns", "opted out"),
+    (["esp=oracle_responsys", "+mapping.columns.GENDER.source=person.gender"], "columns", "columns of your own"),
+    (["esp=salesforce_marketing_cloud", "~mapping.columns.EmailAddress"], "columns", "no column EmailAddress"),
+    (["esp=adobe_campaign", "~mapping.columns.email", "mapping.deduplication_key=[loyaltyId]"], "columns", "no column email"),
+    (["esp=adobe_campaign", "file.encoding=cp1252"], "file", "file.encoding"),
+    (["esp=oracle_eloqua", "file.compression=gzip"], "compression", "no import of compressed files was found"),
+    (["esp=oracle_eloqua", "file.encrypt_to=[key.asc]"], "encryption", "no import of encrypted files was found"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "rule", "word"), SECONDARY)
+def test_what_others_than_the_vendor_say_is_a_warning_and_refused_where_the_policy_is_strict(
+    overrides: list[str], rule: str, word: str
+) -> None:
+    assert word in warned(*overrides)
+    assert word in warned(*overrides, f"esp.policies.{rule}=warn")
+    message = refused(*overrides, f"esp.policies.{rule}=strict")
+    for each in (word, f"esp.policies.{rule}=warn", "may not take this", "Source: "):
+        assert each in message
+
+
+@pytest.mark.parametrize("overrides", [["esp=oracle_responsys", "file.delimiter=';'"], ["esp=oracle_responsys", "file.compression=gzip"]])
+def test_what_is_only_from_memory_is_refused_by_no_policy(overrides: list[str]) -> None:
+    strict = [f"esp.policies.{rule}=strict" for rule in ("file", "compression")]
+    assert "(memory)" in warned(*overrides, *strict)
+
+
+def test_what_documentation_refuses_is_refused_where_the_policy_is_strict_too() -> None:
+    assert "File Transfer" in refused("esp=salesforce_marketing_cloud", "file.compression=gzip", "esp.policies.compression=strict")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_row_is_left_out_by_default_on_less_than_documentation(name: str) -> None:
+    """But for lengths of fields that the artefacts define themselves, which an import cannot take more of."""
+    config = load(f"esp={name}", "+mapping.columns.Own.source=person.gender", "esp.policies.header=warn")
+    leaving = [rule for rule in esp.value_rules(config) if rule.test.on_failure != "keep"]
+    assert leaving
+    assert [rule for rule in leaving if not rule.source.documented and rule.rule != "length"] == []
+    assert [rule for rule in leaving if rule.source.confidence == "memory"] == []
+
+
+def test_a_column_under_its_path_is_not_missed() -> None:
+    assert "no column" not in warned("esp=oracle_eloqua", "mapping=email_marketing")
 
 
 def test_more_columns_than_fields_are_refused() -> None:
