@@ -103,12 +103,11 @@ class ByteLimit:
 
 @dataclass(frozen=True)
 class EmailRule:
-    """What an address has to look like: a pattern that all engines read alike, and the most characters."""
+    """What an address has to look like: a pattern that all engines read alike. Its length is its column's."""
 
     pattern: str
     expected: str
     source: Source
-    max_length: int | None = None
 
 
 @dataclass(frozen=True)

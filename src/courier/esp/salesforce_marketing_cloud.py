@@ -81,7 +81,6 @@ PLATFORM = Platform(
         r"^[\x21-\x3f\x41-\x7e]{1,100}@[\x21-\x2d\x2f-\x3f\x41-\x7e]+(\.[\x21-\x2d\x2f-\x3f\x41-\x7e]+)*\.[\x21-\x2d\x2f-\x3f\x41-\x7e]{2,}$",
         "one @, at most 100 characters before it, a top-level domain of two letters or more, ASCII without blanks",
         EMAIL,
-        254,
     ),
     dates=DateRule("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ssXXX", DATES),
     bytes=(
