@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -176,6 +178,31 @@ def test_a_shipped_activation_delivers_with_its_own_checks_what_the_platform_tak
     assert place.names() == sorted([FILES[place.activation], manifest, *triggers])
     assert place.uploads() == []
     assert not [text for text in record["warnings"] if text.startswith(("Adobe", "Oracle", "Salesforce"))]
+
+
+GUIDES = Path(__file__).parents[2] / "docs" / "platforms"
+FIRST = ["adobe_campaign_s3", "salesforce_marketing_cloud_sftp_key", "oracle_eloqua_sftp_key", "oracle_responsys_sftp_key"]
+
+
+@pytest.mark.parametrize("place", FIRST, indirect=True)
+def test_the_steps_of_a_guide_lead_where_it_says(folder: Path, place: Place) -> None:
+    """Its YAML as a file of the user's own, its commands, and the artefacts that it names."""
+    guide = (GUIDES / f"{place.platform}.md").read_text()
+    yaml_block, commands = (re.findall(rf"```{kind}\n(.*?)```", guide, re.DOTALL)[0] for kind in ("yaml", "bash"))
+    (folder / "own" / "activation").mkdir(parents=True)
+    (folder / "own" / "activation" / "spring_sale.yaml").write_text(yaml_block)
+    started = [shlex.split(line, comments=True)[1:] for line in commands.splitlines() if line.startswith("python jobs/")]
+    assert [Path(words[0]).name for words in started] == ["preflight.py", "activate.py"]
+    done = []
+    for script, *words in started:
+        there = place.names()
+        done.append(start_job(Path(script).name, folder, *words, *command(*place.overrides), **place.secrets).succeeded())
+        assert script.endswith("activate.py") or place.names() == there == []
+    assert "Ready: the activation can run" in done[0].stdout
+    artefacts = {path.name for path in (folder / "state/runs/run-1/artefacts").iterdir()}
+    named = set(re.findall(r"`(spring_sale\.[A-Za-z-]+\.[a-z]+)`", guide)) - set(place.names())
+    assert named == artefacts
+    assert len(loaded(folder, place)) == SENT[place.platform][0]
 
 
 def test_a_column_that_holds_no_addresses_holds_the_audience(tmp_path: Path) -> None:

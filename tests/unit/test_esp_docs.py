@@ -66,6 +66,14 @@ def test_a_guide_has_each_rule_with_its_source(name: str) -> None:
     for setting in platform.settings:
         assert f"`{setting.key}`: {setting.why}" in text
         assert setting.source.document in text
+    for note in (platform.name_on_s3, platform.fixed_name, platform.one_file):
+        assert note is None or (note.text in text and note.source.document in text)
+    for column in platform.columns:
+        assert not column.required or f"`{column.name}`" in text.partition("the import is made with this column")[2].partition("\n")[0]
+    if platform.number:
+        assert f"at most {platform.number.integer_digits} digits before the point, {platform.number.decimals} after it" in text
+    assert platform.key.why in text
+    assert platform.email.expected in text
     for limit in platform.bytes:
         assert f"at most {limit.most:,} bytes" in text
     for rule in (platform.key, platform.phone, platform.email, platform.dates, platform.exits):
@@ -83,7 +91,7 @@ def test_a_guide_has_each_column(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_activation_in_a_guide_is_a_shipped_one(name: str) -> None:
     """Word for word what conf/activation has, but for its comments."""
-    block = re.search(r"```yaml\n(.*?)```", (GUIDES / f"{name}.md").read_text(), re.DOTALL)
-    assert block is not None
+    blocks = re.findall(r"```yaml\n(.*?)```", (GUIDES / f"{name}.md").read_text(), re.DOTALL)
     shipped = [yaml.safe_load(file.read_text()) for file in (compose.conf_folder() / "activation").glob(f"{name}_*.yaml")]
-    assert yaml.safe_load(block[1]) in shipped
+    assert blocks
+    assert [block for block in blocks if yaml.safe_load(block) not in shipped] == []
