@@ -218,6 +218,17 @@ def test_the_stricter_checks_are_there_for_who_asks_for_them(folder: Path) -> No
     job.refused(3, "email_shape")
 
 
+def test_the_checks_of_a_platform_say_the_same_on_spark(folder: Path) -> None:
+    found = {}
+    for engine in ("sail", "spark"):
+        given = command("esp=adobe_campaign", f"engine={engine}", f"audience.segments=[{SEGMENT}]", "file.name=x", run_id=f"run-{engine}")
+        job = start_job("activate.py", folder, *given, f"destination.path=out-{engine}").succeeded(quiet=engine == "sail")
+        checks = job.record(f"run-{engine}")["checks"]
+        found[engine] = [(check["name"], check["severity"], check["success"], check["unexpected"]) for check in checks]
+    assert found["sail"] == found["spark"]
+    assert [name for name, _, success, _ in found["sail"] if not success] == ["email_shape"]
+
+
 # Artefacts beside the files
 
 WITH_ARTEFACTS = ["adobe_campaign_s3", "salesforce_marketing_cloud_sftp_key", "oracle_eloqua_sftp_password", "oracle_responsys_sftp_key"]
