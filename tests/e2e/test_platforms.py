@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from activation import Job, activate, run_job
+from activation import Job, activate, command, run_job
 from platform_loaders import LOADERS, Refused, Row
 from xdm_profiles import profile, write_profiles
 
@@ -270,25 +272,31 @@ def test_a_run_of_changes_has_the_status_and_says_what_becomes_of_leavers(folder
     assert [(row["EmailAddress"], row["status"]) for row in rows] == [("a@example.com", "exited")]
 
 
-def test_a_file_above_a_hard_limit_is_not_published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-    from datetime import UTC, datetime
+SMALL = """
+import sys
+from dataclasses import replace
+from courier import cli, esp
+eloqua = esp.PLATFORMS["oracle_eloqua"]
+esp.PLATFORMS["oracle_eloqua"] = replace(eloqua, bytes=(replace(eloqua.bytes[0], most=100),))
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
 
-    from courier import compose, esp
-    from courier.errors import HeldError
-    from courier.esp import platforms
-    from courier.pipeline import activate as run
 
-    eloqua = esp.PLATFORMS["oracle_eloqua"]
-    small = replace(eloqua, bytes=(replace(eloqua.bytes[0], most=100),))
-    monkeypatch.setitem(platforms.PLATFORMS, "oracle_eloqua", small)
-    monkeypatch.chdir(folder)
-    overrides = ["source.path=profiles", "checks=none", SEGMENT, "esp=oracle_eloqua", "run_id=run-1"]
-    with pytest.raises(HeldError, match="A file is too large for Oracle Eloqua"):
-        run(compose.load(overrides, now=datetime(2026, 11, 1, tzinfo=UTC)))
-    assert [path.name for path in (folder / "out").rglob("*") if path.is_file()] == []
-    done = run(compose.load([*overrides[:-1], "run_id=run-2", "esp.policies.bytes=warn"], now=datetime(2026, 11, 1, tzinfo=UTC)))
-    assert [text for text in done.warnings if "5 GB" in text]
+def with_a_small_limit(folder: Path, *overrides: str, run_id: str) -> Job:
+    """As if Eloqua took 100 bytes."""
+    arguments = command(SEGMENT, "esp=oracle_eloqua", "checks=none", *overrides, run_id=run_id)
+    done = subprocess.run([sys.executable, "-c", SMALL, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return Job(folder, done.returncode, done.stdout, done.stderr)
+
+
+def test_a_file_above_a_hard_limit_is_not_published(folder: Path) -> None:
+    held = with_a_small_limit(folder, run_id="run-1")
+    assert held.code == 3
+    assert "A file is too large for Oracle Eloqua" in held.stderr
+    assert held.delivered() == {}
+    done = with_a_small_limit(folder, "esp.policies.bytes=warn", run_id="run-2").succeeded()
+    assert [text for text in done.record("run-2")["warnings"] if "5 GB" in text]
+    assert set(done.files()) == {"vip.csv"}
 
 
 def test_several_parts_are_told_where_an_import_reads_one_file(folder: Path) -> None:
