@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import re
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +65,22 @@ def load_ahead() -> None:
 
 def _load() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    _leave_for_later("scipy.stats")  # a third of the time, for two expectations that compare distributions
     import great_expectations as gx  # noqa: PLC0415  importing takes seconds, so only where checks run
 
     return gx
+
+
+def _leave_for_later(name: str) -> None:
+    """Have a module imported when something of it is used first."""
+    parent, _, child = name.rpartition(".")
+    spec = importlib.util.find_spec(name)
+    if name in sys.modules or spec is None or spec.loader is None:
+        return
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    setattr(sys.modules[parent], child, module)
+    spec.loader.exec_module(module)
 
 
 def resolve(config: ChecksConfig, mapping: Mapping) -> Suite:

@@ -72,6 +72,18 @@ def test_what_a_check_observes_is_not_shown_where_it_is_a_value_of_a_profile(eng
     assert "@" not in repr(result)
 
 
+@pytest.mark.parametrize(("weights", "success"), [([0.5, 0.5], True), ([0.01, 0.99], False)])
+def test_a_distribution_can_be_compared_though_its_library_is_imported_late(engine: Engine, weights: list[float], success: bool) -> None:
+    result = check(
+        engine,
+        "expect_column_kl_divergence_to_be_less_than",
+        column="phone",
+        partition_object={"values": ["1", "333"], "weights": weights},
+        threshold=0.1,
+    )
+    assert (result.success, result.observed is not None) == (success, True)
+
+
 def test_the_proportion_of_unique_values_is_observed(engine: Engine) -> None:
     result = check(engine, "expect_column_proportion_of_unique_values_to_be_between", column="email", min_value=1)
     assert (result.success, (result.observed or "")[:6]) == (False, "0.6666")
