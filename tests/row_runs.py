@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
-from courier import audience, consent, counts, mapping, pipeline, profiles, rules, snapshot, suppression
+from courier import audience, consent, counts, esp, mapping, pipeline, profiles, rules, snapshot, suppression
 from courier.checks import Suite
 from courier.config import (
     AudienceConfig,
@@ -116,7 +116,7 @@ def read(config: Any) -> pipeline.Ready:
     asked = consent.resolve(config.consent, source.schema)
     profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
     lists = suppression.inspect(config.suppression, config.source, source.schema)
-    return pipeline.Ready(source, columns, asked, lists, rules.resolve(config.rules, columns), Suite({}, {}), {}, None)
+    return pipeline.Ready(source, columns, asked, lists, rules.resolve(esp.row_rules(config, columns), columns), Suite({}, {}), {}, None)
 
 
 def member(status: str | None = "realized", qualified: str | None = JAN, until: str | None = None, **keys: Any) -> dict[str, Any]:

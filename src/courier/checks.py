@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from courier.config import ChecksConfig, ExpectationConfig
 from courier.errors import ConfigError, nearest
 from courier.mapping import Mapping
+from courier.patterns import portable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -103,18 +104,31 @@ def resolve(config: ChecksConfig, mapping: Mapping) -> Suite:
                 found=unmapped[0],
                 fix=nearest(unmapped[0], choices),
             )
-        expectations[name], arguments[name] = expectation, resolved
+        expectations[name], arguments[name] = expectation, _alike(resolved, where)
     return Suite(expectations, arguments)
 
 
 def _columns(value: Any, mapping: Mapping) -> Any:
-    """Engine names for column names or XDM paths; None where there is no such column."""
+    """Engine names for column names or XDM paths; None where there is no such column. What is said of a path is not of its digests."""
     if isinstance(value, list):
         names = [_columns(entry, mapping) for entry in value]
         return None if None in names else names
     by_name = {column.name: column.engine_name for column in mapping.columns}
-    by_source = {column.source: column.engine_name for column in mapping.columns}
+    by_source = {column.source: column.engine_name for column in mapping.columns if not column.hashed}
     return by_name.get(value) or by_source.get(value)
+
+
+def _alike(arguments: dict[str, Any], where: str) -> dict[str, Any]:
+    """With regular expressions that engines read alike; where one cannot be written so, it is read as the engine at hand does."""
+    patterns = {key: arguments[key] for key in ("regex", "regex_list") if key in arguments}
+    try:
+        alike: dict[str, Any] = {
+            key: [portable(str(each), where) for each in value] if isinstance(value, list) else portable(str(value), where)
+            for key, value in patterns.items()
+        }
+    except ConfigError:
+        return arguments
+    return {**arguments, **alike}
 
 
 def _known_expectations() -> set[str]:

@@ -46,6 +46,7 @@ class MappedColumn:
     mandatory: bool = False
     default: str | None = None
     build: Callable[[], Column] | None = None  # over the columns p0, p1, … and those of the row
+    hashed: bool = False  # its values are digests of those of the source
 
     @property
     def of_membership(self) -> bool:
@@ -182,7 +183,7 @@ def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs,
     kind, build = shapes.shaped(name, column, kind, build)
     if column.default is not None and kind is not None and not xdm.is_text(kind):
         raise ConfigError(f"The column '{name}' cannot have a default", found=f"a source of type {kind}", expected="a source of text")
-    return MappedColumn(name, engine_name, source, kind, column.mandatory, column.default, build)
+    return MappedColumn(name, engine_name, source, kind, column.mandatory, column.default, build, hashed=bool(column.hash))
 
 
 def _assert_fanned_out(fan_out: str | None, where: str) -> None:

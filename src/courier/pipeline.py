@@ -182,7 +182,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             columns,
             asked,
             suppression.inspect(config.suppression, config.source, source.schema),
-            rules.resolve(config.rules, columns),
+            rules.resolve(esp.row_rules(config, columns), columns),
             suite,
             baseline.to_compare(config, run.history),
             keys,
@@ -236,9 +236,10 @@ def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Re
     members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=leavers, fan_out=fan_out)
     columns = esp.fitted(config, mapping.typed(ready.columns, members))
     assert_writable(config.file, columns)
-    ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(config.rules, columns), columns))
+    applied = esp.row_rules(config, columns)
+    ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(applied, columns), columns))
     marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
-    by = outcomes.Rules(ready.consent, config.rules, ready.rules)
+    by = outcomes.Rules(ready.consent, applied, ready.rules)
     judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
     return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_stream), ready
 

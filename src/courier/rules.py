@@ -41,6 +41,8 @@ def _assert_alike(name: str, rule: RowRuleConfig, column: MappedColumn) -> None:
     where = f"rules.rows.{name}"
     if rule.regex is not None:
         portable(rule.regex, where)
+    if rule.max_integer_digits is not None or rule.max_decimals is not None:
+        _assert_number(where, column)
     reads_text = rule.regex is not None or rule.min_length is not None or rule.max_length is not None or bool(rule.allowed)
     if reads_text and column.kind is not None and pa.types.is_floating(column.kind):
         raise ConfigError(
@@ -48,6 +50,13 @@ def _assert_alike(name: str, rule: RowRuleConfig, column: MappedColumn) -> None:
             where=where,
             found=f"'{column.name}' of type {column.kind}",
             fix="give the column a format, such as 0.00",
+        )
+
+
+def _assert_number(where: str, column: MappedColumn) -> None:
+    if column.kind is not None and not xdm.is_number(column.kind):
+        raise ConfigError(
+            "A row rule counts the digits of what is no number", where=where, found=f"'{column.name}' of type {column.kind}", fix="regex"
         )
 
 
@@ -86,4 +95,9 @@ def _fails(rule: RowRuleConfig, column: MappedColumn) -> Column:
         fails = fails | F.coalesce(F.length(text) > rule.max_length, F.lit(False))
     if rule.allowed:
         fails = fails | F.coalesce(~text.isin(*rule.allowed), F.lit(False))
+    if rule.max_integer_digits is not None:
+        least = F.lit(10**rule.max_integer_digits)
+        fails = fails | F.coalesce((value >= least) | (value <= -least), F.lit(False))
+    if rule.max_decimals is not None and not (column.kind is not None and pa.types.is_integer(column.kind)):
+        fails = fails | F.coalesce(value != F.round(value, rule.max_decimals), F.lit(False))
     return fails

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from activation import Job, activate, run_job
+from activation import Job, activate, command, run_job
 from platform_loaders import LOADERS, Refused, Row
 from xdm_profiles import profile, write_profiles
 
@@ -177,6 +179,56 @@ def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
             path.unlink()
 
 
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """Members a to e with points, and what a tenth of a tenth of them is."""
+    points = [7, None, 10**15 - 1, 10**15, -(10**15)]
+    rows = [
+        profile(
+            email=f"{letter}@example.com", segments=MEMBER, loyalty={"loyaltyID": [letter], "tier": None, "points": each, "joinDate": None}
+        )
+        for letter, each in zip("abcde", points, strict=True)
+    ]
+    write_profiles(tmp_path / "profiles", rows)
+    return tmp_path
+
+
+POINTS = "+mapping.columns.Points.source=loyalty.points"
+
+
+def test_a_number_with_more_digits_than_eloqua_has_is_left_out(numbers: Path) -> None:
+    job = activate(numbers, SEGMENT, "esp=oracle_eloqua", POINTS).succeeded()
+    assert [(row["EmailAddress"], row["Points"]) for row in loaded(job, "oracle_eloqua")] == [
+        ("a@example.com", "7"),
+        ("b@example.com", ""),
+        ("c@example.com", "999999999999999"),
+    ]
+    assert job.record()["audiences"][0]["counts"]["rejected_by"] == {"esp_number_Points": 2}
+    assert "number of Points (a number of at most 15 digits before the point, and 4 after it): 2 rows left out" in job.stdout
+
+
+def test_decimals_beyond_eloquas_four_are_left_out_unless_a_format_rounds_them(numbers: Path) -> None:
+    share = "cast(cast(loyalty.points as decimal(20,5)) * 0.00001 as decimal(30,5))"
+    added = f"+mapping.columns.Share.expression='{share}'"
+    job = activate(numbers, SEGMENT, "esp=oracle_eloqua", added).succeeded()
+    assert [row["EmailAddress"][0] for row in loaded(job, "oracle_eloqua")] == ["b", "d", "e"]  # 0.00007 and 9999999999.99999 are out
+    rounded = activate(numbers, SEGMENT, "esp=oracle_eloqua", added, "+mapping.columns.Share.format='0.0000'", run_id="run-2").succeeded()
+    assert [row["EmailAddress"][0] for row in loaded(rounded, "oracle_eloqua")] == ["a", "b", "c", "d", "e"]
+
+
+def test_a_member_without_a_number_is_left_out_where_campaign_would_take_it_for_an_error(numbers: Path) -> None:
+    policy = "esp.policies.empty_number"
+    job = activate(numbers, SEGMENT, "esp=adobe_campaign", POINTS, f"{policy}=reject").succeeded()
+    assert [row["email"][0] for row in loaded(job, "adobe_campaign")] == ["a", "c", "d", "e"]
+    assert job.record()["audiences"][0]["counts"]["rejected_by"] == {"esp_empty_number_Points": 1}
+    assert "allows NULL" not in job.stdout
+    warned = activate(numbers, SEGMENT, "esp=adobe_campaign", POINTS, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    assert "column 'Points': an empty number is an error, unless the column allows NULL in the import" in warned.stdout
+    refused = activate(numbers, SEGMENT, "esp=adobe_campaign", POINTS, f"{policy}=fail", run_id="run-3", as_of="2026-11-03T00:00:00Z")
+    assert refused.code == 2
+    assert "an empty number is an error" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "refusal"),
     [
@@ -220,25 +272,31 @@ def test_a_run_of_changes_has_the_status_and_says_what_becomes_of_leavers(folder
     assert [(row["EmailAddress"], row["status"]) for row in rows] == [("a@example.com", "exited")]
 
 
-def test_a_file_above_a_hard_limit_is_not_published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-    from datetime import UTC, datetime
+SMALL = """
+import sys
+from dataclasses import replace
+from courier import cli, esp
+eloqua = esp.PLATFORMS["oracle_eloqua"]
+esp.PLATFORMS["oracle_eloqua"] = replace(eloqua, bytes=(replace(eloqua.bytes[0], most=100),))
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
 
-    from courier import compose, esp
-    from courier.errors import HeldError
-    from courier.esp import platforms
-    from courier.pipeline import activate as run
 
-    eloqua = esp.PLATFORMS["oracle_eloqua"]
-    small = replace(eloqua, bytes=(replace(eloqua.bytes[0], most=100),))
-    monkeypatch.setitem(platforms.PLATFORMS, "oracle_eloqua", small)
-    monkeypatch.chdir(folder)
-    overrides = ["source.path=profiles", "checks=none", SEGMENT, "esp=oracle_eloqua", "run_id=run-1"]
-    with pytest.raises(HeldError, match="A file is too large for Oracle Eloqua"):
-        run(compose.load(overrides, now=datetime(2026, 11, 1, tzinfo=UTC)))
-    assert [path.name for path in (folder / "out").rglob("*") if path.is_file()] == []
-    done = run(compose.load([*overrides[:-1], "run_id=run-2", "esp.policies.bytes=warn"], now=datetime(2026, 11, 1, tzinfo=UTC)))
-    assert [text for text in done.warnings if "5 GB" in text]
+def with_a_small_limit(folder: Path, *overrides: str, run_id: str) -> Job:
+    """As if Eloqua took 100 bytes."""
+    arguments = command(SEGMENT, "esp=oracle_eloqua", "checks=none", *overrides, run_id=run_id)
+    done = subprocess.run([sys.executable, "-c", SMALL, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return Job(folder, done.returncode, done.stdout, done.stderr)
+
+
+def test_a_file_above_a_hard_limit_is_not_published(folder: Path) -> None:
+    held = with_a_small_limit(folder, run_id="run-1")
+    assert held.code == 3
+    assert "A file is too large for Oracle Eloqua" in held.stderr
+    assert held.delivered() == {}
+    done = with_a_small_limit(folder, "esp.policies.bytes=warn", run_id="run-2").succeeded()
+    assert [text for text in done.record("run-2")["warnings"] if "5 GB" in text]
+    assert set(done.files()) == {"vip.csv"}
 
 
 def test_several_parts_are_told_where_an_import_reads_one_file(folder: Path) -> None:

@@ -115,6 +115,37 @@ def test_a_rule_may_be_about_other_types_and_shaped_columns(engine: Engine, tmp_
     assert [row[-1] for row in found] == [EXPORTED, "rejected: price", "rejected: upper", "rejected: points", EXPORTED]
 
 
+LEAST, MOST = -(2**63), 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("expression", "keys", "rejected"),
+    [
+        ("loyalty.points", {"max_integer_digits": 3}, [1000, -1000, 12345, LEAST, MOST]),
+        ("loyalty.points", {"max_integer_digits": 18, "max_decimals": 0}, [LEAST, MOST]),
+        ("loyalty.points", {"max_decimals": 0}, []),
+        ("cast(loyalty.points as decimal(38,6))", {"max_integer_digits": 4, "max_decimals": 0}, [12345, LEAST, MOST]),
+        ("cast(cast(loyalty.points as decimal(25,5)) * 0.001 as decimal(30,5))", {"max_decimals": 2}, [999, -999, 12345, LEAST, MOST]),
+        ("cast(loyalty.points as double) * 0.125", {"max_integer_digits": 3, "max_decimals": 2}, [999, -999, 12345, LEAST, MOST]),
+    ],
+)
+def test_digits_of_numbers_are_those_of_the_value(
+    engine: Engine, tmp_path: Path, expression: str, keys: dict[str, int], rejected: list[int]
+) -> None:
+    """Zeros at the end are no decimals; a sign is no digit; null passes."""
+    points = [0, 999, -999, 1000, -1000, 12345, None, LEAST, MOST]
+    rows = [member(_id=f"{number:02d}", loyalty={"points": each}) for number, each in enumerate(points)]
+    columns = {"id": "_id", "number": ColumnConfig(expression=expression)}
+    found = run_rows(engine, tmp_path, rows, columns, key=["id"], row_rules=RulesConfig({"digits": rule("number", **keys)})).rows()
+    assert [points[int(row[0])] for row in found if row[-1] == "rejected: digits"] == rejected
+    assert len([row for row in found if row[-1] == EXPORTED]) == len(points) - len(rejected)
+
+
+def test_digits_are_of_numbers_only(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="counts the digits of what is no number"):
+        run_rows(engine, tmp_path, [member()], COLUMNS, key=["id"], row_rules=RulesConfig({"digits": rule(max_decimals=2)}))
+
+
 def test_the_rejects_tell_the_key_the_rule_the_column_and_the_masked_value(engine: Engine, tmp_path: Path) -> None:
     columns = {"email": "personalEmail.address", "first": "person.name.firstName", "city": "homeAddress.city"}
     rows = [

@@ -16,7 +16,7 @@ SHIPPED = sorted(file.stem for file in (compose.conf_folder() / "activation").gl
 
 def test_each_platform_has_one_for_each_transport_that_makes_sense() -> None:
     sftp = {f"{name}_{kind}" for name in EspConfig.PLATFORMS if name != "none" for kind in ("sftp_password", "sftp_key")}
-    assert set(SHIPPED) == {*sftp, "adobe_campaign_s3"}
+    assert set(SHIPPED) == {*sftp, "adobe_campaign_s3", "salesforce_marketing_cloud_s3"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -125,6 +125,14 @@ def test_a_name_with_a_time_is_found_by_what_started_the_automation() -> None:
     assert parsed(fixed["vip.importFile-meta.json"])["fileNamingPattern"] == "vip.csv"
 
 
+def test_an_import_from_s3_is_of_the_location_with_the_name_of_the_bucket() -> None:
+    found = made("esp=salesforce_marketing_cloud", "destination=s3", "destination.bucket=exports")
+    assert parsed(found["vip.importFile-meta.json"])["source"] == {"c__type": "File Location", "r__fileLocation_name": "exports"}
+    assert parsed(found["vip.importDefinition.json"])["RetrieveFileTransferLocation"] == {"CustomerKey": "exports"}
+    ours = parsed(made("esp=salesforce_marketing_cloud")["vip.importFile-meta.json"])
+    assert ours["source"]["r__fileLocation_name"] == "ExactTarget Enhanced FTP"
+
+
 def test_without_a_key_marketing_cloud_can_only_overwrite() -> None:
     found = made("esp=salesforce_marketing_cloud", "mapping.deduplication_key=[]", "esp.policies.key=warn")
     assert parsed(found["vip.importFile-meta.json"])["c__dataAction"] == "Overwrite"

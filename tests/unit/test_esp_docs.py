@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from courier import compose, esp
-from courier.config import POLICIES
+from courier.config import POLICIES, RunConfig
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs" / "platforms"
@@ -19,6 +20,29 @@ NAMES = sorted(esp.PLATFORMS)
 
 def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("|")]
+
+
+#: As the table has its columns.
+COLUMNS = ["adobe_campaign", "salesforce_marketing_cloud", "oracle_eloqua", "oracle_responsys"]
+
+
+def cells(what: str) -> dict[str, str]:
+    """One row of the table, by platform."""
+    (row,) = (row for row in rows(INDEX) if row[0] == what)
+    return dict(zip(COLUMNS, row[1:], strict=False))
+
+
+def loaded(name: str) -> RunConfig:
+    return compose.load([f"esp={name}"], now=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def test_the_table_has_the_rows_of_the_presets() -> None:
+    assert cells("rows in a file") == {name: f"{loaded(name).file.max_rows:,}" for name in COLUMNS}
+
+
+def test_the_table_has_what_an_empty_audience_gives() -> None:
+    words = {"header": "a file with the header", "fail": "**holds the run**"}
+    assert cells("an audience without a row") == {name: words[loaded(name).file.on_empty] for name in COLUMNS}
 
 
 def test_the_table_has_every_rule() -> None:
@@ -31,8 +55,8 @@ def test_the_tests_that_the_table_names_exist() -> None:
         name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
     }
     assert named - known == set()
-    cells = [row for row in rows(INDEX.partition("## Every rule")[2]) if len(row) == 6]
-    assert [row for row in cells if "test_" not in row[-1]] == [row for row in cells if row[-1] == "test"]
+    table = [row for row in rows(INDEX.partition("## Every rule")[2]) if len(row) == 6]
+    assert [row for row in table if "test_" not in row[-1]] == [row for row in table if row[-1] == "test"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,6 +66,14 @@ def test_a_guide_has_each_rule_with_its_source(name: str) -> None:
     for setting in platform.settings:
         assert f"`{setting.key}`: {setting.why}" in text
         assert setting.source.document in text
+    for note in (platform.name_on_s3, platform.fixed_name, platform.one_file):
+        assert note is None or (note.text in text and note.source.document in text)
+    for column in platform.columns:
+        assert not column.required or f"`{column.name}`" in text.partition("the import is made with this column")[2].partition("\n")[0]
+    if platform.number:
+        assert f"at most {platform.number.integer_digits} digits before the point, {platform.number.decimals} after it" in text
+    assert platform.key.why in text
+    assert platform.email.expected in text
     for limit in platform.bytes:
         assert f"at most {limit.most:,} bytes" in text
     for rule in (platform.key, platform.phone, platform.email, platform.dates, platform.exits):
@@ -59,7 +91,7 @@ def test_a_guide_has_each_column(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_activation_in_a_guide_is_a_shipped_one(name: str) -> None:
     """Word for word what conf/activation has, but for its comments."""
-    block = re.search(r"```yaml\n(.*?)```", (GUIDES / f"{name}.md").read_text(), re.DOTALL)
-    assert block is not None
+    blocks = re.findall(r"```yaml\n(.*?)```", (GUIDES / f"{name}.md").read_text(), re.DOTALL)
     shipped = [yaml.safe_load(file.read_text()) for file in (compose.conf_folder() / "activation").glob(f"{name}_*.yaml")]
-    assert yaml.safe_load(block[1]) in shipped
+    assert blocks
+    assert [block for block in blocks if yaml.safe_load(block) not in shipped] == []

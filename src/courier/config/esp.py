@@ -8,19 +8,22 @@ from typing import ClassVar
 from courier.config.limits import one_of
 from courier.errors import ConfigError, nearest
 
-#: What can be done about each rule; the first is what is done where nothing is said. `fail` refuses a configuration, and
-#: holds an audience whose rows break the rule; `reject` sends the other rows; `fix` changes values, and counts them.
+#: What can be done about each rule; the first is what is done where nothing is said. `fail` refuses a configuration of which
+#: the vendor's documentation says that it is not taken, and `strict` also one that others advise against; what is only from
+#: memory is a warning in any case. Of rows: `fail` holds an audience that has some that break the rule, `reject` sends the
+#: others, `fix` changes values, and counts them.
 POLICIES: dict[str, tuple[str, ...]] = {
-    "file": ("fail", "warn"),
-    "compression": ("fail", "warn"),
-    "encryption": ("fail", "warn"),
-    "header": ("fail", "warn"),
-    "columns": ("fail", "warn"),
-    "key": ("fail", "warn"),
-    "transport": ("fail", "warn"),
-    "name": ("fail", "warn"),
-    "bytes": ("fail", "warn"),
-    "empty_number": ("warn", "fail"),
+    "file": ("fail", "strict", "warn"),
+    "compression": ("fail", "strict", "warn"),
+    "encryption": ("fail", "strict", "warn"),
+    "header": ("fail", "strict", "warn"),
+    "columns": ("fail", "strict", "warn"),
+    "key": ("fail", "strict", "warn"),
+    "transport": ("fail", "strict", "warn"),
+    "name": ("fail", "strict", "warn"),
+    "bytes": ("fail", "strict", "warn"),
+    "empty_number": ("warn", "reject", "fail"),
+    "number": ("reject", "fail", "warn"),
     "date": ("fix", "fail", "warn"),
     "length": ("fix", "reject", "fail", "warn"),
     "email": ("fix", "reject", "fail", "warn"),

@@ -141,18 +141,23 @@ class RowRuleConfig:
     min_length: int | None = None
     max_length: int | None = None
     allowed: list[str] = field(default_factory=list)
+    max_integer_digits: int | None = None  # of numbers: before the point
+    max_decimals: int | None = None  # of numbers: after the point, without zeros at the end
     on_failure: str = "reject"
 
     def __post_init__(self) -> None:
         one_of("rules.rows.*.on_failure", self.on_failure, ("keep", "reject", "hold"))
-        tests = (self.required, self.regex is not None, self.min_length is not None, self.max_length is not None, bool(self.allowed))
-        if sum(tests) == 0:
+        limits = (self.regex, self.min_length, self.max_length, self.max_integer_digits, self.max_decimals)
+        if not (self.required or self.allowed or any(limit is not None for limit in limits)):
             raise ConfigError(
                 "A row rule tests nothing",
                 where="rules.rows",
                 found=self.column,
-                expected="required, regex, min_length, max_length or allowed",
+                expected="required, regex, min_length, max_length, allowed, max_integer_digits or max_decimals",
             )
+        for key in ("max_integer_digits", "max_decimals"):
+            if getattr(self, key) is not None:
+                one_of(f"rules.rows.*.{key}", str(getattr(self, key)), tuple(map(str, range(19))))
         if self.regex is not None:
             try:
                 re.compile(self.regex)

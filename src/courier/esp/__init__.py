@@ -7,8 +7,9 @@ are what the import at the platform is made from; `described` and `lines` say in
 from courier.esp.artefacts import artefacts, delivered, delivered_names
 from courier.esp.configuration import check_configuration
 from courier.esp.findings import check_sizes, described, lines
+from courier.esp.fitting import check_columns, fitted, marked, marks
 from courier.esp.platforms import PLATFORMS, platform_of
-from courier.esp.values import check_columns, fitted, marked, marks, value_rules, with_row_rules
+from courier.esp.values import row_rules, value_rules, with_row_rules
 
 __all__ = [
     "PLATFORMS",
@@ -24,6 +25,7 @@ __all__ = [
     "marked",
     "marks",
     "platform_of",
+    "row_rules",
     "value_rules",
     "with_row_rules",
 ]

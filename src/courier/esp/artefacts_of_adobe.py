@@ -11,6 +11,7 @@ from datetime import datetime
 import polars as pl
 import pyarrow as pa
 
+from courier import xdm
 from courier.esp.artefacts import Maker, Subject, as_sheet, is_moment
 from courier.mapping import MappedColumn
 from courier.render.dialect import Dialect
@@ -43,7 +44,7 @@ def _values(subject: Subject, column: MappedColumn) -> list[str]:
         assert column.kind is not None
         form = "%Y/%m/%d" if pa.types.is_date(column.kind) else "%Y/%m/%d %H:%M:%S"
         return [moment.strftime(form) for moment in moments]
-    if column.kind is not None and (pa.types.is_integer(column.kind) or pa.types.is_floating(column.kind)):
+    if column.kind is not None and xdm.is_number(column.kind):
         return ["1", "20", "300"]
     if column.kind is not None and pa.types.is_boolean(column.kind):
         return ["true", "false", "true"]
@@ -56,7 +57,7 @@ def _type(column: MappedColumn) -> str:
         return "string"
     if is_moment(column):
         return "date" if pa.types.is_date(column.kind) else "date and time"
-    return "number" if pa.types.is_integer(column.kind) or pa.types.is_floating(column.kind) else "string"
+    return "number" if xdm.is_number(column.kind) else "string"
 
 
 def _sheet(subject: Subject) -> bytes:

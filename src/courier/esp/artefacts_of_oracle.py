@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from courier import xdm
 from courier.config import RunConfig
 from courier.esp.artefacts import Maker, Subject, as_json, as_sheet, identifier, is_moment
 from courier.esp.configuration import header
@@ -62,7 +63,7 @@ def _eloqua_sheet(subject: Subject) -> bytes:
 def _eloqua_type(column: MappedColumn) -> str:
     if is_moment(column):
         return "date"
-    return "numeric" if column.kind is not None and pa.types.is_integer(column.kind) else "text"
+    return "numeric" if column.kind is not None and xdm.is_number(column.kind) else "text"
 
 
 def _yes(condition: bool) -> str:

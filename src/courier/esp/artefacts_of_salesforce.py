@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from courier.config import RunConfig, S3Config
 from courier.esp.artefacts import Maker, Subject, as_json, is_moment
 from courier.esp.configuration import CHANGING
 from courier.esp.salesforce_marketing_cloud import PATTERNS
@@ -19,13 +20,19 @@ from courier.names import macros, parsed, safe
 
 #: External keys have at most so many characters. Source: developer.salesforce.com creating_a_data_extension_using_web_service_api
 KEY_CHARACTERS = 36
-FILE_LOCATION = "ExactTarget Enhanced FTP"
+#: Of accounts with the Enhanced SFTP. A location on S3 is named by whoever sets it up.
+ENHANCED_SFTP = "ExactTarget Enhanced FTP"
 FILE_TYPES = {",": "CSV", "\t": "TAB"}
 
 
 def external_key(subject: Subject) -> str:
     name = safe(subject.segment.name)
     return name if len(name) <= KEY_CHARACTERS else safe(subject.segment.id)[:KEY_CHARACTERS]
+
+
+def file_location(config: RunConfig) -> str:
+    """The name that the location has at the platform: of one on S3 the bucket's, which the guide says to give it."""
+    return config.destination.bucket if isinstance(config.destination, S3Config) else ENHANCED_SFTP
 
 
 def pattern(subject: Subject) -> str:
@@ -77,7 +84,7 @@ def _import_file(subject: Subject) -> bytes:
         {
             "name": safe(subject.segment.name),
             "customerKey": external_key(subject),
-            "source": {"c__type": "File Location", "r__fileLocation_name": FILE_LOCATION},
+            "source": {"c__type": "File Location", "r__fileLocation_name": file_location(config)},
             "destination": {"c__type": "DataExtension", "r__dataExtension_key": external_key(subject)},
             "fileNamingPattern": pattern(subject),
             "fileType": FILE_TYPES.get(config.file.delimiter, "Other"),
@@ -104,7 +111,7 @@ def _import_definition(subject: Subject) -> bytes:
         "Name": safe(subject.segment.name),
         "CustomerKey": key,
         "DestinationObject": {"CustomerKey": key},
-        "RetrieveFileTransferLocation": {"CustomerKey": FILE_LOCATION},
+        "RetrieveFileTransferLocation": {"CustomerKey": file_location(config)},
         "FileSpec": pattern(subject),
         "FileType": kind,
         **({"Delimiter": config.file.delimiter} if kind == "Other" else {}),

@@ -24,6 +24,10 @@ class Source:
     def documented(self) -> bool:
         return self.confidence == "documented"
 
+    def refuses(self, policy: str) -> bool:
+        """Whether what breaks a rule of this source is refused: never from memory. What `fix` cannot mend is as with `fail`."""
+        return self.documented if policy in ("fail", "fix") else policy == "strict" and self.confidence != "memory"
+
     def __str__(self) -> str:
         return f"{self.document} ({self.confidence})"
 
@@ -71,12 +75,15 @@ class HeaderRule:
 
 @dataclass(frozen=True)
 class KeyRule:
-    """What a row can be found by. `columns`: headers, or nothing where it can be any unique field. At most `most` of them."""
+    """What a row can be found by. `columns`: headers, or nothing where it can be any unique field. At most `most` of them, and of
+    each set in `apart` one.
+    """
 
     columns: tuple[str, ...]
     most: int
     why: str
     source: Source
+    apart: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,15 +96,18 @@ class ByteLimit:
     compressed: bool = False
     hard: bool = False
 
+    def refuses(self, policy: str) -> bool:
+        """Whether a file above it holds the run. With `strict` limits hold that are not known to be final, too."""
+        return (self.hard or policy == "strict") and self.source.refuses(policy)
+
 
 @dataclass(frozen=True)
 class EmailRule:
-    """What an address has to look like: a pattern that all engines read alike, and the most characters."""
+    """What an address has to look like: a pattern that all engines read alike. Its length is its column's."""
 
     pattern: str
     expected: str
     source: Source
-    max_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,15 @@ class DateRule:
     timestamp: str
     source: Source
     forbidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NumberRule:
+    """The most digits before the point, and after it, of fields that are numbers."""
+
+    integer_digits: int
+    decimals: int
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -150,8 +169,10 @@ class Platform:
     exact_header: Source | None = None  # names must be those of the fields, in upper and lower case
     compression_or_encryption: Source | None = None  # one of the two, never both
     empty_number: Source | None = None  # the platform takes an empty number for an error
+    number: NumberRule | None = None
     one_file: Note | None = None  # an import reads a single file
     fixed_name: Note | None = None  # an import reads one name
+    name_on_s3: Note | None = None  # what an import from S3 finds a file by: no time but the day
     expected_columns: tuple[tuple[str, Note], ...] = ()  # headers that a file is to have
 
     def column(self, name: str, path: str) -> StandardColumn | None:

@@ -36,22 +36,22 @@ class Violation:
 
 
 def check_configuration(config: RunConfig) -> list[str]:
-    """Warnings about what the platform may not take. Raises ConfigError for the first thing of which documentation says
-    that it is not taken, but where the policy of its rule is `warn`. What has no documentation behind it is a warning whatever
-    the policy.
+    """Warnings about what the platform may not take. Raises ConfigError for the first thing that the policy of its rule refuses:
+    with `fail` what documentation says is not taken, with `strict` also what others say, with `warn` nothing.
     """
     platform = platform_of(config)
     if platform is None:
         return []
     found = list(violations(config, platform))
     for violation in found:
-        if violation.source.documented and config.esp.policy(violation.rule) != "warn":
+        if violation.source.refuses(config.esp.policy(violation.rule)):
+            taken = "does not take this" if violation.source.documented else "may not take this"
             raise ConfigError(
-                f"{platform.title} does not take this: {violation.why}",
+                f"{platform.title} {taken}: {violation.why}",
                 where=violation.where,
                 found=violation.found,
                 expected=violation.expected,
-                fix=f"change it, or esp.policies.{violation.rule}=warn. Source: {violation.source.document}",
+                fix=f"change it, or esp.policies.{violation.rule}=warn. Source: {violation.source}",
             )
     warnings = [f"{platform.title}: {violation}" for violation in found]
     if config.export.incremental:
@@ -127,6 +127,11 @@ def _columns(config: RunConfig, platform: Platform) -> Iterator[Violation]:
             if key in standard and standard[key] != name:
                 why = "names of columns have to be those of the fields, in upper and lower case"
                 yield Violation("header", f"mapping.columns.{name}", repr(name), repr(standard[key]), why, platform.exact_header)
+    paths = {column.source for column in config.mapping.columns.values()}
+    for column in platform.columns:
+        if column.required and column.name.casefold() not in folded and column.path not in paths:
+            why = "the import is made with this column, and without it finds or reaches nobody"
+            yield Violation("columns", "mapping.columns", f"no column {column.name}", column.name, why, Source("the presets", "proposal"))
     strange = [name for key, name in folded.items() if key not in standard]
     if strange:
         why = "columns of your own are imported only where the platform has such fields"
@@ -144,16 +149,26 @@ def _key(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         yield Violation("key", "mapping.deduplication_key", "[]", "a key that is there and unique in each row", rule.why, rule.source)
     if len(names) > rule.most:
         yield Violation("key", "mapping.deduplication_key", ", ".join(names), f"at most {rule.most} columns", rule.why, rule.source)
+    for apart in rule.apart:
+        both = [name for name in names if name.upper() in apart]
+        if len(both) > 1:
+            yield Violation(
+                "key", "mapping.deduplication_key", ", ".join(both), "one of them", "they are not matched together", rule.source
+            )
     strange = [name for name in names if rule.columns and name.upper() not in rule.columns]
     if strange:
         yield Violation("key", "mapping.deduplication_key", ", ".join(strange), " or ".join(rule.columns), rule.why, rule.source)
 
 
 def _name(config: RunConfig, platform: Platform) -> Iterator[Violation]:
+    read = macros(parsed("file.name", config.file.name))
+    on_s3, changing = platform.name_on_s3, [macro.written for macro in read if macro.name in CHANGING]
+    timed = [macro.written for macro in read if macro.name in CHANGING - {"date"}]
+    if on_s3 and timed and config.destination.kind == "s3":
+        yield Violation("name", "file.name", ", ".join(timed), "{date}, or a name that stays", on_s3.text, on_s3.source)
     note = platform.fixed_name
     if note is None:
         return
-    changing = [macro.written for macro in macros(parsed("file.name", config.file.name)) if macro.name in CHANGING]
     if changing:
         yield Violation("name", "file.name", ", ".join(changing), "a name that stays", note.text, note.source)
     elif config.destination.on_conflict == "fail":

@@ -68,7 +68,7 @@ def check_sizes(config: RunConfig, files: list[tuple[str, int, int]]) -> list[st
         # A limit of loading is of the text, which is what is loaded of a compressed file, too.
         sizes = [(name, sent if limit.compressed else max(sent, text)) for name, sent, text in files]
         above = [(name, size) for name, size in sizes if size > limit.most]
-        if above and limit.hard and config.esp.policy("bytes") == "fail":
+        if above and limit.refuses(config.esp.policy("bytes")):
             raise HeldError(
                 f"A file is too large for {platform.title}, so nothing was delivered: {limit.what}",
                 found=f"{above[0][0]} has {above[0][1]:,} bytes",

@@ -10,6 +10,7 @@ from courier.esp.base import (
     EmailRule,
     KeyRule,
     Note,
+    NumberRule,
     PhoneRule,
     Platform,
     Setting,
@@ -74,6 +75,7 @@ PLATFORM = Platform(
     ),
     text_length=(100, TYPES),
     max_columns=(250, CUSTOM_FIELDS),
+    number=NumberRule(15, 4, TYPES),
     one_file=Note("an import reads one name: make one import for each part, or raise file.max_rows", NOT_FOUND),
     fixed_name=Note("an import reads one fixed name: no pattern with a date was found", NOT_FOUND),
 )

@@ -31,9 +31,16 @@ CHOICES = Source("further delimiters, enclosures and compression of a Connect jo
 CUSTOM = Source("a field of your own, with the length that the mapping sheet gives it", "proposal")
 SERVER = Source("docs.oracle.com responsys-user/Help/CED/FileServer.htm")
 
-#: Of the reserved words those that the page names; it has more.
-RESERVED = frozenset({"date", "start", "user", "number", "level"})
-#: Single letters that are no names.
+#: The words that NAMES has, all of them, and the single letters that are no names.
+RESERVED = frozenset(
+    "access add admin administrator advisor all alter and any as asc audit baseurl between by byte char check cluster column comment "
+    "connect compress create current data date decimal default delete desc distinct double drop else exclusive exists extends false "
+    "file first float for from grant group having id identified if immediate import in increment index initial insert int integer "
+    "intersect into is last level like lock long m maxextents minextents minus mlslabel mode modify noaudit nocompress nologging not "
+    "nowait null number of offline on online option or order package pctfree pctused prior private privileges program protected "
+    "public raw rename resource revoke row rowid rownum rows select session set share size smallint start successful synonym sysdate "
+    "table test then to trigger true uid union unique update user validate values varchar varchar2 view whenever where with".split()
+)
 LETTERS = frozenset("aegkmptu")
 
 PLATFORM = Platform(
@@ -77,8 +84,9 @@ PLATFORM = Platform(
     key=KeyRule(
         ("RIID_", "CUSTOMER_ID_", "EMAIL_ADDRESS_", "MOBILE_NUMBER_", "EMAIL_MD5_HASH_", "EMAIL_SHA256_HASH_"),
         2,
-        "rows are matched by at most two of these fields",
+        "rows are matched by at most two of these fields, and not by an address and its hash together",
         MATCHING,
+        (frozenset({"EMAIL_ADDRESS_", "EMAIL_MD5_HASH_", "EMAIL_SHA256_HASH_"}),),
     ),
     phone=PhoneRule("digits", MOBILE),
     email=EmailRule(

@@ -81,7 +81,6 @@ PLATFORM = Platform(
         r"^[\x21-\x3f\x41-\x7e]{1,100}@[\x21-\x2d\x2f-\x3f\x41-\x7e]+(\.[\x21-\x2d\x2f-\x3f\x41-\x7e]+)*\.[\x21-\x2d\x2f-\x3f\x41-\x7e]{2,}$",
         "one @, at most 100 characters before it, a top-level domain of two letters or more, ASCII without blanks",
         EMAIL,
-        254,
     ),
     dates=DateRule("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ssXXX", DATES),
     bytes=(
@@ -95,6 +94,10 @@ PLATFORM = Platform(
     ),
     text_length=(4000, FIELDS),
     exact_header=Source(REQUIREMENTS.document, "proposal"),  # exactly those of your data extension, whose names may be others
+    name_on_s3=Note(
+        "a scheduled import finds a file by year, month and day, and file drops, which find other names, are of the Enhanced SFTP only",
+        Source(f"{NAMES.document}; {DROP.document}", "secondary"),
+    ),
     one_file=Note(
         "an import reads one file, unless several are allowed in its definition (HasMultipleFiles)",
         Source("WSDL of the SOAP API", "secondary"),

@@ -1,4 +1,4 @@
-"""Rules about values: as row rules, which the engine judges in its pass, and as changes of values, which it counts there.
+"""Rules about values, as row rules, which the engine judges in its pass. Changes of values are in `fitting`, and counted by rules here.
 
 What a policy does to a row that breaks a rule: `fail` holds the audience, `reject` leaves the row out, `warn` counts it.
 `fix` changes the value first: a text that is too long is cut, blanks around an address go, a telephone number gets the
@@ -9,22 +9,15 @@ numbers, which are sent as they are, and counted. An address, a number and a key
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
 
 from courier import xdm
-from courier.config import ColumnConfig, RowRuleConfig, RunConfig
+from courier.config import ColumnConfig, RowRuleConfig, RulesConfig, RunConfig
 from courier.errors import ConfigError
 from courier.esp.base import MONTH_AND_DAY, Platform, Source, StandardColumn
-from courier.esp.changes import Fixed, cut, dated, fixes, matching, phone, trimmed
 from courier.esp.platforms import platform_of
-from courier.mapping import MappedColumn, Mapping
-
-if TYPE_CHECKING:
-    from pyspark.sql import Column
+from courier.mapping import Mapping
 
 ACTIONS = {"fail": "hold", "reject": "reject", "warn": "keep"}
 BIRTHDAY = "^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
@@ -34,7 +27,9 @@ CHANGED, UNCHANGED = "changed", "as it was"
 
 @dataclass(frozen=True)
 class ValueRule:
-    """One rule about one column, as it is judged. With `fixed` its rows are those whose value was changed."""
+    """One rule about one column, as it is judged. With `fixed` its rows are those whose value was changed. With `numbers` it is of
+    columns of numbers, which columns are known to be when the engine has typed them.
+    """
 
     rule: str
     column: str
@@ -42,6 +37,7 @@ class ValueRule:
     expected: str
     source: Source
     fixed: bool = False
+    numbers: bool = False
 
     @property
     def name(self) -> str:
@@ -70,6 +66,15 @@ def with_row_rules(config: RunConfig) -> RunConfig:
     return replace(config, rules=replace(config.rules, rows={**config.rules.rows, **rows})) if rows else config
 
 
+def row_rules(config: RunConfig, mapping: Mapping) -> RulesConfig:
+    """The row rules for these columns: without those about numbers where a column is none."""
+    kinds = {column.name: column.kind for column in mapping.columns}
+    strange = {
+        rule.name for rule in value_rules(config) if rule.numbers and (kind := kinds[rule.column]) is not None and not xdm.is_number(kind)
+    }
+    return replace(config.rules, rows={name: rule for name, rule in config.rules.rows.items() if name not in strange})
+
+
 def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnConfig) -> Iterator[ValueRule]:
     standard = platform.column(name, column.source)
     role = standard.role if standard and not column.hash else ""
@@ -87,12 +92,27 @@ def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnC
         )
     if standard and standard.allowed and standard.name.casefold() == name.casefold():  # under another name it may have other values
         yield _rule(config, "value", name, standard.source, " or ".join(standard.allowed), allowed=list(standard.allowed))
-    limit = _length(platform, standard, role)
+    if standard is None:
+        yield from _numbers(config, platform, name)
+    limit = length_of(platform, standard, role)
     if limit:
         yield from _long(config, name, limit, cuttable=_cuttable(config, name, role))
 
 
-def _length(platform: Platform, standard: StandardColumn | None, role: str) -> tuple[int, Source] | None:
+def _numbers(config: RunConfig, platform: Platform, name: str) -> Iterator[ValueRule]:
+    """Standard columns are texts all."""
+    if platform.number:
+        most, after = platform.number.integer_digits, platform.number.decimals
+        action = ACTIONS[_policy(config, "number", platform.number.source)]
+        test = RowRuleConfig(column=name, max_integer_digits=most, max_decimals=after, on_failure=action)
+        expected = f"a number of at most {most} digits before the point, and {after} after it"
+        yield ValueRule("number", name, test, expected, platform.number.source, numbers=True)
+    if platform.empty_number and _policy(config, "empty_number", platform.empty_number) == "reject":
+        test = RowRuleConfig(column=name, required=True)
+        yield ValueRule("empty_number", name, test, "a number that is there", platform.empty_number, numbers=True)
+
+
+def length_of(platform: Platform, standard: StandardColumn | None, role: str) -> tuple[int, Source] | None:
     if role == "birthday":
         return None  # its own rule says it
     if standard and standard.length:
@@ -153,84 +173,3 @@ def _long(config: RunConfig, name: str, limit: tuple[int, Source], *, cuttable: 
         yield _fixed("length", name, source, expected)
     else:
         yield _rule(config, "length", name, source, expected, max_length=most)
-
-
-# Changes
-
-
-def fitted(config: RunConfig, mapping: Mapping) -> Mapping:
-    """The mapping, typed, with the changes that the platform's rules ask for."""
-    platform = platform_of(config)
-    if platform is None:
-        return mapping
-    changing = {(rule.column, rule.rule): rule for rule in value_rules(config) if rule.fixed}
-    columns = [_fitted(config, platform, column, changing) for column in mapping.columns]
-    by_name = {column.engine_name: column for column in columns}
-    return replace(mapping, columns=columns, key=[by_name[column.engine_name] for column in mapping.key])
-
-
-def _fitted(config: RunConfig, platform: Platform, column: MappedColumn, changing: dict[tuple[str, str], ValueRule]) -> MappedColumn:
-    if column.kind is not None and _is_moment(column.kind):
-        if config.esp.policy("date") != "fix":
-            return column
-        pattern = platform.dates.date if pa.types.is_date(column.kind) else platform.dates.timestamp
-        assert column.build is not None
-        return replace(column, build=dated(column.build, pattern), kind=pa.string())
-    if column.kind is None or not xdm.is_text(column.kind):
-        return column
-    for rule, change in _changes(config, platform, column.name):
-        if (column.name, rule) in changing:
-            assert column.build is not None
-            column = replace(column, build=Fixed(changing[column.name, rule].name, f"{rule}_{column.engine_name}", column.build, change))
-    return column
-
-
-def _changes(config: RunConfig, platform: Platform, name: str) -> Iterator[tuple[str, Callable[[Column], Column]]]:
-    yield "email", trimmed
-    yield "birthday", lambda value: matching(value, BIRTHDAY)
-    yield "phone", lambda value: phone(value, platform.phone.form)
-    standard = platform.column(name, config.mapping.columns[name].source) if name in config.mapping.columns else None
-    limit = _length(platform, standard, "")
-    if limit:
-        yield "length", lambda value: cut(value, limit[0])
-
-
-def _is_moment(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
-
-
-def marks(mapping: Mapping) -> list[Column]:
-    """One column for each change: whether it changed the value of a row. For the pass that judges rows."""
-    return [fixed.mark(CHANGED) for _, fixed in fixes(mapping)]
-
-
-def marked(found: dict[str, MappedColumn], mapping: Mapping) -> dict[str, MappedColumn]:
-    """The columns of row rules, where those that count changes look at the marks."""
-    return {**found, **{fixed.rule: replace(column, engine_name=fixed.alias, kind=pa.string()) for column, fixed in fixes(mapping)}}
-
-
-def check_columns(config: RunConfig, mapping: Mapping) -> list[str]:
-    """Warnings about types of columns, known as soon as the engine has typed them. Raises ConfigError as policies say."""
-    platform = platform_of(config)
-    if platform is None:
-        return []
-    warnings = []
-    for column in mapping.columns:
-        for rule, source, what, fix in _of_kind(config, platform, column):
-            if config.esp.policy(rule) == "fail" and source.documented:
-                raise ConfigError(
-                    f"{platform.title}: {what}", where=f"mapping.columns.{column.name}", fix=f"{fix}. Source: {source.document}"
-                )
-            warnings.append(f"{platform.title}: column '{column.name}': {what}; {fix} [{rule}; {source}]")
-    return warnings
-
-
-def _of_kind(config: RunConfig, platform: Platform, column: MappedColumn) -> Iterator[tuple[str, Source, str, str]]:
-    kind = column.kind
-    if kind is not None and _is_moment(kind) and config.esp.policy("date") != "fix":
-        wanted = platform.dates.date if pa.types.is_date(kind) else platform.dates.timestamp
-        yield "date", platform.dates.source, "dates are written in another form than its import reads", f"set its format to {wanted}"
-    number = kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-    if platform.empty_number and number and not column.mandatory:
-        what = "an empty number is an error, unless the column allows NULL in the import"
-        yield "empty_number", platform.empty_number, what, "allow it there, or give it a value here: expression: coalesce(…, 0)"
