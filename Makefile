@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROFILES ?= 200000
+BENCH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-audiences bench-transport fault-run clean
@@ -71,8 +72,14 @@ lint: install-dev ## Check format, style and types
 format: install-dev ## Format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: install-dev ## Compare with a hand-written DuckDB script (5 and 10 million profiles)
-	@$(BIN)/python benchmarks/local_file.py
+# In an environment of its own, since it wants other versions.
+$(VENV)/koheesio/.installed: | $(VENV)/.installed-dev
+	@$(BIN)/python -m venv $(VENV)/koheesio
+	@$(VENV)/koheesio/bin/python -m pip install --quiet --disable-pip-version-check 'koheesio[sftp]==0.11.1' 'pyspark==4.1.*' 'pandas<3' pyarrow packaging
+	@touch $@
+
+bench: install-dev java sshd $(VENV)/koheesio/.installed ## Compare whole exports with DuckDB, PySpark and koheesio scripts (BENCH='--profiles 100000', an hour)
+	@KOHEESIO_PYTHON=$(VENV)/koheesio/bin/python $(BIN)/python benchmarks/export.py $(BENCH)
 
 bench-audiences: install-dev ## What many audiences, incremental runs and consent cost (5 million profiles, half an hour)
 	@$(BIN)/python benchmarks/audiences.py

@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class Case:
             "koheesio": side == "koheesio",
         }
         script = "duckdb_sftp.py" if side.startswith("duckdb") else "pyspark_sftp.py"
-        python = os.environ.get("KOHEESIO_PYTHON", "") if side == "koheesio" else sys.executable
+        python = str(Path(os.environ["KOHEESIO_PYTHON"]).absolute()) if side == "koheesio" else sys.executable
         return [python, str(CONTENDERS / script), json.dumps(asked)]
 
     def _ours(self, engine: str, inbox: str) -> list[str]:
@@ -98,15 +98,36 @@ class Case:
 
 
 def timed(command: list[str], cwd: Path) -> tuple[float, float]:
-    """Seconds and peak MiB of the largest process."""
-    started = time.monotonic()
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr
-    told = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    """Seconds, and peak MiB of the largest process: that which was started, or one below it, such as Spark's JVM."""
+    with tempfile.TemporaryFile() as errors:
+        started = time.monotonic()
+        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=errors)
+        peak = 0.0
+        while process.poll() is None:
+            peak = max([peak, *map(peak_mib, family(process.pid))])
+            time.sleep(0.1)
+        seconds = time.monotonic() - started
+        errors.seek(0)
+        told = errors.read()
+    if process.returncode:
         sys.exit(f"failed: {Path(command[1]).name}\n{told.decode(errors='replace')[-3000:]}")
-    return time.monotonic() - started, usage.ru_maxrss / 1024
+    return seconds, peak
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = [pid]
+    for parent in found:
+        with suppress(OSError):
+            found += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+    return found
+
+
+def peak_mib(pid: int) -> float:
+    with suppress(OSError, StopIteration):
+        line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return 0
 
 
 def hashes(folder: Path, count: int) -> list[str]:

@@ -1,0 +1,140 @@
+"""How an export's time grows, and what plan and publication cost for thousands of files.
+
+    python benchmarks/scaling.py [rows] [cores] [files] [--profiles 100000 1000000 5000000] [--files 10000]
+
+    rows    whole exports to a folder on Sail, one for each number of profiles: seconds, seconds of each step, peak memory
+    cores   the same with the largest number of profiles, on 1 core and on all, on both engines
+    files   plan and delivery of so many tiny files: to a folder, and to OpenSSH with 20 ms of delay. What is left is what each
+            file costs whatever its size; also the bytes of the journal and the peak memory
+
+One run of each after one to warm up; the figures of docs/scaling.md are from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from courier import plan
+from courier.compose import load
+from courier.config import LocalConfig, SftpKeyConfig
+from courier.counts import Slice
+from courier.synthetic import SEGMENTS, write_profiles
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+ROWS_IN_FILE = 100_000
+DELAY_SECONDS = 0.02
+
+
+def export(work: Path, engine: str, cores: int) -> tuple[float, float, dict[str, float]]:
+    """Seconds, peak MiB of the largest process, and seconds of each step, of one run on so many cores."""
+    shutil.rmtree(work / "state", ignore_errors=True)
+    command = [sys.executable, str(ROOT / "jobs" / "activate.py"), f"engine={engine}", f"source.path={work / 'profiles'}", "run_id=one"]
+    command += [f"audience.segments=[{next(iter(SEGMENTS))}]", f"destination.path={work / 'out'}", f"state.path={work / 'state'}"]
+    command += ["destination.on_conflict=replace", "as_of=2026-11-01T00:00:00Z"]
+    started = time.monotonic()
+    all_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_cores)[:cores])  # which the process inherits
+    process = subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.sched_setaffinity(0, all_cores)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"failed: {' '.join(command)}")
+    record = json.loads((work / "state/runs/one/record.json").read_text())
+    return time.monotonic() - started, usage.ru_maxrss / 1024, record["seconds"]
+
+
+def tell_export(title: str, work: Path, engine: str, cores: int) -> None:
+    export(work, engine, cores)
+    seconds, peak, steps = export(work, engine, cores)
+    told = ", ".join(f"{name} {found:.1f}" for name, found in steps.items())
+    print(f"  {title}: {seconds:6.2f} s, peak {peak:5.0f} MiB ({told})", flush=True)
+
+
+def rows(options: argparse.Namespace) -> None:
+    for profiles in options.profiles:
+        with folder() as work:
+            write_profiles(work / "profiles", profiles)
+            tell_export(f"{profiles:>11,} profiles, Sail", work, "sail", os.cpu_count() or 1)
+
+
+def cores(options: argparse.Namespace) -> None:
+    with folder() as work:
+        write_profiles(work / "profiles", max(options.profiles))
+        for engine in ("sail", "spark"):
+            for count in sorted({1, os.cpu_count() or 1}):
+                tell_export(f"{max(options.profiles):,} profiles, {engine}, {count} core{'s' if count > 1 else ''}", work, engine, count)
+
+
+def files(options: argparse.Namespace) -> None:
+    from delay_proxy import delay_proxy
+    from servers import openssh_server
+
+    with folder() as work:
+        config = load([f"audience.segments=[{next(iter(SEGMENTS))}]", f"source.path={work}"], now=datetime.now(UTC))
+        cuts = [Slice(number * ROWS_IN_FILE, ROWS_IN_FILE) for number in range(options.files)]
+        started = time.monotonic()
+        names = [file.name for file in plan.planned_files(config, 0, [cuts])]
+        print(f"  plan of {len(names):,} files: {time.monotonic() - started:.2f} s", flush=True)
+        send(f"{len(names):,} files to a folder", LocalConfig(kind="local", name="local", path=str(work / "out")), work, names)
+        with openssh_server() as server, delay_proxy(server.port, DELAY_SECONDS) as port:
+            login = {"host": server.host, "port": port, "username": server.username, "key_file": str(server.keys["ed25519"])}
+            far = SftpKeyConfig(
+                kind="sftp_key",
+                name="far",
+                path=server.remote_inbox,
+                host_key_fingerprint=server.host_key_fingerprint,
+                connections=8,
+                **login,
+            )
+            send(f"{len(names):,} files to OpenSSH, {DELAY_SECONDS * 1000:.0f} ms away, 8 connections", far, work, names)
+
+
+def send(title: str, destination: LocalConfig | SftpKeyConfig, work: Path, names: list[str]) -> None:
+    from deliveries import Sender
+    from targets import Target
+
+    (work / "out").mkdir(exist_ok=True)
+    state = work / f"state-{destination.kind}"
+    sender = Sender(Target(destination, work / "out"), state, names=names, closing=["manifest.json"])
+    started = time.monotonic()
+    sender.send(lambda name: iter([name.encode()]))
+    seconds = time.monotonic() - started
+    journal = sum(path.stat().st_size for path in state.rglob("*") if path.is_file())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    each, kept = seconds / len(names) * 1000, journal / len(names)
+    print(f"  {title}: {seconds:.1f} s, {each:.1f} ms a file; {kept:.0f} bytes of state a file; peak {peak:.0f} MiB", flush=True)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="courier-scaling-") as name:
+        yield Path(name)
+
+
+def main() -> None:
+    scenarios = {"rows": rows, "cores": cores, "files": files}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help=", ".join(scenarios))
+    parser.add_argument("--profiles", type=int, nargs="+", default=[100_000, 1_000_000, 5_000_000])
+    parser.add_argument("--files", type=int, default=10_000)
+    options = parser.parse_args()
+    for name in options.scenarios or scenarios:
+        print(name, flush=True)
+        scenarios[name](options)
+
+
+if __name__ == "__main__":
+    main()
