@@ -30,6 +30,7 @@ class RecordingServer:
     refuse: dict[str, type[asyncssh.SFTPError]] = field(default_factory=dict)  # operations that are refused, and how
     refuse_renaming_to: str = ""
     refuse_from_byte: int | None = None  # so only writes from there on, as a disk does that is full
+    refuse_to_byte: int | None = None  # and those beyond it are taken again, as where somebody makes room
     cut_at_byte: int | None = None  # the connection is lost when this byte is written; once
     size_error: int = 0  # the size that it tells is off by so much
     takes: bool = False  # a file is moved away as soon as it has its final name
@@ -207,7 +208,7 @@ class _Files(asyncssh.SFTPServer):
             record.cut_at_byte = None
             self._channel.get_connection().abort()
         await self._asked("write")
-        if record.refuse_from_byte is not None and end > record.refuse_from_byte:
+        if record.refuse_from_byte is not None and record.refuse_from_byte < end <= (record.refuse_to_byte or end):
             raise record.refuse["write"]("for the test")
         if record.corrupts and offset == 0:
             data = b"?" + data[1:]

@@ -189,7 +189,7 @@ def test_a_connection_that_is_cut_goes_on_where_the_server_had_answered(recorder
 def test_what_is_kept_holds_no_gap(recorder: RecordingServer) -> None:
     """A disk that is full refuses some blocks and takes others after them, which count for nothing."""
     kept: list[Staged] = []
-    recorder.refuse, recorder.refuse_from_byte = {"write": asyncssh.SFTPFailure}, 10 * MIB
+    recorder.refuse, recorder.refuse_from_byte, recorder.refuse_to_byte = {"write": asyncssh.SFTPFailure}, 10 * MIB, 11 * MIB
     connection = connect(recorder)
     with pytest.raises(TerminalError, match=r"cannot be written.*full disk"):
         connection.send(connection.begin("audience.csv"), pieces(LARGE), kept.append)
