@@ -105,7 +105,7 @@ MUTATIONS = [
         "destinations/sftp/packets.py",
         "if self.closed or time.monotonic() > give_up:",
         "if self.closed:",
-        (FAULTS, "takes_no_bytes"),
+        (SFTP, "takes_no_bytes"),
     ),
     Mutation(
         "slow server, time-outs",
@@ -121,7 +121,7 @@ MUTATIONS = [
         "destinations/sftp/connect.py",
         "with _limited(config.operation_timeout_seconds, close):",
         "with contextlib.nullcontext():",
-        (FAULTS, "never_starts_the_session"),
+        (SFTP, "never_starts_the_session"),
     ),
     Mutation(
         "slow server, time-outs",
@@ -129,7 +129,7 @@ MUTATIONS = [
         "destinations/s3/client.py",
         "read_timeout=config.timeout_seconds,\n        retries",
         "read_timeout=60,\n        retries",
-        (S3, "says_nothing"),
+        (S3, "says_nothing or does_not_say"),
     ),
     Mutation(
         "disk full",
@@ -353,7 +353,7 @@ MUTATIONS = [
         "connections.py",
         "self._idle or self._open < self._cap",
         "True",
-        (DELIVERY, "no_more_connections"),
+        (FAULTS, "more_threads"),
     ),
     Mutation(
         "expired or changed host key",
@@ -473,7 +473,7 @@ MUTATIONS = [
         "delivery.py",
         "                self._journal.update(number, removing=True)\n",
         "                self._journal.note(number, removing=True)\n",
-        (RECOVERY, "while_taking_back or removed_by_us"),
+        (RECOVERY, "while_taking_back"),
     ),
     Mutation(
         "killed",

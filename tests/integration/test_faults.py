@@ -152,6 +152,20 @@ def test_a_restart_is_not_taken_for_a_server_that_bears_fewer_connections(record
     pool.close()
 
 
+def test_more_threads_than_connections_share_them(recorder: RecordingServer, recorded: Sender) -> None:
+    config = changed(recorded, connections=2).target.config
+    pool = Connections(open_destination(config, RUN_ID), config)
+
+    def slow(connection: Connection) -> None:
+        connection.size("a.csv")
+        time.sleep(0.05)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda _: pool.retrying(slow), range(12)))
+    assert (recorder.most_open, recorder.connections) == (2, 2)
+    pool.close()
+
+
 def test_a_server_that_comes_back_with_another_key_gets_no_password(recorder: RecordingServer, recorded: Sender) -> None:
     recorder.change_key()
     with pytest.raises(TerminalError, match=r"key is not the pinned one.*[Cc]ould not be taken back.*a\.csv"):

@@ -184,11 +184,25 @@ def test_a_file_that_the_platform_took_before_the_next_start_is_not_sent_again(s
     assert sender.target.leftovers() == []
 
 
-@pytest.mark.parametrize("step", [("discard", 1), ("discard", 2), ("update", 1), ("update", 4)])
-def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, step: tuple[str, int]) -> None:
-    """The run could not publish its second file, and was killed while it took the first back."""
+@pytest.mark.parametrize(
+    ("published", "step"),
+    [
+        *((0, step) for step in [("discard", 1), ("discard", 2), ("update", 1), ("update", 4)]),
+        *(
+            (1, step)
+            for step in [("discard", 1), ("discard", 2), ("remove", 1), ("update", 1), ("update", 2), ("update", 3), ("update", 4)]
+        ),
+    ],
+)
+def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, published: int, step: tuple[str, int]) -> None:
+    """The run found somebody else's second file, when it had published its first or before, and was killed while it took back."""
     killed_before_the_intent(sender)
-    sender.target.put("a_2.csv", b"somebody else's")
+
+    def somebody() -> None:
+        sender.target.put("a_2.csv", b"somebody else's")
+
+    if not published:
+        somebody()
 
     def work() -> None:
         owner = Journal if step[0] == "update" else type(sender.target.connect())
@@ -204,9 +218,9 @@ def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, step: t
             return result
 
         setattr(owner, step[0], counting)
-        sender.send()
+        sender.send(assert_alone=somebody)
 
-    assert in_a_process(work) == 77
+    assert in_a_process(work) == KILLED
     (sender.target.folder / "a_2.csv").unlink()
     sender.send()
     sender.assert_delivered()

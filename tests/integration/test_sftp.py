@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import asyncssh
+import paramiko
 import pytest
 from delay_proxy import delay_proxy
 from recording_server import PASSWORD, USERNAME, RecordingServer, recording_server
@@ -439,6 +442,57 @@ def test_a_server_that_says_nothing_after_the_login_is_not_waited_for(recorder: 
     recorder.stall.clear()
     assert time.monotonic() - began < 3
     assert recorder.all_closed()
+
+
+class Unwilling(paramiko.ServerInterface):
+    """Lets everybody in, and then never says whether it has SFTP."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        return self.over.wait(20)
+
+
+def test_a_server_that_never_starts_the_session_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    key, unwilling = paramiko.ECDSAKey.generate(), Unwilling()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> paramiko.Transport:
+            transport = paramiko.Transport(listener.accept()[0])
+            transport.add_server_key(key)
+            transport.start_server(threading.Event(), unwilling)
+            return transport
+
+        serving = pool.submit(serve)
+        server = RecordingServer(Path("/nowhere"), port=listener.getsockname()[1], fingerprint=key.fingerprint)
+        began = time.monotonic()
+        with pytest.raises(TransientError, match=r"no answer within 0\.5 seconds"):
+            connect(server, operation_timeout_seconds=0.5)
+        assert time.monotonic() - began < 5
+        unwilling.over.set()
+        serving.result().close()
+
+
+def test_a_server_that_takes_no_bytes_is_not_waited_for(recorder: RecordingServer) -> None:
+    """It hangs so early that its window is still open and only the network's buffers are full."""
+    deaf = threading.Event()
+    with delay_proxy(recorder.port, 0, deaf) as port:
+        connection = connect(recorder, port=port, operation_timeout_seconds=1)
+        begun = connection.begin("audience.csv")
+        deaf.set()
+        began = time.monotonic()
+        with pytest.raises(TransientError, match=r"the connection was lost|no answer within 1 seconds"):
+            connection.send(begun, pieces(LARGE), ignore)
+        assert time.monotonic() - began < 5
+        connection.close()
 
 
 def test_a_server_that_takes_no_more_connections_may_take_one_later(recorder: RecordingServer) -> None:
