@@ -20,7 +20,10 @@ def delay_proxy(port: int, round_trip_seconds: float, deaf: threading.Event | No
     async def connected(near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
         await _connected(near_in, near_out, port, round_trip_seconds / 2, deaf or threading.Event())
 
-    server = loop.run_until_complete(asyncio.start_server(connected, HOST, 0))
+    listener = socket.create_server((HOST, 0))
+    if deaf:  # little fits into the network's own buffers
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    server = loop.run_until_complete(asyncio.start_server(connected, sock=listener))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 

@@ -421,6 +421,22 @@ MUTATIONS = [
     ),
     Mutation(
         "time-out with the request done",
+        "look before publishing again what was published together",
+        "delivery.py",
+        "look_first = repeated or number in self._tried",
+        "look_first = repeated",
+        (FAULTS, "many_renamings or one_of_many"),
+    ),
+    Mutation(
+        "time-out with the request done",
+        "many are not published together a second time",
+        "delivery.py",
+        "if self._tried.issuperset(states.values()):",
+        "if False:",
+        (FAULTS, "many_renamings"),
+    ),
+    Mutation(
+        "time-out with the request done",
         "what was begun and not answered is discarded",
         "delivery.py",
         "            self._unsure = True  # it may have been done, and the answer lost\n",

@@ -26,6 +26,9 @@ from courier.progress import Progress, Silence
 #: The journal learns of every so many bytes; a killed upload goes on from there.
 NOTED_BYTES = 64 * 1024 * 1024
 
+#: So many files are published by one call, where there are more than this.
+TOGETHER = 32
+
 AWAKE_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ class Delivery:
         self._connections = Connections(destination, config)
         self._direct = config.direct
         self._unsure = False  # whether there may be something at the destination that the journal does not know
+        self._tried: set[int] = set()  # files that `publish_together` was asked for
         self.warnings: list[str] = []
 
     def deliver(self, data: list[FileToSend], closing: Callable[[], list[bytes]], assert_alone: Callable[[], None]) -> None:
@@ -215,6 +219,8 @@ class Delivery:
         """Data files side by side, then stale parts, then the manifest and the triggers, one by one."""
         header = self._journal.header
         data = len(header.planned)
+        if not repeated and data > TOGETHER:
+            self._in_parallel(lambda first: self._publish_together(range(data)[first * TOGETHER :][:TOGETHER]), range(-(-data // TOGETHER)))
         self._in_parallel(lambda number: self._publish(number, repeated=repeated), range(data))
         for name, size in header.stale.items():
             self._connections.retrying(lambda connection, name=name, size=size: self._remove_stale(connection, name, size))  # type: ignore[misc]  # mypy cannot type a default
@@ -225,13 +231,31 @@ class Delivery:
             with contextlib.suppress(DeliveryError):
                 self._connections.retrying(self._discard_unknown)
 
+    def _publish_together(self, numbers: range) -> None:
+        """What of these files can be published in few journeys. The others are left to `_publish`, which looks where each is."""
+        states = {state.name: number for number in numbers if not (state := self._journal.states[number]).delivered}
+        staged = [staged for number in states.values() if (staged := self._journal.states[number].staged)]
+
+        def attempt(connection: Connection) -> list[str] | None:
+            if self._tried.issuperset(states.values()):  # the answers were lost
+                return []
+            self._tried.update(states.values())
+            return connection.publish_together(staged, replace=self._journal.header.replace)
+
+        known = self._connections.retrying(attempt)
+        if known is None:
+            self._tried.difference_update(states.values())
+        for name in known or ():
+            self._journal.note(states[name], delivered=True, confirmed=True)
+            self._progress.published(name)
+
     def _publish(self, number: int, *, repeated: bool) -> None:
         """Publish one file. Where it may have happened already, look before: an answer can be lost."""
         state = self._journal.states[number]
         staged = state.staged
         if state.delivered or staged is None:
             return
-        look_first = repeated
+        look_first = repeated or number in self._tried
 
         def attempt(connection: Connection) -> bool:
             nonlocal look_first

@@ -227,6 +227,35 @@ def test_a_renaming_that_is_done_and_not_answered_is_not_done_again(
         sender.assert_delivered()
 
 
+@pytest.mark.parametrize("takes", [False, True], ids=["the files stay", "the platform takes them"])
+@pytest.mark.parametrize("fault", ["lose_answer", "mute"])
+def test_many_renamings_of_which_answers_are_lost_are_not_done_again(
+    recorder: RecordingServer, recorded: Sender, fault: str, takes: bool
+) -> None:
+    recorder.takes = takes
+    names = [f"a_{part}.csv" for part in range(1, 71)]
+    sender = replace(changed(recorded, operation_timeout_seconds=0.5, on_conflict="replace", connections=2), names=names)
+    journal = sender.send(assert_alone=lambda: getattr(recorder, fault).add("posix_rename"))
+    assert sorted(name for name, _ in recorder.renames[:-2]) == sorted(names)
+    assert [name for name, _ in recorder.renames[-2:]] == [MANIFEST, TRIGGER]
+    assert getattr(recorder, fault) == set()
+    assert all(state.delivered for state in journal.states)
+    assert any(not state.confirmed for state in journal.states) is takes
+    if takes:
+        assert sorted(recorder.taken) == sorted([*names, MANIFEST, TRIGGER])
+        assert sender.target.everything() == {}
+    else:
+        sender.assert_delivered()
+
+
+def test_one_of_many_files_that_cannot_be_published_takes_all_with_it(openssh: SftpServer, tmp_path: Path) -> None:
+    target = sftp_key_target(openssh, "ed25519")
+    sender = Sender(target, tmp_path / "state", names=[f"a_{part}.csv" for part in range(1, 71)])
+    with pytest.raises(TerminalError, match=r"'a_20\.csv' exists already"):
+        sender.send(assert_alone=lambda: target.put("a_20.csv", b"somebody else's"))
+    assert target.everything() == {"a_20.csv": b"somebody else's"}
+
+
 def test_files_that_are_moved_away_at_once_are_delivered(recorder: RecordingServer, recorded: Sender) -> None:
     recorder.takes = True
     journal = recorded.send()

@@ -20,6 +20,7 @@ from targets import Target
 from courier import connections, recovery
 from courier.config import RunConfig
 from courier.destinations import Staged
+from courier.destinations.sftp.protocol import Session
 from courier.errors import TerminalError, TransientError
 from courier.journal import Journal
 
@@ -139,6 +140,20 @@ def test_what_was_noted_of_a_file_outlives_the_start_that_wrote_it(sender: Sende
 def test_killed_between_two_publications_the_next_start_finishes(sender: Sender, published: int) -> None:
     killed_after(sender, "publish", published)
     assert len(sender.target.visible()) == published
+    watched = Watched()
+    sender.send(watched)
+    assert watched.names == []
+    sender.assert_delivered()
+
+
+@pytest.mark.parametrize(("step", "visible"), [(("publish_together", 1), 32), (("publish_together", 2), 40), (("ask_rename", 36), 32)])
+def test_killed_while_many_files_are_published_together(
+    make_target: Callable[[str], Target], tmp_path: Path, step: tuple[str, int], visible: int
+) -> None:
+    target = make_target("sftp_key_ed25519").with_config(connections=1)
+    sender = Sender(target, tmp_path / "state", names=[f"a_{part}.csv" for part in range(1, 41)])
+    killed_after(sender, *step, Session if step[0] == "ask_rename" else None)
+    assert len(sender.target.visible()) == visible
     watched = Watched()
     sender.send(watched)
     assert watched.names == []

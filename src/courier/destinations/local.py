@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
@@ -136,6 +136,9 @@ class LocalConnection:
             return False
         hidden.unlink()
         return True
+
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+        return None
 
     def discard(self, staged: Staged) -> None:
         with _translated(self._folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -162,6 +162,9 @@ class S3Connection:
         self._client.complete_multipart_upload(
             **self._target(upload.name), UploadId=upload.upload_id, MultipartUpload={"Parts": parts}, **checksum, **condition
         )
+
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+        return None
 
     def discard(self, staged: Staged) -> None:
         with translated(self.uri(staged.name)):

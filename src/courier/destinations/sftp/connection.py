@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -167,6 +167,25 @@ class SftpConnection:
                     raise
                 self._session.posix_rename(unseen, final)
         return True
+
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+        """All requests under way at once, many in a packet; with `replace=False` only where a plain rename is known to replace nothing."""
+        if self._direct or not (POSIX_RENAME in self._session.extensions if replace else self._refuses_existing):
+            return None
+        known: list[str] = []
+        with translated(self._where, "Files cannot be renamed to their final names"):
+            asked = [
+                (
+                    each.name,
+                    self._session.ask_rename(each.token["path"], self._path(each.name), replace=replace, later=each is not staged[-1]),
+                )
+                for each in staged
+            ]
+            for name, number in asked:
+                with contextlib.suppress(Refusal):
+                    self._session.done(number)
+                    known.append(name)
+        return known
 
     def _replace(self, unseen: str, final: str) -> bool:
         """Whether it went in one step. Elsewhere the old file is moved aside first, so that no refusal can lose it."""
