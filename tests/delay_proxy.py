@@ -13,17 +13,10 @@ READ_BYTES = 256 * 1024
 
 
 @contextlib.contextmanager
-def delay_proxy(port: int, round_trip_seconds: float, deaf: threading.Event | None = None) -> Iterator[int]:
-    """The port of a proxy to another port of this machine, in a thread of its own. Once it is `deaf` it reads nothing more."""
+def delay_proxy(port: int, round_trip_seconds: float) -> Iterator[int]:
+    """The port of a proxy to another port of this machine, in a thread of its own."""
     loop = asyncio.new_event_loop()
-
-    async def connected(near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
-        await _connected(near_in, near_out, port, round_trip_seconds / 2, deaf or threading.Event())
-
-    listener = socket.create_server((HOST, 0))
-    if deaf:  # little fits into the network's own buffers
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-    server = loop.run_until_complete(asyncio.start_server(connected, sock=listener))
+    server = loop.run_until_complete(asyncio.start_server(lambda near, out: _connected(near, out, port, round_trip_seconds / 2), HOST, 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
@@ -43,17 +36,15 @@ def delay_proxy(port: int, round_trip_seconds: float, deaf: threading.Event | No
         loop.close()
 
 
-async def _connected(
-    near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter, port: int, delay_seconds: float, deaf: threading.Event
-) -> None:
+async def _connected(near_in: asyncio.StreamReader, near_out: asyncio.StreamWriter, port: int, delay_seconds: float) -> None:
     far_in, far_out = await asyncio.open_connection(HOST, port)
     for writer in (near_out, far_out):
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with contextlib.suppress(asyncio.CancelledError):  # by the end of the proxy; asyncio's streams would print it
-        await asyncio.gather(_passed_on(near_in, far_out, delay_seconds, deaf), _passed_on(far_in, near_out, delay_seconds, deaf))
+        await asyncio.gather(_passed_on(near_in, far_out, delay_seconds), _passed_on(far_in, near_out, delay_seconds))
 
 
-async def _passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float, deaf: threading.Event) -> None:
+async def _passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float) -> None:
     """All bytes of one direction, each after the delay; then the end of it."""
     loop = asyncio.get_running_loop()
     under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
@@ -75,8 +66,6 @@ async def _passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
                 data = await reader.read(READ_BYTES)
             except ConnectionError:
                 data = b""
-            while deaf.is_set():
-                await asyncio.sleep(0.02)
             under_way.put_nowait((loop.time() + delay_seconds, data))
 
     with contextlib.suppress(ConnectionError):
