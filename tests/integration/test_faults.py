@@ -256,6 +256,18 @@ def test_one_of_many_files_that_cannot_be_published_takes_all_with_it(openssh: S
     assert target.everything() == {"a_20.csv": b"somebody else's"}
 
 
+def test_one_of_many_files_that_is_there_already_is_told_before_anything_is_sent(openssh: SftpServer, tmp_path: Path) -> None:
+    target = sftp_key_target(openssh, "ed25519")
+    target.put("a_66.csv", b"somebody else's")
+
+    def unwanted(name: str) -> Iterator[bytes]:
+        raise AssertionError(f"{name} was rendered for nothing")
+
+    with pytest.raises(TerminalError, match=r"'a_66\.csv' exists already"):
+        Sender(target, tmp_path / "state", names=[f"a_{part}.csv" for part in range(1, 71)]).send(unwanted)
+    assert target.everything() == {"a_66.csv": b"somebody else's"}
+
+
 def test_files_that_are_moved_away_at_once_are_delivered(recorder: RecordingServer, recorded: Sender) -> None:
     recorder.takes = True
     journal = recorded.send()

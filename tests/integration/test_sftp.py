@@ -328,6 +328,39 @@ def test_a_small_file_takes_two_journeys_and_publishing_one(openssh: SftpServer)
     assert target.everything() == {"audience.csv": b"x" * 100_000}
 
 
+@pytest.mark.parametrize("replacing", [False, True])
+def test_many_files_are_looked_for_and_published_in_a_journey(openssh: SftpServer, *, replacing: bool) -> None:
+    target = sftp_key_target(openssh, "ed25519")
+    near = target.connect()
+    names = [f"audience_{number}.csv" for number in range(100)]
+    staged = [stage(near, name.encode(), name) for name in names]
+    target.put(names[7], b"somebody else's")
+    round_trip = 0.3
+    with delay_proxy(openssh.port, round_trip) as port:
+        connection = target.with_config(port=port).connect()
+        began = time.monotonic()
+        assert connection.existing(names) == [names[7]]
+        looked = time.monotonic() - began
+        known = connection.publish_together(staged, replace=replacing)
+        published = time.monotonic() - began - looked
+        connection.close()
+    assert looked < 2 * round_trip
+    assert published < 2 * round_trip
+    assert known == [name for name in names if replacing or name != names[7]]
+    assert near.is_staged(staged[7]) is not replacing
+    near.close()
+    assert target.visible()[names[7]] == (names[7].encode() if replacing else b"somebody else's")
+    assert {name: target.visible()[name] for name in known} == {name: name.encode() for name in known}
+
+
+def test_a_server_that_may_replace_unasked_is_asked_for_each_file(recorder: RecordingServer) -> None:
+    connection = connect(recorder)
+    staged = stage(connection, b"content")
+    assert connection.publish_together([staged], replace=False) is None
+    assert connection.is_staged(staged)
+    connection.close()
+
+
 def test_a_file_beyond_the_amount_after_which_keys_are_renewed(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Packets, "REKEY_BYTES", 3 * MIB)
     target = sftp_key_target(openssh, "ed25519")

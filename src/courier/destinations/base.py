@@ -65,6 +65,9 @@ class Connection(Protocol):
     def size(self, name: str) -> int | None:
         """Bytes of the visible file of this name; None where there is none."""
 
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        """Which of many names visible files have, in few journeys. None where each must be asked for by `size`."""
+
     def free_bytes(self) -> int | None:
         """Room for files; None where the destination does not tell."""
 

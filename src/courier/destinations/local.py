@@ -49,6 +49,9 @@ class LocalConnection:
     def size(self, name: str) -> int | None:
         return _size(self._folder / name)
 
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        return None
+
     def free_bytes(self) -> int | None:
         with _translated(self._folder):
             return shutil.disk_usage(self._folder).free

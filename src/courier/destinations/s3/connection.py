@@ -53,6 +53,9 @@ class S3Connection:
                     return None
                 raise
 
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        return None
+
     def free_bytes(self) -> int | None:
         return None  # S3 has no end
 

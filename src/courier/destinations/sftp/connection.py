@@ -70,6 +70,20 @@ class SftpConnection:
         with translated(self._where, "The remote folder cannot be looked at"):
             return self._size(self._path(name))
 
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        with translated(self._where, "The remote folder cannot be looked at"):
+            asked = [(name, self._session.ask(STAT, text(self._path(name)), later=name is not names[-1])) for name in names]
+            return [name for name, number in asked if self._is_there(number)]
+
+    def _is_there(self, number: int) -> bool:
+        try:
+            self._session.expect(number, ATTRS)
+        except Refusal as refusal:
+            if refusal.code != NO_SUCH_FILE:
+                raise
+            return False
+        return True
+
     def free_bytes(self) -> int | None:
         with translated(self._where, "The remote folder cannot be looked at"):
             return self._session.free_bytes(self._folder)
