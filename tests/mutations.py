@@ -279,8 +279,8 @@ MUTATIONS = [
         "the server moves the file away at once",
         "the next start looks before it publishes",
         "delivery.py",
-        "        look_first = repeated\n",
-        "        look_first = False\n",
+        "look_first = repeated or number in self._tried",
+        "look_first = number in self._tried",
         (RECOVERY, "between_two_publications or took_before"),
     ),
     Mutation(
