@@ -6,10 +6,10 @@ PROFILES ?= 200000
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-audiences bench-transport fault-run clean
+.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 mutation-test lint format lock bench bench-audiences bench-transport fault-run clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: install data/profiles ## Export the demo audience of synthetic profiles to out/ (no Java needed)
 	@$(BIN)/python jobs/activate.py activation=demo
@@ -65,6 +65,9 @@ $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
 
 test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SFTP tests with paramiko 4, too
 	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
+
+mutation-test: install-dev sshd ## Take each protection of a delivery away, and see a test fail (eight minutes)
+	@$(BIN)/python tests/mutations.py
 
 lint: install-dev ## Check format, style and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

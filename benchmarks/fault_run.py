@@ -1,6 +1,6 @@
 """Kill runs and cut their connections at random points, and count what a platform would have seen.
 
-    python benchmarks/fault_run.py [--faults 300] [--seed 1]
+    python benchmarks/fault_run.py [--faults 300] [--seed 1] [--rows 2500]
 
 Each round is one run of jobs/activate.py with several files to a local folder, an OpenSSH server or an S3 server. It is
 killed (SIGKILL), or all its connections are cut, at random points; then it is started again with the same run_id until it
@@ -217,7 +217,7 @@ class Round:
 
     def start(self, run_id: str | None = None) -> subprocess.Popen[bytes]:
         command = [sys.executable, str(ROOT / "jobs" / "activate.py"), "activation=demo", f"source.path={self.profiles}"]
-        command += [f"run_id={run_id or self.run_id}", "as_of=2026-11-01T00:00:00Z", "checks=none", "file.max_rows=2500"]
+        command += [f"run_id={run_id or self.run_id}", "as_of=2026-11-01T00:00:00Z", "checks=none"]
         command += ["file.name='{run_id}~part'", "destination.connections=3", *self.shelf.overrides]
         environment = {**os.environ, **self.shelf.secrets}
         return subprocess.Popen(
@@ -303,14 +303,18 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--profiles", type=int, default=60_000)
+    parser.add_argument("--rows", type=int, default=2_500, help="of each file; with fewer, a run has many small files")
     options = parser.parse_args()
     dice = random.Random(options.seed)
     totals: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="courier-faults-") as name:
         folder = Path(name)
         write_profiles(folder / "profiles", options.profiles)
-        expected = reference(folder, folder / "profiles")
+        split = f"file.max_rows={options.rows}"
+        expected = reference(folder, folder / "profiles", split)
         with shelves(folder) as targets:
+            for target in targets.values():
+                target.overrides.append(split)
             number = 0
             while totals["faults"] < options.faults:
                 number += 1
@@ -329,11 +333,11 @@ def main() -> None:
     sys.exit(bool(bad))
 
 
-def reference(folder: Path, profiles: Path) -> dict[str, str]:
+def reference(folder: Path, profiles: Path, split: str) -> dict[str, str]:
     """What each file must be, from a run that nothing disturbs."""
     out = folder / "reference"
     out.mkdir()
-    shelf = FolderShelf(out, ["destination=local", f"destination.path={out}"])
+    shelf = FolderShelf(out, ["destination=local", f"destination.path={out}", split])
     undisturbed = Round(shelf, folder, profiles, "reference", None)
     if undisturbed.start().wait():
         sys.exit((folder / "stderr").read_text())

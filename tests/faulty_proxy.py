@@ -44,7 +44,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class LoseAnswer:
-    """The server does it, but the connection is reset before it can say so."""
+    """The server does it, but the connection is reset before it can say so; and `then` happens in between."""
+
+    then: Callable[[], object] = bool
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The server does it, and nothing is said for so long; then the connection is reset."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Damage:
     edit: Callable[[bytes], bytes]
 
 
-Fault = Answer | Cut | LoseAnswer | Stall | Lie | Damage
+Fault = Answer | Cut | LoseAnswer | Silence | Stall | Lie | Damage
 
 
 @dataclass
@@ -149,8 +158,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case Stall(seconds):
                 time.sleep(seconds)
                 self._reset()
-            case LoseAnswer():
+            case LoseAnswer(then):
                 self._forward(self._body())
+                then()
+                self._reset()
+            case Silence(seconds):
+                self._forward(self._body())
+                time.sleep(seconds)
                 self._reset()
             case Damage(edit):
                 self._reply(*self._forward(edit(self._body())))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,26 +22,39 @@ class RecordingServer:
 
     folder: Path
     drop: int = 0  # so many connections are cut before the login
+    most: int | None = None  # so are those beyond so many at once
     stall_writes: bool = False  # answer no write, ever
     stall: set[str] = field(default_factory=set)  # operations that are never answered: write, close, remove, stat, …
+    lose_answer: set[str] = field(default_factory=set)  # operations that are done, and the connection is lost before the answer; once
+    mute: set[str] = field(default_factory=set)  # operations that are done and never answered; once
     refuse: dict[str, type[asyncssh.SFTPError]] = field(default_factory=dict)  # operations that are refused, and how
+    refuse_renaming_to: str = ""
     refuse_from_byte: int | None = None  # so only writes from there on, as a disk does that is full
+    refuse_to_byte: int | None = None  # and those beyond it are taken again, as where somebody makes room
     cut_at_byte: int | None = None  # the connection is lost when this byte is written; once
+    size_error: int = 0  # the size that it tells is off by so much
+    takes: bool = False  # a file is moved away as soon as it has its final name
     sizes: str = "told"  # told | listed | secret: whether attributes hold a file's size, or only those in a listing, or none
     replaces: bool = False  # a plain rename replaces a file, as some servers do it
     corrupts: bool = False  # the first byte of a file is another one than was sent
     interactive: list[tuple[str, bool]] | None = None  # no `password`, but these prompts, and whether their answers are shown
+    restart: Callable[[float], None] = lambda _: None  # end it, all connections too, and start it again after so many seconds
+    change_key: Callable[[], None] = lambda: None  # of the host, from the next restart on
     port: int = 0
     fingerprint: str = ""
     public_key: str = ""
     connections: int = 0
+    refused: int = 0
     open_now: int = 0
     most_open: int = 0
     logins: list[tuple[str, str]] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)  # all but writes, with the names in them
     largest_write: int = 0
+    written: int = 0  # bytes, those that were written again as well
+    taken: list[str] = field(default_factory=list)
     renames: list[tuple[str, list[str]]] = field(default_factory=list)  # the final name, and what was visible just before
     writing: threading.Event = field(default_factory=threading.Event)
+    live: set[asyncssh.SSHServerConnection] = field(default_factory=set)
 
     def visible(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
@@ -58,27 +71,44 @@ class RecordingServer:
 def recording_server(folder: Path, **options: Any) -> Iterator[RecordingServer]:
     """Serve `folder` until the end of the block, in a thread of its own. `options` are those of `asyncssh.listen`."""
     folder.mkdir(parents=True, exist_ok=True)
-    host_key = asyncssh.generate_private_key("ssh-ed25519")
-    record = RecordingServer(folder, fingerprint=host_key.get_fingerprint(), public_key=host_key.export_public_key().decode().strip())
+    keys = [asyncssh.generate_private_key("ssh-ed25519")]
+    record = RecordingServer(folder, fingerprint=keys[0].get_fingerprint(), public_key=keys[0].export_public_key().decode().strip())
     loop = asyncio.new_event_loop()
 
     async def listen() -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(
             "127.0.0.1",
-            0,
+            record.port,
             server_factory=lambda: _Server(record),
-            server_host_keys=[host_key],
+            server_host_keys=keys[-1:],
             sftp_factory=lambda channel: _Files(channel, record),
             **options,
         )
 
-    listener = loop.run_until_complete(listen())
-    record.port = listener.get_port()
+    listeners = [loop.run_until_complete(listen())]
+    record.port = listeners[0].get_port()
+
+    async def end() -> None:
+        listeners.pop().close()
+        for connection in [*record.live]:
+            connection.abort()
+
+    async def begin(pause_seconds: float) -> None:
+        await asyncio.sleep(pause_seconds)
+        listeners.append(await listen())
+
+    def restart(pause_seconds: float) -> None:
+        asyncio.run_coroutine_threadsafe(end(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(begin(pause_seconds), loop)
+
+    record.restart = restart
+    record.change_key = lambda: keys.append(asyncssh.generate_private_key("ssh-ed25519"))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
     async def close() -> None:
-        listener.close()
+        for listener in listeners:
+            listener.close()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
@@ -101,12 +131,17 @@ class _Server(asyncssh.SSHServer):
         record = self._record
         record.connections += 1
         record.open_now += 1
-        record.most_open = max(record.most_open, record.open_now)
-        if record.connections <= record.drop:
+        self._connection = conn
+        if record.connections <= record.drop or (record.most is not None and record.open_now > record.most):
+            record.refused += 1
             conn.abort()
+            return
+        record.most_open = max(record.most_open, record.open_now)
+        record.live.add(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._record.open_now -= 1
+        self._record.live.discard(self._connection)
 
     def password_auth_supported(self) -> bool:
         return self._record.interactive is None
@@ -138,8 +173,26 @@ class _Files(asyncssh.SFTPServer):
             record.operations.append(" ".join([operation, *(Path(path.decode()).name for path in paths)]))
         while operation in record.stall or (operation == "write" and record.stall_writes):
             await asyncio.sleep(0.05)
+            if self._channel.get_connection() not in record.live:  # its client has hung up
+                raise asyncssh.SFTPConnectionLost("for the test")
         if operation in record.refuse and not (operation == "write" and record.refuse_from_byte is not None):
             raise record.refuse[operation]("for the test")
+
+    async def _done(self, operation: str) -> None:
+        """It is done; what is left is to say so."""
+        record = self._record
+        if operation in record.lose_answer:
+            record.lose_answer.discard(operation)
+            self._channel.get_connection().abort()
+        if operation in record.mute:
+            record.mute.discard(operation)
+            await asyncio.sleep(60)
+
+    def _take(self, path: bytes) -> None:
+        if self._record.takes:
+            name = Path(path.decode()).name
+            (self._record.folder / name).unlink()
+            self._record.taken.append(name)
 
     async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         await self._asked("open", path)
@@ -150,11 +203,12 @@ class _Files(asyncssh.SFTPServer):
         record.writing.set()
         record.largest_write = max(record.largest_write, len(data))
         end = offset + len(data)
+        record.written += len(data)
         if record.cut_at_byte is not None and end > record.cut_at_byte:
             record.cut_at_byte = None
             self._channel.get_connection().abort()
         await self._asked("write")
-        if record.refuse_from_byte is not None and end > record.refuse_from_byte:
+        if record.refuse_from_byte is not None and record.refuse_from_byte < end <= (record.refuse_to_byte or end):
             raise record.refuse["write"]("for the test")
         if record.corrupts and offset == 0:
             data = b"?" + data[1:]
@@ -169,6 +223,8 @@ class _Files(asyncssh.SFTPServer):
         attributes = asyncssh.SFTPAttrs.from_local(super().stat(path))  # type: ignore[arg-type]
         if self._record.sizes != "told":
             attributes.size = None
+        elif attributes.size is not None:
+            attributes.size += self._record.size_error
         return attributes
 
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
@@ -185,12 +241,18 @@ class _Files(asyncssh.SFTPServer):
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         self._record.renames.append((Path(newpath.decode()).name, self._record.visible()))
         await self._asked("rename", oldpath, newpath)
+        if Path(newpath.decode()).name == self._record.refuse_renaming_to and Path(oldpath.decode()).suffix == ".part":
+            raise asyncssh.SFTPFailure("for the test")
         if self._record.replaces:
             super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]
         else:
             super().rename(oldpath, newpath)  # type: ignore[unused-coroutine]
+        self._take(newpath)
+        await self._done("rename")
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         self._record.renames.append((Path(newpath.decode()).name, self._record.visible()))
         await self._asked("posix_rename", oldpath, newpath)
         super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]
+        self._take(newpath)
+        await self._done("posix_rename")

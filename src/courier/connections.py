@@ -35,7 +35,8 @@ class Connections:
         self._destination, self._config = destination, config
         self._changed = threading.Condition()
         self._idle: list[Connection] = []
-        self._open, self._cap = 0, config.connections
+        self._open = self._connecting = 0  # the first counts those that are being made, too
+        self._cap = config.connections
         self._given_up = threading.Event()
 
     @contextlib.contextmanager
@@ -44,8 +45,8 @@ class Connections:
         connection = self._take()
         try:
             yield connection
-        except BaseException:
-            self._forget(connection)
+        except BaseException as error:
+            self._forget(connection, error)
             raise
         with self._changed:
             self._idle.append(connection)
@@ -58,23 +59,45 @@ class Connections:
                 if self._idle:
                     return self._idle.pop()
                 self._open += 1
+                self._connecting += 1
             try:
-                return self._destination.connect()
+                connection = self._destination.connect()
             except BaseException as error:
+                self._refused(error)
+            else:
                 with self._changed:
-                    self._open -= 1
-                    self._changed.notify()
-                    others = self._open
-                    if not isinstance(error, TransientError) or not others:
-                        raise
-                    self._cap = min(self._cap, others)
-                log.warning("The server refused one more connection; going on with %d: %s", others, error)
+                    self._connecting -= 1
+                    self._changed.notify_all()
+                return connection
 
-    def _forget(self, connection: Connection) -> None:
-        connection.close()
+    def _refused(self, error: BaseException) -> None:
+        """Lower the cap to the connections that the server bears; raise where it bears none, as one that is down."""
         with self._changed:
             self._open -= 1
-            self._changed.notify()
+            self._connecting -= 1
+            self._changed.notify_all()
+            if isinstance(error, TransientError):  # those that are asked for at this moment may be refused as well
+                self._changed.wait_for(lambda: self._open > self._connecting or not self._connecting)
+            if not isinstance(error, TransientError) or not self._open:
+                raise error
+            self._cap = min(self._cap, self._open)
+            others = self._open
+        log.warning("The server refused one more connection; going on with %d: %s", others, error)
+
+    def _forget(self, connection: Connection, error: BaseException) -> None:
+        """After an error that will pass, those that lie idle are thrown away as well: a server that was restarted has lost
+        them all, and each would cost an attempt. What it bears is then learned anew.
+        """
+        dead = [connection]
+        with self._changed:
+            if isinstance(error, TransientError):
+                dead += self._idle
+                self._idle.clear()
+                self._cap = self._config.connections
+            self._open -= len(dead)
+            self._changed.notify_all()
+        for each in dead:
+            each.close()
 
     def retrying(self, attempt: Callable[[Connection], T], progress: Callable[[], int] = lambda: 0) -> T:
         """The result of the first attempt that goes well, each with a connection of its own choice.

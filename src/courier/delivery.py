@@ -26,6 +26,9 @@ from courier.progress import Progress, Silence
 #: The journal learns of every so many bytes; a killed upload goes on from there.
 NOTED_BYTES = 64 * 1024 * 1024
 
+#: So many files are looked for, and published, by one call, where there are more than this.
+TOGETHER = 32
+
 AWAKE_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,8 @@ class Delivery:
         self._connections = Connections(destination, config)
         self._direct = config.direct
         self._unsure = False  # whether there may be something at the destination that the journal does not know
+        self._free: set[int] = set()  # files whose names nobody has
+        self._tried: set[int] = set()  # files that `publish_together` was asked for
         self.warnings: list[str] = []
 
     def deliver(self, data: list[FileToSend], closing: Callable[[], list[bytes]], assert_alone: Callable[[], None]) -> None:
@@ -75,6 +80,7 @@ class Delivery:
         self._unsure = self._journal.header.epoch > 0  # an earlier start may have begun what it could not write down
         try:
             self._journal.begin()
+            self._together(self._look_together, len(numbers))
             self._in_parallel(self._assert_no_conflict, numbers)
             self._in_parallel(lambda number: self._stage(number, data[number]), range(len(data)))
             contents = closing()
@@ -106,12 +112,21 @@ class Delivery:
 
     # Staging
 
-    def _assert_no_conflict(self, number: int) -> None:
+    def _may_conflict(self, number: int) -> bool:
         state = self._journal.states[number]
         ours = state.delivered or (self._direct and state.staged)
-        if self._journal.header.replace or ours:
-            return
-        assert_absent(self._connections, state.name, self._journal.header.sink)
+        return not (self._journal.header.replace or ours)
+
+    def _look_together(self, numbers: range) -> None:
+        """Which of these names are free, where few journeys can tell. The others are left to `_assert_no_conflict`."""
+        names = {self._journal.states[number].name: number for number in numbers if self._may_conflict(number)}
+        found = self._connections.retrying(lambda connection: connection.existing([*names])) if names else None
+        if found is not None:
+            self._free.update(number for name, number in names.items() if name not in found)
+
+    def _assert_no_conflict(self, number: int) -> None:
+        if self._may_conflict(number) and number not in self._free:
+            assert_absent(self._connections, self._journal.states[number].name, self._journal.header.sink)
 
     def _stage(self, number: int, file: FileToSend) -> None:
         state = self._journal.states[number]
@@ -215,6 +230,8 @@ class Delivery:
         """Data files side by side, then stale parts, then the manifest and the triggers, one by one."""
         header = self._journal.header
         data = len(header.planned)
+        if not repeated:
+            self._together(self._publish_together, data)
         self._in_parallel(lambda number: self._publish(number, repeated=repeated), range(data))
         for name, size in header.stale.items():
             self._connections.retrying(lambda connection, name=name, size=size: self._remove_stale(connection, name, size))  # type: ignore[misc]  # mypy cannot type a default
@@ -225,13 +242,31 @@ class Delivery:
             with contextlib.suppress(DeliveryError):
                 self._connections.retrying(self._discard_unknown)
 
+    def _publish_together(self, numbers: range) -> None:
+        """What of these files can be published in few journeys. The others are left to `_publish`, which looks where each is."""
+        states = {state.name: number for number in numbers if not (state := self._journal.states[number]).delivered}
+        staged = [staged for number in states.values() if (staged := self._journal.states[number].staged)]
+
+        def attempt(connection: Connection) -> list[str] | None:
+            if self._tried.issuperset(states.values()):  # the answers were lost
+                return []
+            self._tried.update(states.values())
+            return connection.publish_together(staged, replace=self._journal.header.replace)
+
+        known = self._connections.retrying(attempt)
+        if known is None:
+            self._tried.difference_update(states.values())
+        for name in known or ():
+            self._journal.note(states[name], delivered=True, confirmed=True)
+            self._progress.published(name)
+
     def _publish(self, number: int, *, repeated: bool) -> None:
         """Publish one file. Where it may have happened already, look before: an answer can be lost."""
         state = self._journal.states[number]
         staged = state.staged
         if state.delivered or staged is None:
             return
-        look_first = repeated
+        look_first = repeated or number in self._tried
 
         def attempt(connection: Connection) -> bool:
             nonlocal look_first
@@ -323,6 +358,11 @@ class Delivery:
     def _warn(self, text: str) -> None:
         log.warning("%s", text)
         self.warnings.append(text)
+
+    def _together(self, work: Callable[[range], None], count: int) -> None:
+        """Do the work for many files at a time; nothing where there are few."""
+        if count > TOGETHER:
+            self._in_parallel(lambda batch: work(range(batch * TOGETHER, min(count, (batch + 1) * TOGETHER))), range(-(-count // TOGETHER)))
 
     def _in_parallel(self, work: Callable[[int], None], numbers: range) -> None:
         """Do the work for each file. The first failure is told at once; what has not begun by then is left."""

@@ -5,9 +5,10 @@
        └────────→ undoing ──→ failed     (and from there to staging again, for a new start of the same run)
 
 Objects of the state store: `runs/<run_id>/journal.json` holds the plan, the phase and, from `publishing` on, the state of
-all files; it is durable before the step that it announces. `runs/<run_id>/files/<n>.json` holds one file's later state; a
-crash of the machine may lose the newest of these, which then costs an upload and no more. `open/<activation>/<run_id>`
-marks a delivery that is not settled.
+all files; it is durable before the step that it announces. `runs/<run_id>/files.jsonl` has a line for each later state of
+a file, so that a delivery of many small files makes no file here for each of them; where the store cannot add to a value,
+it is `runs/<run_id>/files/<n>.json`, one object a file. A crash of the machine may lose the newest of these, which then
+costs an upload and no more. `open/<activation>/<run_id>` marks a delivery that is not settled.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Journal:
             known = json.loads(text)
             times = {key: datetime.fromisoformat(known[key]) for key in ("started_at", "as_of")}
             header = Header(**{**known, **times})
-            states = [_state(store, header, number) for number in range(len(header.names))]
+            states = _states(store, header)
         except (ValueError, TypeError, KeyError) as exc:
             raise ConfigError(
                 "The journal of an earlier start cannot be read", where=store.shown(cls.key(run_id)), found=type(exc).__name__
@@ -127,8 +128,9 @@ class Journal:
     def update(self, number: int, **changes: Any) -> FileState:
         """Change what is known of one file, and write it down."""
         state = self.note(number, **changes)
-        content = json.dumps({**_plain(state), "epoch": self.header.epoch}, ensure_ascii=False).encode()
-        self._store.write(_file_key(self.header.run_id, number), content, durable=self.header.publish_begun)
+        line = json.dumps({"number": number, "epoch": self.header.epoch, **_plain(state)}, ensure_ascii=False).encode()
+        if not self._store.append(_lines_key(self.header.run_id), line, durable=self.header.publish_begun):
+            self._store.write(_file_key(self.header.run_id, number), line)
         return state
 
     @staticmethod
@@ -155,11 +157,19 @@ def _file_key(run_id: str, number: int) -> str:
     return f"runs/{run_id}/files/{number:05d}.json"
 
 
-def _state(store: Store, header: Header, number: int) -> FileState:
-    """The newest that is known of a file: its own object, or the header where that is missing or was cut by a crash."""
-    known = header.states[number]
-    with contextlib.suppress(ValueError):
-        own = json.loads(store.read(_file_key(header.run_id, number)) or b"null")
-        if own and own.pop("epoch") == header.epoch:
-            known = own
-    return FileState(**{**known, "staged": Staged(**known["staged"]) if known["staged"] else None})
+def _lines_key(run_id: str) -> str:
+    return f"runs/{run_id}/files.jsonl"
+
+
+def _states(store: Store, header: Header) -> list[FileState]:
+    """The newest that is known of each file: its last line or its own object, or the header where these are missing, cut by a
+    crash, or older than the header.
+    """
+    known = dict(enumerate(header.states))
+    lines = (store.read(_lines_key(header.run_id)) or b"").splitlines()
+    for line in lines or (store.read(_file_key(header.run_id, number)) for number in known):
+        with contextlib.suppress(ValueError):
+            state = json.loads(line or b"null")
+            if state and state.pop("epoch") == header.epoch:
+                known[state.pop("number")] = state
+    return [FileState(**{**each, "staged": Staged(**each["staged"]) if each["staged"] else None}) for each in known.values()]

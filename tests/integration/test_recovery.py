@@ -20,6 +20,7 @@ from targets import Target
 from courier import connections, recovery
 from courier.config import RunConfig
 from courier.destinations import Staged
+from courier.destinations.sftp.protocol import Session
 from courier.errors import TerminalError, TransientError
 from courier.journal import Journal
 
@@ -145,6 +146,20 @@ def test_killed_between_two_publications_the_next_start_finishes(sender: Sender,
     sender.assert_delivered()
 
 
+@pytest.mark.parametrize(("step", "visible"), [(("publish_together", 1), 32), (("publish_together", 2), 40), (("ask_rename", 36), 32)])
+def test_killed_while_many_files_are_published_together(
+    make_target: Callable[[str], Target], tmp_path: Path, step: tuple[str, int], visible: int
+) -> None:
+    target = make_target("sftp_key_ed25519").with_config(connections=1)
+    sender = Sender(target, tmp_path / "state", names=[f"a_{part}.csv" for part in range(1, 41)])
+    killed_after(sender, *step, Session if step[0] == "ask_rename" else None)
+    assert len(sender.target.visible()) == visible
+    watched = Watched()
+    sender.send(watched)
+    assert watched.names == []
+    sender.assert_delivered()
+
+
 def test_killed_right_after_the_intent(sender: Sender) -> None:
     killed_after(sender, "enter", 1, Journal)
     assert (sender.phase(), sender.target.visible()) == ("publishing", {})
@@ -184,11 +199,25 @@ def test_a_file_that_the_platform_took_before_the_next_start_is_not_sent_again(s
     assert sender.target.leftovers() == []
 
 
-@pytest.mark.parametrize("step", [("discard", 1), ("discard", 2), ("update", 1), ("update", 4)])
-def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, step: tuple[str, int]) -> None:
-    """The run could not publish its second file, and was killed while it took the first back."""
+@pytest.mark.parametrize(
+    ("published", "step"),
+    [
+        *((0, step) for step in [("discard", 1), ("discard", 2), ("update", 1), ("update", 4)]),
+        *(
+            (1, step)
+            for step in [("discard", 1), ("discard", 2), ("remove", 1), ("update", 1), ("update", 2), ("update", 3), ("update", 4)]
+        ),
+    ],
+)
+def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, published: int, step: tuple[str, int]) -> None:
+    """The run found somebody else's second file, when it had published its first or before, and was killed while it took back."""
     killed_before_the_intent(sender)
-    sender.target.put("a_2.csv", b"somebody else's")
+
+    def somebody() -> None:
+        sender.target.put("a_2.csv", b"somebody else's")
+
+    if not published:
+        somebody()
 
     def work() -> None:
         owner = Journal if step[0] == "update" else type(sender.target.connect())
@@ -204,9 +233,9 @@ def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, step: t
             return result
 
         setattr(owner, step[0], counting)
-        sender.send()
+        sender.send(assert_alone=somebody)
 
-    assert in_a_process(work) == 77
+    assert in_a_process(work) == KILLED
     (sender.target.folder / "a_2.csv").unlink()
     sender.send()
     sender.assert_delivered()

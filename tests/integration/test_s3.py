@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from aws_server import aws_server
-from faulty_proxy import Answer, Cut, Fault, FaultyProxy, Lie, LoseAnswer, Stall, faulty_proxy
+from faulty_proxy import Answer, Cut, Fault, FaultyProxy, Lie, LoseAnswer, Silence, Stall, faulty_proxy
 from targets import ACCESS_KEY_ENV, PART_BYTES, RUN_ID, SECRET_KEY_ENV, Target
 
 from courier.config import S3Config
@@ -198,6 +198,15 @@ def test_a_store_that_says_nothing_is_not_waited_for_longer_than_configured(faul
     faulty.target.connect().publish(faulty.send(), replace=False)
     assert time.monotonic() - started < 5
     assert faulty.arrived()
+
+
+def test_a_store_that_does_it_and_does_not_say_so_is_not_waited_for_longer_than_configured(faulty: Faulty) -> None:
+    faulty.target = faulty.target.with_config(timeout_seconds=0.5)
+    faulty.proxy.add("GET", "uploadId=", Silence(6))
+    started = time.monotonic()
+    with pytest.raises(TransientError, match="ReadTimeout"):
+        faulty.send()
+    assert time.monotonic() - started < 5
 
 
 def test_what_arrived_before_a_failure_is_not_sent_again(faulty: Faulty) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import asyncssh
+import paramiko
 import pytest
 from delay_proxy import delay_proxy
 from recording_server import PASSWORD, USERNAME, RecordingServer, recording_server
@@ -189,7 +192,7 @@ def test_a_connection_that_is_cut_goes_on_where_the_server_had_answered(recorder
 def test_what_is_kept_holds_no_gap(recorder: RecordingServer) -> None:
     """A disk that is full refuses some blocks and takes others after them, which count for nothing."""
     kept: list[Staged] = []
-    recorder.refuse, recorder.refuse_from_byte = {"write": asyncssh.SFTPFailure}, 10 * MIB
+    recorder.refuse, recorder.refuse_from_byte, recorder.refuse_to_byte = {"write": asyncssh.SFTPFailure}, 10 * MIB, 11 * MIB
     connection = connect(recorder)
     with pytest.raises(TerminalError, match=r"cannot be written.*full disk"):
         connection.send(connection.begin("audience.csv"), pieces(LARGE), kept.append)
@@ -325,6 +328,39 @@ def test_a_small_file_takes_two_journeys_and_publishing_one(openssh: SftpServer)
     assert target.everything() == {"audience.csv": b"x" * 100_000}
 
 
+@pytest.mark.parametrize("replacing", [False, True])
+def test_many_files_are_looked_for_and_published_in_a_journey(openssh: SftpServer, *, replacing: bool) -> None:
+    target = sftp_key_target(openssh, "ed25519")
+    near = target.connect()
+    names = [f"audience_{number}.csv" for number in range(100)]
+    staged = [stage(near, name.encode(), name) for name in names]
+    target.put(names[7], b"somebody else's")
+    round_trip = 0.3
+    with delay_proxy(openssh.port, round_trip) as port:
+        connection = target.with_config(port=port).connect()
+        began = time.monotonic()
+        assert connection.existing(names) == [names[7]]
+        looked = time.monotonic() - began
+        known = connection.publish_together(staged, replace=replacing)
+        published = time.monotonic() - began - looked
+        connection.close()
+    assert looked < 2 * round_trip
+    assert published < 2 * round_trip
+    assert known == [name for name in names if replacing or name != names[7]]
+    assert near.is_staged(staged[7]) is not replacing
+    near.close()
+    assert target.visible()[names[7]] == (names[7].encode() if replacing else b"somebody else's")
+    assert {name: target.visible()[name] for name in known} == {name: name.encode() for name in known}
+
+
+def test_a_server_that_may_replace_unasked_is_asked_for_each_file(recorder: RecordingServer) -> None:
+    connection = connect(recorder)
+    staged = stage(connection, b"content")
+    assert connection.publish_together([staged], replace=False) is None
+    assert connection.is_staged(staged)
+    connection.close()
+
+
 def test_a_file_beyond_the_amount_after_which_keys_are_renewed(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Packets, "REKEY_BYTES", 3 * MIB)
     target = sftp_key_target(openssh, "ed25519")
@@ -439,6 +475,56 @@ def test_a_server_that_says_nothing_after_the_login_is_not_waited_for(recorder: 
     recorder.stall.clear()
     assert time.monotonic() - began < 3
     assert recorder.all_closed()
+
+
+class Unwilling(paramiko.ServerInterface):
+    """Lets everybody in, and then never says whether it has SFTP."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        return self.over.wait(20)
+
+
+def test_a_server_that_never_starts_the_session_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    key, unwilling = paramiko.ECDSAKey.generate(), Unwilling()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> paramiko.Transport:
+            transport = paramiko.Transport(listener.accept()[0])
+            transport.add_server_key(key)
+            transport.start_server(threading.Event(), unwilling)
+            return transport
+
+        serving = pool.submit(serve)
+        server = RecordingServer(Path("/nowhere"), port=listener.getsockname()[1], fingerprint=key.fingerprint)
+        began = time.monotonic()
+        with pytest.raises(TransientError, match=r"no answer within 0\.5 seconds"):
+            connect(server, operation_timeout_seconds=0.5)
+        assert time.monotonic() - began < 5
+        unwilling.over.set()
+        serving.result().close()
+
+
+def test_a_server_that_takes_no_bytes_is_not_waited_for() -> None:
+    """Below SSH, whose window is usually closed before the network's buffers are full."""
+    near, far = socket.socketpair()
+    with near, far:
+        near.settimeout(0.1)  # as paramiko has it
+        packets = Packets(near)
+        packets.stall_seconds = 0.5
+        began = time.monotonic()
+        with pytest.raises(EOFError):
+            packets.write_all(LARGE)
+        assert 0.5 <= time.monotonic() - began < 5
 
 
 def test_a_server_that_takes_no_more_connections_may_take_one_later(recorder: RecordingServer) -> None:

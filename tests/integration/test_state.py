@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,12 @@ from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
 
 from courier.config import StateConfig
 from courier.errors import BusyError, ConfigError
+from courier.journal import Header, Journal
 from courier.state import Store, open_store
+from courier.state.local import LocalStore
 from courier.state.lock import Lock
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def test_what_is_written_is_read_and_what_is_deleted_is_gone(store: Store) -> None:
@@ -27,6 +33,42 @@ def test_what_is_written_is_read_and_what_is_deleted_is_gone(store: Store) -> No
     store.delete("runs/a/record.json")
     assert store.read("runs/a/record.json") is None
     assert store.keys("nothing/") == []
+
+
+def test_lines_are_added_where_that_can_be_and_each_is_whole(store: Store) -> None:
+    can = store.append("runs/a/files.jsonl", b"one", durable=True)
+    assert can == isinstance(store, LocalStore)
+    if can:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: store.append("runs/a/files.jsonl", b"%d," % number * 2_000, durable=False), range(50)))
+        lines = (store.read("runs/a/files.jsonl") or b"").split()
+        assert lines[0] == b"one"
+        assert sorted(lines[1:]) == sorted(b"%d," % number * 2_000 for number in range(50))
+    else:
+        assert store.read("runs/a/files.jsonl") is None
+
+
+def test_a_line_that_a_crash_has_cut_does_not_spoil_the_next(tmp_path: Path) -> None:
+    store = open_store(StateConfig(path=str(tmp_path / "state")))
+    header = Header("run-1", "demo", NOW, NOW, "", "", {}, False, ["a.csv", "b.csv"])
+    journal = Journal(store, header)
+    journal.begin()
+    journal.update(0, uri="first")
+    journal.update(1, uri="second")
+    lines = tmp_path / "state" / "runs" / "run-1" / "files.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-5])
+    found = Journal.load(store, "run-1")
+    assert found is not None
+    assert [state.uri for state in found.states] == ["first", ""]
+    found.update(1, uri="again")
+    found = Journal.load(store, "run-1")
+    assert found is not None
+    assert [state.uri for state in found.states] == ["first", "again"]
+    found.enter("staging")  # from here on the header knows better than any line
+    lines.write_bytes(lines.read_bytes().replace(b"again", b"older"))
+    found = Journal.load(store, "run-1")
+    assert found is not None
+    assert [state.uri for state in found.states] == ["first", "again"]
 
 
 def test_a_folder_is_deleted_with_all_that_is_below_it_and_nothing_beside_it(store: Store) -> None:

@@ -24,7 +24,7 @@ A `Staged` survives the process: delivery writes it down, and another process ma
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -65,6 +65,9 @@ class Connection(Protocol):
     def size(self, name: str) -> int | None:
         """Bytes of the visible file of this name; None where there is none."""
 
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        """Which of many names visible files have, in few journeys. None where each must be asked for by `size`."""
+
     def free_bytes(self) -> int | None:
         """Room for files; None where the destination does not tell."""
 
@@ -82,6 +85,12 @@ class Connection(Protocol):
 
     def publish(self, staged: Staged, *, replace: bool) -> bool:
         """Make it visible. With `replace=False` an existing file is never replaced. False where that took more than one step."""
+
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+        """As `publish`, for many files in few journeys, where each takes one step that needs no question before: the names of
+        those that are visible now. What is not among them may be asked `is_staged`, and published alone, which tells why it
+        was refused. None, and nothing is done, where that cannot be.
+        """
 
     def discard(self, staged: Staged) -> None:
         """Take away what is begun or staged; nothing happens where it is gone."""

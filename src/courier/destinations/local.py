@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
@@ -48,6 +48,9 @@ class LocalConnection:
 
     def size(self, name: str) -> int | None:
         return _size(self._folder / name)
+
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        return None
 
     def free_bytes(self) -> int | None:
         with _translated(self._folder):
@@ -136,6 +139,9 @@ class LocalConnection:
             return False
         hidden.unlink()
         return True
+
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+        return None
 
     def discard(self, staged: Staged) -> None:
         with _translated(self._folder):

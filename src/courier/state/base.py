@@ -19,6 +19,13 @@ class Store(Protocol):
     def write(self, key: str, value: bytes, *, durable: bool = True) -> None:
         """Set the value: a reader sees the old one or the new one; after a crash of the machine, too, where it is `durable`."""
 
+    def append(self, key: str, line: bytes, *, durable: bool) -> bool:
+        """Add a line to the value. False, and nothing is done, where values can only be written whole, as on S3.
+
+        Lines of several threads do not mix. A crash may cut the last line, and where not `durable` lose the last ones; what
+        is added later is on a line of its own all the same.
+        """
+
     def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         """Set the value if it is `before` (None: absent) and say whether that was so."""
 

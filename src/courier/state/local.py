@@ -6,6 +6,7 @@ A folder that the user made keeps its mode, and a warning says so where others m
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -51,6 +52,16 @@ class LocalStore:
             except FileNotFoundError:
                 _private_folder(path.parent)
                 _write(path, value, durable=durable)
+
+    def append(self, key: str, line: bytes, *, durable: bool) -> bool:
+        path = self._root / key
+        with self._errors():
+            try:
+                _append(path, line, durable=durable)
+            except FileNotFoundError:
+                _private_folder(path.parent)
+                _append(path, line, durable=durable)
+        return True
 
     def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         with self._guard():
@@ -121,6 +132,19 @@ def _write(path: Path, value: bytes, *, durable: bool) -> None:
         raise
     if durable:
         _sync(path.parent)
+
+
+def _append(path: Path, line: bytes, *, durable: bool) -> None:
+    """In one call, which the kernel does not mix with another's. The line break comes first: the line before may have been cut."""
+    descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    try:
+        if os.write(descriptor, b"\n" + line) <= len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if durable:
+            os.fsync(descriptor)
+            _sync(path.parent)
+    finally:
+        os.close(descriptor)
 
 
 def _private_folder(folder: Path) -> None:

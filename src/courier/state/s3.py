@@ -74,6 +74,9 @@ class S3Store:
         with self._errors():
             self._client.put_object(**self._object(key), Body=value)
 
+    def append(self, key: str, line: bytes, *, durable: bool) -> bool:
+        return False
+
     def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
         found, tag = self._read(key)
         if found != before:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -52,6 +52,9 @@ class S3Connection:
                 if code_of(exc) in ("404", "NoSuchKey", "NotFound"):
                     return None
                 raise
+
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        return None
 
     def free_bytes(self) -> int | None:
         return None  # S3 has no end
@@ -162,6 +165,9 @@ class S3Connection:
         self._client.complete_multipart_upload(
             **self._target(upload.name), UploadId=upload.upload_id, MultipartUpload={"Parts": parts}, **checksum, **condition
         )
+
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+        return None
 
     def discard(self, staged: Staged) -> None:
         with translated(self.uri(staged.name)):

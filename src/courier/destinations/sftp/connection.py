@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -69,6 +69,20 @@ class SftpConnection:
     def size(self, name: str) -> int | None:
         with translated(self._where, "The remote folder cannot be looked at"):
             return self._size(self._path(name))
+
+    def existing(self, names: Sequence[str]) -> list[str] | None:
+        with translated(self._where, "The remote folder cannot be looked at"):
+            asked = [(name, self._session.ask(STAT, text(self._path(name)), later=name is not names[-1])) for name in names]
+            return [name for name, number in asked if self._is_there(number)]
+
+    def _is_there(self, number: int) -> bool:
+        try:
+            self._session.expect(number, ATTRS)
+        except Refusal as refusal:
+            if refusal.code != NO_SUCH_FILE:
+                raise
+            return False
+        return True
 
     def free_bytes(self) -> int | None:
         with translated(self._where, "The remote folder cannot be looked at"):
@@ -167,6 +181,25 @@ class SftpConnection:
                     raise
                 self._session.posix_rename(unseen, final)
         return True
+
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+        """All requests under way at once, many in a packet; with `replace=False` only where a plain rename is known to replace nothing."""
+        if self._direct or not (POSIX_RENAME in self._session.extensions if replace else self._refuses_existing):
+            return None
+        known: list[str] = []
+        with translated(self._where, "Files cannot be renamed to their final names"):
+            asked = [
+                (
+                    each.name,
+                    self._session.ask_rename(each.token["path"], self._path(each.name), replace=replace, later=each is not staged[-1]),
+                )
+                for each in staged
+            ]
+            for name, number in asked:
+                with contextlib.suppress(Refusal):
+                    self._session.done(number)
+                    known.append(name)
+        return known
 
     def _replace(self, unseen: str, final: str) -> bool:
         """Whether it went in one step. Elsewhere the old file is moved aside first, so that no refusal can lose it."""

@@ -54,6 +54,10 @@ class Packets(Packetizer):
         super().close()
         self.complete_handshake()  # or its timer would keep the process alive
 
+    def set_outbound_cipher(self, *arguments: Any, **named: Any) -> None:
+        """No random bytes for the padding of what is encrypted by a counter, as paramiko has it for CTR: GCM is one, too."""
+        super().set_outbound_cipher(*arguments, **(named | {"sdctr": True} if named.get("aead") else named))
+
     def hold(self) -> None:
         """Keep what this thread writes until `let_go`, so that it goes out in fewer and larger calls of the system."""
         self._holder = threading.get_ident()

@@ -127,10 +127,15 @@ class Session:
         self.done(self.ask(REMOVE, text(path)))
 
     def rename(self, old: str, new: str) -> None:
-        self.done(self.ask(RENAME, text(old), text(new)))
+        self.done(self.ask_rename(old, new))
 
     def posix_rename(self, old: str, new: str) -> None:
-        self.done(self.ask(EXTENDED, text(POSIX_RENAME), text(old), text(new)))
+        self.done(self.ask_rename(old, new, replace=True))
+
+    def ask_rename(self, old: str, new: str, *, replace: bool = False, later: bool = False) -> int:
+        if replace:
+            return self.ask(EXTENDED, text(POSIX_RENAME), text(old), text(new), later=later)
+        return self.ask(RENAME, text(old), text(new), later=later)
 
     def stat(self, path: str) -> int | None:
         """Bytes of a file that exists; None where the server does not tell. Raises Refusal where there is none."""

@@ -1,0 +1,619 @@
+"""Take each protection of a delivery away, one at a time, and see a test fail: what no test misses is not protected.
+
+    python tests/mutations.py [WORD …] [--list]
+
+Works on a copy of this tree in a temporary folder. For each protection: the tests named beside it pass as the code is,
+and at least one fails (or does not end in time) once the protection is removed. WORDs choose protections by their text.
+A protection that nobody misses, and a change that does not apply any more, end this with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("src", "tests", "conf", "jobs", "pyproject.toml")
+#: A test that waits for ever is a test that fails.
+PATIENCE_SECONDS = 60
+FAULTS, DELIVERY, RECOVERY = "integration/test_faults.py", "integration/test_delivery.py", "integration/test_recovery.py"
+SFTP, S3, TRUST, LOCAL, LOCK = (
+    f"{kind}.py"
+    for kind in ("integration/test_sftp", "integration/test_s3", "integration/test_sftp_trust", "integration/test_local", "unit/test_lock")
+)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`test` is a file and what pytest's `-k` is to choose in it. `old` becomes `new` wherever it is in `file`."""
+
+    fault: str
+    protection: str
+    file: str
+    old: str
+    new: str
+    test: tuple[str, str]
+
+
+MUTATIONS = [
+    Mutation(
+        "connection dropped mid-file",
+        "a lost connection is tried again",
+        "destinations/sftp/errors.py",
+        "        raise TransientError(\n            what, where=where, found=_network(exc)",
+        "        raise TerminalError(\n            what, where=where, found=_network(exc)",
+        (FAULTS, "drops_in_the_middle"),
+    ),
+    Mutation(
+        "connection dropped mid-file",
+        "an upload goes on where it ended",
+        "delivery.py",
+        "if file.repeatable and before.size and",
+        "if False and",
+        (FAULTS, "drops_in_the_middle"),
+    ),
+    Mutation(
+        "connection dropped mid-file",
+        "what has arrived counts only without a gap",
+        "destinations/sftp/transfer.py",
+        "            self._refused = True\n",
+        "",
+        (SFTP, "holds_no_gap"),
+    ),
+    Mutation(
+        "server restarts",
+        "a dead connection is thrown away",
+        "connections.py",
+        "            self._forget(connection, error)\n            raise\n",
+        "            with self._changed:\n                self._idle.append(connection)\n                self._changed.notify()\n            raise\n",
+        (FAULTS, "restarted_is_waited_for"),
+    ),
+    Mutation(
+        "server restarts",
+        "so are those that lie idle",
+        "connections.py",
+        "                dead += self._idle\n                self._idle.clear()\n",
+        "",
+        (FAULTS, "lay_idle"),
+    ),
+    Mutation(
+        "server restarts",
+        "how many it bears is learned anew",
+        "connections.py",
+        "                self._cap = self._config.connections\n",
+        "",
+        (FAULTS, "not_taken_for"),
+    ),
+    Mutation(
+        "slow server, time-outs",
+        "SFTP: a limit on each answer",
+        "destinations/sftp/protocol.py",
+        "channel.settimeout(timeout_seconds)",
+        "channel.settimeout(30)",
+        (FAULTS, "stops_answering"),
+    ),
+    Mutation(
+        "slow server, time-outs",
+        "SFTP: a limit on a write that nobody takes",
+        "destinations/sftp/packets.py",
+        "if self.closed or time.monotonic() > give_up:",
+        "if self.closed:",
+        (SFTP, "takes_no_bytes"),
+    ),
+    Mutation(
+        "slow server, time-outs",
+        "SFTP: a limit on the greeting",
+        "destinations/sftp/connect.py",
+        "transport.banner_timeout = patience",
+        "transport.banner_timeout = 30",
+        (TRUST, "says_nothing"),
+    ),
+    Mutation(
+        "slow server, time-outs",
+        "SFTP: a limit on opening the session",
+        "destinations/sftp/connect.py",
+        "with _limited(config.operation_timeout_seconds, close):",
+        "with contextlib.nullcontext():",
+        (SFTP, "never_starts_the_session"),
+    ),
+    Mutation(
+        "slow server, time-outs",
+        "S3: a limit on each answer",
+        "destinations/s3/client.py",
+        "read_timeout=config.timeout_seconds,\n        retries",
+        "read_timeout=60,\n        retries",
+        (S3, "says_nothing or does_not_say"),
+    ),
+    Mutation(
+        "disk full",
+        "SFTP: a refused write is an error",
+        "destinations/sftp/transfer.py",
+        "        if refusal:\n            raise refusal\n",
+        "",
+        (SFTP, "refusal_of_the_last_byte"),
+    ),
+    Mutation(
+        "disk full",
+        "a failed delivery is undone",
+        "delivery.py",
+        "            left = undoing.undo()\n",
+        "            left = []\n",
+        (DELIVERY, "full_disk"),
+    ),
+    Mutation(
+        "disk full",
+        "SFTP: it is named",
+        "destinations/sftp/errors.py",
+        '    NO_SPACE: "its disk is full",\n',
+        "",
+        (FAULTS, "full_disk_or_quota"),
+    ),
+    Mutation(
+        "disk full",
+        "local: it is an error that names it",
+        "destinations/local.py",
+        'fix="free some space" if exc.errno in (errno.ENOSPC, errno.EDQUOT) else',
+        'fix="" if False else',
+        (DELIVERY, "full_disk_leaves"),
+    ),
+    Mutation(
+        "quota",
+        "it is named",
+        "destinations/sftp/errors.py",
+        '    QUOTA_EXCEEDED: "the quota is used up",\n',
+        "",
+        (FAULTS, "full_disk_or_quota"),
+    ),
+    Mutation(
+        "quota",
+        "it is not tried again",
+        "destinations/sftp/errors.py",
+        '    return TerminalError(what, where=where, found=f"the server answered',
+        '    return TransientError(what, where=where, found=f"the server answered',
+        (FAULTS, "full_disk_or_quota"),
+    ),
+    Mutation(
+        "permission lost after the first file",
+        "SFTP: it is terminal",
+        "destinations/sftp/errors.py",
+        'return TerminalError(what, where=where, found="permission denied"',
+        'return TransientError(what, where=where, found="permission denied"',
+        (FAULTS, "the_right_to"),
+    ),
+    Mutation(
+        "permission lost after the first file",
+        "what cannot be taken back is told",
+        "delivery.py",
+        'advice = f"Could not be taken back, and will be by the next run: {_some(left)}"',
+        'advice = ""',
+        (FAULTS, "the_right_to or local_folder"),
+    ),
+    Mutation(
+        "permission lost after the first file",
+        "the next start takes it back",
+        "delivery.py",
+        "                connection.remove(state.name)\n",
+        "                pass\n",
+        (FAULTS, "the_right_to or local_folder"),
+    ),
+    Mutation(
+        "permission lost after the first file",
+        "local: it is terminal",
+        "destinations/local.py",
+        "kind = TransientError if exc.errno in TRANSIENT else TerminalError",
+        "kind = TransientError",
+        (FAULTS, "local_folder"),
+    ),
+    Mutation(
+        "rename refused",
+        "without posix-rename, a plain one",
+        "destinations/sftp/connection.py",
+        "with _refused(FAILURE, UNSUPPORTED, PERMISSION_DENIED) as refused:",
+        "with _refused() as refused:",
+        (SFTP, "refuses_posix_rename"),
+    ),
+    Mutation(
+        "rename refused",
+        "without a plain one, posix-rename",
+        "destinations/sftp/connection.py",
+        "if refusal.code == NO_SUCH_FILE or POSIX_RENAME not in self._session.extensions:",
+        "if True:",
+        (SFTP, "refuses_a_plain_rename"),
+    ),
+    Mutation(
+        "rename refused",
+        "without replacing, in two steps",
+        "destinations/sftp/connection.py",
+        "with _refused(FAILURE, FILE_EXISTS, PERMISSION_DENIED) as refused:",
+        "with _refused() as refused:",
+        (SFTP, "without_posix_rename"),
+    ),
+    Mutation(
+        "rename refused",
+        "the older file gets its name back",
+        "destinations/sftp/connection.py",
+        "            self._session.rename(aside, final)\n            raise\n",
+        "            raise\n",
+        (FAULTS, "its_name_back"),
+    ),
+    Mutation(
+        "rename refused",
+        "a server that replaces unasked is not let",
+        "destinations/sftp/connection.py",
+        "if not self._refuses_existing and self._exists(final):",
+        "if False:",
+        (SFTP, "replaces_unasked"),
+    ),
+    Mutation(
+        "rename refused",
+        "two steps are told",
+        "destinations/sftp/connection.py",
+        "        self._remove(aside)\n        return False\n",
+        "        self._remove(aside)\n        return True\n",
+        (SFTP, "without_posix_rename"),
+    ),
+    Mutation(
+        "the server moves the file away at once",
+        "what is staged no more was published",
+        "delivery.py",
+        "if look_first and not connection.is_staged(staged):",
+        "if False:",
+        (FAULTS, "renaming_that_is_done or whose_completion"),
+    ),
+    Mutation(
+        "the server moves the file away at once",
+        "it is marked as unconfirmed",
+        "delivery.py",
+        "        return found is not None\n",
+        "        return True\n",
+        (FAULTS, "renaming_that_is_done or whose_completion"),
+    ),
+    Mutation(
+        "the server moves the file away at once",
+        "the next start looks before it publishes",
+        "delivery.py",
+        "look_first = repeated or number in self._tried",
+        "look_first = number in self._tried",
+        (RECOVERY, "between_two_publications or took_before"),
+    ),
+    Mutation(
+        "the server moves the file away at once",
+        "undoing does not take it for unsent",
+        "delivery.py",
+        "                if self._journal.header.replace or connection.size(state.name) is None:",
+        "                if self._journal.header.replace:",
+        (RECOVERY, "what_the_platform_took"),
+    ),
+    Mutation(
+        "the server lies about size",
+        "SFTP: the size is compared",
+        "destinations/sftp/connection.py",
+        "assert_size(staged.name, self._where, sent=staged.size, found=found)",
+        "pass",
+        (FAULTS, "wrong_size"),
+    ),
+    Mutation(
+        "the server lies about size",
+        "S3: the sizes are compared",
+        "destinations/s3/connection.py",
+        "assert_size(upload.name, where, sent=upload.size, found=sum(size for _, size in found.values()))",
+        "pass",
+        (S3, "has_something_else"),
+    ),
+    Mutation(
+        "the server lies about size",
+        "S3: the parts are compared",
+        "destinations/s3/connection.py",
+        "if not self._holds(upload, found):",
+        "if False:",
+        (S3, "has_something_else"),
+    ),
+    Mutation(
+        "the server lies about size",
+        "local: the size is compared",
+        "destinations/local.py",
+        "assert_size(begun.name, str(self._folder), sent=sent, found=_size(path))",
+        "pass",
+        (FAULTS, "loses_its_end"),
+    ),
+    Mutation(
+        "the server lies about size",
+        "SFTP: read back, where asked for",
+        "destinations/sftp/connection.py",
+        "if proof and not holds(self._read(path), proof.whole()):",
+        "if False:",
+        (SFTP, "reading_back"),
+    ),
+    Mutation(
+        "too many connections",
+        "the cap is lowered",
+        "connections.py",
+        "            if not isinstance(error, TransientError) or not self._open:\n",
+        "            if True:\n",
+        (FAULTS, "bears_fewer"),
+    ),
+    Mutation(
+        "too many connections",
+        "a server that hangs up is tried again",
+        "destinations/sftp/errors.py",
+        "    except paramiko.SSHException as exc:\n        raise TransientError(",
+        "    except paramiko.SSHException as exc:\n        raise TerminalError(",
+        (DELIVERY, "dropped_connection_is_tried_again"),
+    ),
+    Mutation(
+        "too many connections",
+        "never more than configured",
+        "connections.py",
+        "self._idle or self._open < self._cap",
+        "True",
+        (FAULTS, "more_threads"),
+    ),
+    Mutation(
+        "expired or changed host key",
+        "it is checked before the login",
+        "destinations/sftp/connect.py",
+        "        self._trust.check(transport.get_remote_server_key(), self.where)\n",
+        "",
+        (FAULTS, "another_key"),
+    ),
+    Mutation(
+        "expired or changed host key",
+        "a changed key of known_hosts is refused",
+        "destinations/sftp/trust.py",
+        "elif key.get_base64() not in self._expected.get(key.get_name(), set()):",
+        "elif False:",
+        (TRUST, "changed"),
+    ),
+    Mutation(
+        "expired or changed host key",
+        "a revoked key is refused",
+        "destinations/sftp/trust.py",
+        "elif key.get_base64() in self._revoked:",
+        "elif False:",
+        (SFTP, "revoked"),
+    ),
+    Mutation(
+        "S3 503 SlowDown, 500s",
+        "delivery tries again",
+        "destinations/s3/errors.py",
+        '    transient = code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and code not in TERMINAL_CODES)',
+        "    transient = False",
+        (FAULTS, "fails_at_any_step and (slow or 500)"),
+    ),
+    Mutation(
+        "S3 503 SlowDown, 500s",
+        "one part is tried again, not the file",
+        "destinations/s3/client.py",
+        "for attempts in (1, PART_ATTEMPTS)",
+        "for attempts in (1, 1)",
+        (S3, "no_other"),
+    ),
+    Mutation(
+        "S3 503 SlowDown, 500s",
+        "an error in an answer that began well is an error",
+        "destinations/s3/errors.py",
+        "(status >= 500 and code not in TERMINAL_CODES)",
+        "(status > 500 and code not in TERMINAL_CODES)",
+        (S3, "began_well"),
+    ),
+    Mutation(
+        "time-out with the request done",
+        "S3: a lost answer is tried again",
+        "destinations/s3/errors.py",
+        '        raise TransientError(\n            "S3 cannot be reached", where=where, found=type(exc).__name__, fix="check',
+        '        raise TerminalError(\n            "S3 cannot be reached", where=where, found=type(exc).__name__, fix="check',
+        (FAULTS, "fails_at_any_step and (answer or silence)"),
+    ),
+    Mutation(
+        "time-out with the request done",
+        "look before publishing again",
+        "delivery.py",
+        "            look_first = True\n",
+        "",
+        (FAULTS, "renaming_that_is_done or (fails_at_any_step and complete)"),
+    ),
+    Mutation(
+        "time-out with the request done",
+        "look before publishing again what was published together",
+        "delivery.py",
+        "look_first = repeated or number in self._tried",
+        "look_first = repeated",
+        (FAULTS, "many_renamings or one_of_many"),
+    ),
+    Mutation(
+        "time-out with the request done",
+        "many are not published together a second time",
+        "delivery.py",
+        "if self._tried.issuperset(states.values()):",
+        "if False:",
+        (FAULTS, "many_renamings"),
+    ),
+    Mutation(
+        "time-out with the request done",
+        "what was begun and not answered is discarded",
+        "delivery.py",
+        "            self._unsure = True  # it may have been done, and the answer lost\n",
+        "",
+        (FAULTS, "fails_at_any_step and begin"),
+    ),
+    Mutation(
+        "killed",
+        "the intent is written down before the first file is visible",
+        "delivery.py",
+        '            self._journal.enter("publishing")\n            self._publish_all(repeated=False)\n',
+        '            self._publish_all(repeated=False)\n            self._journal.enter("publishing")\n',
+        (RECOVERY, "between_two_publications"),
+    ),
+    Mutation(
+        "killed",
+        "what is staged is written down",
+        "delivery.py",
+        "self._journal.update(number, staged=staged, complete=True,",
+        "self._journal.note(number, staged=staged, complete=True,",
+        (RECOVERY, "only_what_is_missing"),
+    ),
+    Mutation(
+        "killed",
+        "a start finishes or discards what the last one began",
+        "delivery.py",
+        "        self._unsure = self._journal.header.epoch > 0",
+        "        self._unsure = False",
+        (RECOVERY, "not_written_down"),
+    ),
+    Mutation(
+        "killed",
+        "what a dead run left is discarded",
+        "recovery.py",
+        "    left = Delivery(quick, open_destination(quick, run_id), journal).undo()\n",
+        "    left = list[str]()\n",
+        (RECOVERY, "takes_back_what_a_dead_one_left"),
+    ),
+    Mutation(
+        "killed",
+        "discarded is only what this run began",
+        "destinations/base.py",
+        'start, end = f".courier-{run_id[-40:]}-", ".part"',
+        'start, end = ".courier-", ".part"',
+        ("integration/test_contract.py", "unfinished_finds and local"),
+    ),
+    Mutation(
+        "killed",
+        "removing is written down before it is done",
+        "delivery.py",
+        "                self._journal.update(number, removing=True)\n",
+        "                self._journal.note(number, removing=True)\n",
+        (RECOVERY, "while_taking_back"),
+    ),
+    Mutation(
+        "killed",
+        "discarding is written down before it is done",
+        "delivery.py",
+        "                self._journal.update(number, complete=False)  # so",
+        "                self._journal.note(number, complete=False)  # so",
+        (RECOVERY, "while_taking_back"),
+    ),
+    Mutation(
+        "killed",
+        "local: between its two names it is one file",
+        "destinations/local.py",
+        "            if self._same(hidden, final):\n",
+        "            if False:\n",
+        (LOCAL, "between_the_two_names"),
+    ),
+    Mutation(
+        "two runs at once",
+        "the lock is asked before publishing",
+        "delivery.py",
+        "            assert_alone()\n",
+        "",
+        (DELIVERY, "lost_its_lock"),
+    ),
+    Mutation(
+        "two runs at once",
+        "a lock that was taken over is lost",
+        "state/lock.py",
+        "held = bool(self._held) and self._store.read(self._key) == self._held",
+        "held = bool(self._held)",
+        (LOCK, "taken_over"),
+    ),
+    Mutation(
+        "two runs at once",
+        "a lock is refused while its owner lives",
+        "state/lock.py",
+        "if owner is not None and not owner.is_over(time.time()):",
+        "if False:",
+        (LOCK, "second_run or another_machine"),
+    ),
+    Mutation(
+        "two runs at once",
+        "the lock of a dead process is free",
+        "state/lock.py",
+        "or (self.machine == _machine() and not _alive(self.process))",
+        "",
+        (LOCK, "killed_owner"),
+    ),
+    Mutation(
+        "two runs at once",
+        "the lease is renewed",
+        "state/lock.py",
+        "                lock.renew()\n",
+        "                pass\n",
+        (LOCK, "renewed"),
+    ),
+]
+
+
+def pytest(tree: Path, test: tuple[str, str]) -> tuple[bool | None, str]:
+    """Whether the tests pass (None: there are none of these, or they were skipped), and the first that does not."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfEs", "-p", "no:cacheprovider", "--tb=no", f"tests/{test[0]}", "-k", test[1]]
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src")}
+    process = subprocess.Popen(
+        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return False, f"no end within {PATIENCE_SECONDS} seconds"
+    if process.returncode not in (0, 1) or (" passed" not in out and " failed" not in out):
+        return None, out[-300:]
+    failed = [line.partition("::")[2].partition(" - ")[0] for line in out.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return not failed, failed[0] if failed else ""
+
+
+def removed(tree: Path, mutation: Mutation) -> str:
+    """What came of it: empty where a test has failed, as it should."""
+    path = tree / "src" / "courier" / mutation.file
+    before = path.read_text()
+    if mutation.old not in before:
+        return "the change does not apply any more"
+    path.write_text(before.replace(mutation.old, mutation.new))
+    try:
+        passed, first = pytest(tree, mutation.test)
+    finally:
+        path.write_text(before)
+    if passed is None:
+        return f"no such test: {first}"
+    if passed:
+        return "NOBODY MISSES IT"
+    print(f"  without it fails  {first}", flush=True)
+    return ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    parser.add_argument("--list", action="store_true", help="name the protections, and remove none")
+    options = parser.parse_args()
+    chosen = [each for each in MUTATIONS if all(word in f"{each.fault}: {each.protection}" for word in options.words)]
+    bad, sound = 0, dict[tuple[str, str], str]()
+    with tempfile.TemporaryDirectory(prefix="courier-mutations-") as folder:
+        tree = Path(folder)
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, tree / name)
+        for each in chosen:
+            print(f"{each.fault}: {each.protection}", flush=True)
+            if options.list:
+                continue
+            if each.test not in sound:
+                passed, first = pytest(tree, each.test)
+                sound[each.test] = "" if passed else f"fails as the code is, or is not there: {each.test} {first}"
+            problem = sound[each.test] or removed(tree, each)
+            if problem:
+                print(f"  !! {problem}", flush=True)
+                bad += 1
+    print(f"{len(chosen)} protections, {bad} without a test that misses them")
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main()
