@@ -34,6 +34,7 @@ from courier.counts import Counts
 from courier.engine import Engine
 from courier.render import render
 from courier.snapshot import AudienceSnapshot
+from courier.state.place import Place
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 EXPORTED, DEDUPLICATED = "exported", "deduplicated"
@@ -100,7 +101,7 @@ def run_rows(
     )
     ready = read(config)
     frame, ready = pipeline.rows(SimpleNamespace(config=config, history=None), ready, engine)  # type: ignore[arg-type]
-    return RowRun(ready, snapshot.stage(frame, folder / "run", len(segments)))
+    return RowRun(ready, snapshot.stage(frame, Place(str(folder / "run")), len(segments), engine))
 
 
 def read(config: Any) -> pipeline.Ready:

@@ -67,7 +67,9 @@ def _managed(reference: str) -> str:
         try:
             value = json.loads(value).get(key)
         except (ValueError, AttributeError):
-            raise ConfigError("A secret is no JSON object", where=where, expected=f"one with the key '{key}'") from None  # it holds the secret
+            raise ConfigError(
+                "A secret is no JSON object", where=where, expected=f"one with the key '{key}'"
+            ) from None  # it holds the secret
     if not isinstance(value, str) or not value:
         raise ConfigError("A secret is empty or no text", where=where, expected=f"a text under '{key}'" if key else "a text")
     return value

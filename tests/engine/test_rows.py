@@ -27,6 +27,7 @@ from courier.engine import Engine
 from courier.mapping import Mapping
 from courier.render import render
 from courier.snapshot import AudienceSnapshot
+from courier.state.place import Place
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 E, D = "exported", "deduplicated"
@@ -63,7 +64,7 @@ def run(
     by = outcomes.Rules(consent.resolve(ConsentConfig("off"), source.schema), RulesConfig(), {})
     judged = outcomes.judged(marked, resolved, mapping.values(resolved), by, identities=False)
     rows = outcomes.with_outcomes(judged, resolved, DedupConfig(), one_stream=engine.one_stream)
-    return resolved, snapshot.stage(rows, run_folder or folder.parent / "run", len(segments))
+    return resolved, snapshot.stage(rows, Place(str(run_folder or folder.parent / "run")), len(segments), engine)
 
 
 def staged(engine: Engine, tmp_path: Path, rows: list[dict[str, Any]], config: MappingConfig = EMAIL, **keys: Any) -> Rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +47,7 @@ def required_secret(group: str, config: Any, name: str) -> None:
         raise ConfigError(f"{group}.{name} is not referred to", expected=f"one of {', '.join(forms)}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class S3Keys:
     """A login at S3. Without a reference, AWS's default credential chain is used."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from courier.config import StateConfig
 from courier.errors import ConfigError
+from courier.state.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,9 @@ class LocalStore:
         with self._errors():
             _private_folder(self._root / key)
         return self._root / key
+
+    def place(self, key: str) -> Place:
+        return Place(str(self._root / key))
 
     def keep_folder(self, key: str) -> None:
         """It is in the store already."""

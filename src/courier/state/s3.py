@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from courier.config import StateConfig
 from courier.errors import ConfigError
 from courier.secrets import referred
+from courier.state.place import Place
 
 ABSENT = ("404", "NoSuchKey", "NotFound")
 #: What S3 answers where a condition does not hold, or another conditional write is under way.
@@ -107,6 +108,9 @@ class S3Store:
             atexit.register(shutil.rmtree, self._work, ignore_errors=True)
         (self._work / key).mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._work / key
+
+    def place(self, key: str) -> Place:
+        return Place(f"{self._bucket}/{self._prefix}{key}", self._config)
 
     def keep_folder(self, key: str) -> None:
         folder = self.folder(key)

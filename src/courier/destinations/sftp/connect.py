@@ -34,8 +34,8 @@ OLD_RSA = "for a server that knows only ssh-rsa, with paramiko 4: destination.di
 class SftpDestination:
     """Secrets are read when constructed. Each connection is its own transport, and its own through the jump host."""
 
-    def __init__(self, config: SftpConfig, run_id: str) -> None:
-        self._config, self._run_id, self._memory = config, run_id, Memory()
+    def __init__(self, config: SftpConfig, run_id: str, attempt: str = "") -> None:
+        self._config, self._run_id, self._memory = config, run_id, Memory(attempt)
         self._hops = [Hop(config.jump, config, "destination.jump")] if config.jump else []
         self._hops.append(Hop(config, config, "destination"))
 
