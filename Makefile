@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILES ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 lint format lock bench bench-audiences bench-transport fault-run clean
+.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 cluster-test dist lint format lock bench bench-audiences bench-transport fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,12 @@ $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
 
 test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SFTP tests with paramiko 4, too
 	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
+
+dist: install ## Build what a cluster needs into dist/: wheel, packed environment, jobs, deploy scripts
+	@./scripts/dist $(BIN)/python
+
+cluster-test: install-dev java sshd ## Run the tests on a Spark cluster and on YARN (fetches jars once; ten minutes)
+	@$(BIN)/python -m pytest tests/cluster
 
 lint: install-dev ## Check format, style and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
