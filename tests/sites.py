@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from aws_server import AwsServer
 from clusters import Cluster, Submitted, submit
 from servers import S3Server, SftpServer
 
+STATE_BUCKET = "courier-state"
 AS_OF = "2026-11-01T00:00:00Z"
 
 
@@ -18,6 +23,7 @@ class Site:
     cluster: Cluster
     folder: Path
     s3: S3Server
+    aws: AwsServer  # the state store: rclone makes a file of what s3a means as a folder
     server: SftpServer
     secrets: dict[str, Path]
     jars: list[str]
@@ -27,13 +33,17 @@ class Site:
 
     def keys(self, group: str) -> list[str]:
         login = {"access_key_id_file": self.secrets["id"], "secret_access_key_file": self.secrets["key"]}
-        place = {"endpoint_url": self.s3.endpoint_url, "region": "us-east-1", **login}
+        place = {"endpoint_url": self.aws.endpoint_url if group == "state" else self.s3.endpoint_url, "region": "us-east-1", **login}
         return [f"{group}.{key}={value}" for key, value in place.items()]
+
+    def values(self) -> dict[str, str]:
+        """The secrets themselves, which nothing may show. S3's access key id is no secret, but is kept as one."""
+        return {name: path.read_text().strip() for name, path in self.secrets.items()}
 
     def arguments(self, run_id: str, *overrides: str) -> list[str]:
         """Profiles and state in the bucket; delivery by executors; the rest as a test says."""
         source = [f"source.path=s3://{self.s3.bucket}/profiles", *self.keys("source")]
-        state = ["state=s3", f"state.path=s3://{self.s3.bucket}/state/{self.inbox.name}", *self.keys("state")]
+        state = ["state=s3", f"state.path=s3://{STATE_BUCKET}/{self.inbox.name}", *self.keys("state")]
         common = ["activation=demo", "checks=none", "file.max_rows=1000", f"as_of={AS_OF}", f"run_id={run_id}", "file.name=members"]
         return [*common, "engine=spark", "engine.delivery=executors", *source, *state, *overrides]
 
@@ -48,7 +58,8 @@ class Site:
     def submit(self, *arguments: str, **settings: str) -> Submitted:
         own = {
             "spark.archives": f"{self.folder}/environment.tar.gz#environment",
-            "spark.jars": ",".join(self.jars),
+            "spark.driver.extraClassPath": ":".join(self.jars),
+            "spark.executor.extraClassPath": ":".join(self.jars),
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
             "spark.sql.shuffle.partitions": "4",
@@ -65,6 +76,15 @@ class Site:
         self.started.append(started)
         return started
 
+    def record(self, run_id: str) -> dict[str, Any]:
+        answer = self.aws.client.get_object(Bucket=STATE_BUCKET, Key=f"{self.inbox.name}/runs/{run_id}/record.json")
+        content: dict[str, Any] = json.loads(answer["Body"].read())
+        return content
+
     def delivered(self) -> dict[str, bytes]:
         """All that is in the inbox, hidden files too."""
-        return {path.name: path.read_bytes() for path in self.inbox.iterdir()}
+        found: dict[str, bytes] = {}
+        for path in self.inbox.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it has just been published, or taken away
+                found[path.name] = path.read_bytes()
+        return found

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aws_server import AwsServer, aws_server
 from clusters import REPOSITORY, Cluster, end, fetched_jars, s3_jars, standalone_cluster
 from servers import S3Server, SftpServer, missing, openssh_server, rclone_s3_server
-from sites import AS_OF, Site
+from sites import AS_OF, STATE_BUCKET, Site
 from targets import new_inbox, s3_client
 
 from courier.synthetic import write_profiles
@@ -62,6 +63,12 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
+def aws() -> Iterator[AwsServer]:
+    with aws_server(STATE_BUCKET) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def sftp() -> Iterator[SftpServer]:
     with openssh_server() as server:
         yield server
@@ -78,14 +85,14 @@ def profiles(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(
-    cluster: Cluster, deployed: Path, s3: S3Server, sftp: SftpServer, profiles: Path, jars: list[str], tmp_path: Path
+    cluster: Cluster, deployed: Path, s3: S3Server, aws: AwsServer, sftp: SftpServer, profiles: Path, jars: list[str], tmp_path: Path
 ) -> Iterator[Site]:
     secrets = {}
     for name, value in {"id": s3.access_key, "key": s3.secret_key, "password": str(sftp.password)}.items():
         secrets[name] = tmp_path / name
         secrets[name].write_text(f"{value}\n")
     inbox, remote = new_inbox(sftp)
-    made = Site(cluster, deployed, s3, sftp, secrets, jars, inbox, remote)
+    made = Site(cluster, deployed, s3, aws, sftp, secrets, jars, inbox, remote)
     try:
         yield made
     finally:
