@@ -55,7 +55,8 @@ class Site:
     def to_s3(self, prefix: str) -> list[str]:
         return ["destination=s3", f"destination.bucket={self.s3.bucket}", f"destination.path={prefix}", *self.keys("destination")]
 
-    def submit(self, *arguments: str, **settings: str) -> Submitted:
+    def submit(self, *arguments: str, master: str | None = None, hadoop: Path | None = None, **settings: str) -> Submitted:
+        """Settings are written with two underscores for each dot. `hadoop`: the folder of Hadoop's configuration."""
         own = {
             "spark.archives": f"{self.folder}/environment.tar.gz#environment",
             "spark.driver.extraClassPath": ":".join(self.jars),
@@ -67,11 +68,12 @@ class Site:
         }
         started = submit(
             self.folder,
-            self.cluster.master,
+            master or self.cluster.master,
             self.folder / "jobs" / "activate.py",
             *arguments,
             settings=own | {name.replace("__", "."): value for name, value in settings.items()},
             python="./environment/bin/python",
+            **({"HADOOP_CONF_DIR": str(hadoop)} if hadoop else {}),
         )
         self.started.append(started)
         return started

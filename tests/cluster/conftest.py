@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from activation import activate
 from aws_server import AwsServer, aws_server
 from clusters import REPOSITORY, Cluster, end, fetched_jars, s3_jars, standalone_cluster
 from servers import S3Server, SftpServer, missing, openssh_server, rclone_s3_server
@@ -101,15 +102,8 @@ def site(
 
 
 @pytest.fixture(scope="session")
-def local_files(profiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, bytes]]:
+def local_files(profiles: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What the same activation delivers on this machine alone, on Sail."""
-    from activation import activate
-
     folder = tmp_path_factory.mktemp("local")
-
-    def files(*overrides: str) -> dict[str, bytes]:
-        options = ["activation=demo", f"source.path={profiles}", "file.name=members", "file.max_rows=1000", *overrides]
-        job = activate(folder, *options, run_id=f"local-{len(list(folder.glob('out/manifest*')))}", as_of=AS_OF).succeeded()
-        return job.files()
-
-    return files
+    options = ["activation=demo", f"source.path={profiles}", "file.name=members", "file.max_rows=1000"]
+    return activate(folder, *options, as_of=AS_OF).succeeded().files()

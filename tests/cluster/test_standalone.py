@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,10 @@ def slow(site: Site) -> Iterator[SlowProxy]:
         yield proxy
 
 
+def logging_to(folder: Path) -> dict[str, str]:
+    return {"spark__eventLog__enabled": "true", "spark__eventLog__compress": "false", "spark__eventLog__dir": f"file://{folder}"}
+
+
 def uploading(site: Site, run: Submitted) -> None:
     """Return when some of a file is there that nobody sees."""
     give_up = time.monotonic() + 180
@@ -37,14 +41,12 @@ def uploading(site: Site, run: Submitted) -> None:
         time.sleep(0.02)
 
 
-def test_the_same_bytes_as_on_one_machine_over_sftp_and_to_s3(
-    site: Site, local_files: Callable[..., dict[str, bytes]], tmp_path: Path
-) -> None:
-    expected = local_files()
+def test_the_same_bytes_as_on_one_machine_over_sftp_and_to_s3(site: Site, local_files: dict[str, bytes], tmp_path: Path) -> None:
+    expected = local_files
     before = {path.name for path in site.folder.iterdir()}
     events = tmp_path / "events"
     events.mkdir()
-    run = site.submit(*site.arguments("to-sftp", *site.to_sftp()), spark__eventLog__enabled="true", spark__eventLog__dir=f"file://{events}")
+    run = site.submit(*site.arguments("to-sftp", *site.to_sftp()), **logging_to(events))
     assert run.code() == 0, run.text
     assert without_manifest(site.delivered()) == expected
     assert {path.name for path in site.folder.iterdir()} == before  # no outputs/, no spark-warehouse/, no state/
@@ -67,7 +69,7 @@ def test_the_same_bytes_as_on_one_machine_over_sftp_and_to_s3(
 
 
 def test_an_executor_that_is_killed_while_it_uploads_leaves_one_copy_of_each_file(
-    site: Site, slow: SlowProxy, local_files: Callable[..., dict[str, bytes]]
+    site: Site, slow: SlowProxy, local_files: dict[str, bytes]
 ) -> None:
     slow.bytes_per_second = BYTES_PER_SECOND
     run = site.submit(*site.arguments("killed", *site.to_sftp(slow.port)))
@@ -80,12 +82,12 @@ def test_an_executor_that_is_killed_while_it_uploads_leaves_one_copy_of_each_fil
     slow.bytes_per_second = AT_ONCE
     assert run.code() == 0, run.text
     assert begun  # there was something to leave behind
-    assert without_manifest(site.delivered()) == local_files()
+    assert without_manifest(site.delivered()) == local_files
     assert "manifest-sftp_password-killed.json" in site.delivered()
 
 
 def test_speculative_attempts_leave_one_copy_of_each_file(
-    site: Site, slow: SlowProxy, local_files: Callable[..., dict[str, bytes]], tmp_path: Path
+    site: Site, slow: SlowProxy, local_files: dict[str, bytes], tmp_path: Path
 ) -> None:
     slow.bytes_per_second = BYTES_PER_SECOND
     events = tmp_path / "events"
@@ -94,18 +96,17 @@ def test_speculative_attempts_leave_one_copy_of_each_file(
         "spark__speculation": "true",
         "spark__speculation__interval": "100ms",
         "spark__speculation__task__duration__threshold": "1s",
-        "spark__eventLog__enabled": "true",
-        "spark__eventLog__dir": f"file://{events}",
+        **logging_to(events),
     }
     run = site.submit(*site.arguments("speculation", "destination.connections=2", *site.to_sftp(slow.port)), **eager)
     assert run.code() == 0, run.text
     logged = "".join(path.read_text(errors="replace") for path in events.rglob("*") if path.is_file())
     assert '"Speculative":true' in logged  # Spark did run second attempts
-    assert without_manifest(site.delivered()) == local_files()
+    assert without_manifest(site.delivered()) == local_files
 
 
 def test_the_cap_on_connections_holds_over_all_executors_and_a_task_that_crashes_is_done_again(
-    site: Site, slow: SlowProxy, local_files: Callable[..., dict[str, bytes]]
+    site: Site, slow: SlowProxy, local_files: dict[str, bytes]
 ) -> None:
     slow.bytes_per_second = BYTES_PER_SECOND
     run = site.submit(*site.arguments("cap", "destination.connections=2", *site.to_sftp(slow.port)))
@@ -116,7 +117,7 @@ def test_the_cap_on_connections_holds_over_all_executors_and_a_task_that_crashes
                 kill(python)
     slow.bytes_per_second = 10 * BYTES_PER_SECOND
     assert run.code() == 0, run.text
-    assert without_manifest(site.delivered()) == local_files()
+    assert without_manifest(site.delivered()) == local_files
     assert slow.most == 2  # there were four cores, and two workers
 
 
