@@ -66,22 +66,28 @@ def s3_jars() -> list[str]:
 
 @contextlib.contextmanager
 def standalone_cluster(folder: Path, workers: int = 2, cores: int = 2) -> Iterator[Cluster]:
-    """Each worker has a folder of its own, and starts one executor for an application."""
+    """Each worker has a folder of its own, and starts one executor for an application.
+
+    They are at different addresses, since Spark never runs two attempts of a task on one host.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         _, port = _started(stack, folder / "master.log", ["master.Master", "--host", HOST, "--webui-port", "0"], "Starting Spark master")
         url = f"spark://{HOST}:{port}"
         found = []
         for number in range(workers):
-            options = ["--host", HOST, "--webui-port", "0", "--cores", str(cores), "--memory", "2g"]
+            host = f"127.0.0.{number + 1}"
+            options = ["--host", host, "--webui-port", "0", "--cores", str(cores), "--memory", "2g"]
             arguments = ["worker.Worker", *options, "--work-dir", str(folder / f"worker-{number}")]
-            process, _ = _started(stack, folder / f"worker-{number}.log", arguments, "Successfully registered", url)
+            process, _ = _started(stack, folder / f"worker-{number}.log", arguments, "Successfully registered", url, host=host)
             found.append(process.pid)
         yield Cluster(url, found)
 
 
-def _started(stack: contextlib.ExitStack, log: Path, arguments: list[str], ready: str, *last: str) -> tuple[subprocess.Popen[bytes], int]:
-    environment = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": HOST, "SPARK_DAEMON_MEMORY": "512m", "PATH": os.environ["PATH"]}
+def _started(
+    stack: contextlib.ExitStack, log: Path, arguments: list[str], ready: str, *last: str, host: str = HOST
+) -> tuple[subprocess.Popen[bytes], int]:
+    environment = {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": host, "SPARK_DAEMON_MEMORY": "512m", "PATH": os.environ["PATH"]}
     kind, *options = arguments
 
     def command(port: int) -> list[str]:
