@@ -6,7 +6,7 @@ PROFILES ?= 200000
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 mutation-test lint format lock bench bench-audiences bench-transport fault-run clean
+.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,6 +68,12 @@ test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SF
 
 mutation-test: install-dev sshd ## Take each protection of a delivery away, and see a test fail (eight minutes)
 	@$(BIN)/python tests/mutations.py
+
+dist: install ## Build what a cluster needs into dist/: wheel, packed environment, jobs, deploy scripts
+	@./scripts/dist $(BIN)/python
+
+cluster-test: install-dev java sshd ## Run the tests on a Spark cluster and on YARN (fetches jars once; ten minutes)
+	@$(BIN)/python -m pytest tests/cluster
 
 lint: install-dev ## Check format, style and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -10,10 +10,11 @@ from pathlib import Path
 from targets import RUN_ID, Target
 
 from courier.config import StateConfig
-from courier.delivery import Delivery, FileToSend
+from courier.delivery import Delivery
 from courier.destinations import open_destination
 from courier.journal import FileState, Header, Journal
 from courier.progress import Progress
+from courier.staging import FileToSend
 from courier.state import Store, open_store
 
 NAMES = ["a.csv", "a_2.csv", "a_3.csv"]

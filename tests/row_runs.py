@@ -35,6 +35,7 @@ from courier.counts import Counts
 from courier.engine import Engine
 from courier.render import render
 from courier.snapshot import AudienceSnapshot
+from courier.state.place import Place
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 EXPORTED, DEDUPLICATED = "exported", "deduplicated"
@@ -105,7 +106,7 @@ def run_rows(
     )
     ready = read(config)
     frame, ready = pipeline.rows(config, ready, engine)  # type: ignore[arg-type]  # what these steps look at
-    return RowRun(ready, snapshot.stage(frame, run_folder or folder / "run", len(segments), ready.columns.sorted_by))
+    return RowRun(ready, snapshot.stage(frame, Place(str(run_folder or folder / "run")), len(segments), engine, ready.columns.sorted_by))
 
 
 def read(config: Any) -> pipeline.Ready:

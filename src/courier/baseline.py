@@ -16,6 +16,7 @@ from courier.config import RunConfig
 from courier.errors import ConfigError
 from courier.snapshot import AudienceSnapshot, reopen
 from courier.state import Store
+from courier.state.place import Place
 
 RESET = "export.reset=true sends everything again, and begins anew from there"
 
@@ -102,7 +103,7 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
 
 def snapshot_of(store: Store, before: Baseline) -> AudienceSnapshot:
     """The rows that a full file had at the last published run."""
-    return reopen(store.folder(f"runs/{before.run_id}/snapshot"), before.ordinal + 1)[-1]
+    return reopen(Place(str(store.folder(f"runs/{before.run_id}/snapshot"))), before.ordinal + 1)[-1]
 
 
 def remember(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from courier.mapping import STATUS, Mapping
 from courier.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, REMOVED
 from courier.rules import REJECTED
 from courier.snapshot import AudienceSnapshot
+from courier.state.place import Place
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,13 @@ def find(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, expo
 def reopen(ordinal: int, path: Path) -> AudienceSnapshot:
     """The rows to send that `find` wrote."""
     return AudienceSnapshot(ordinal, [path] if path.exists() else [])
+
+
+def stored(found: Changes, place: Place) -> Changes:
+    """The same rows where `find`'s file has been put into the state store: there every machine can read them."""
+    snapshot = found.snapshot
+    files = [file for file in place.files() if file.name == f"{snapshot.ordinal}.parquet"]
+    return replace(found, snapshot=AudienceSnapshot(snapshot.ordinal, files))
 
 
 def counted(snapshot: AudienceSnapshot) -> Changes:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from courier.config import DestinationConfig
 from courier.connections import Connections
 from courier.destinations import Connection, Destination, Staged
 from courier.destinations.base import conflict
-from courier.digest import Digest
 from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
 from courier.journal import FileState, Journal
 from courier.progress import Progress, Silence
+from courier.staging import FileToSend, Sent, send
 
 #: The journal learns of every so many bytes; a killed upload goes on from there.
 NOTED_BYTES = 64 * 1024 * 1024
@@ -34,25 +34,14 @@ AWAKE_SECONDS = 0.2
 log = logging.getLogger(__name__)
 
 
-class Content(Protocol):
-    """The bytes of one file, once. `plain_bytes` and `plain_sha256` (before compression and encryption) are known at the end,
-    and so are `notes`: in how many rows values were changed, or found remarkable.
-    """
+class Workers(Protocol):
+    """Others who stage files, each attempt under a hidden name of its own."""
 
-    plain_bytes: int
-    plain_sha256: str
-    notes: dict[str, dict[str, int]]
+    def stage(self, number: int) -> Sent:
+        """Return when the file is staged by one of them."""
 
-    def __iter__(self) -> Iterator[bytes]: ...
-
-
-@dataclass(frozen=True)
-class FileToSend:
-    """One file of the journal. `repeatable`: each `content()` gives the same bytes, so an upload may be continued."""
-
-    content: Callable[[], Content | Iterable[bytes]]
-    rows: int = 0
-    repeatable: bool = True
+    def end(self) -> None:
+        """Stop them all. When this returns, none of them is at work any more, as far as can be known."""
 
 
 class Delivery:
@@ -63,26 +52,29 @@ class Delivery:
         self._progress = progress or Silence()
         self._connections = Connections(destination, config)
         self._direct = config.direct
+        self._workers: Workers | None = None
         self._unsure = False  # whether there may be something at the destination that the journal does not know
         self._free: set[int] = set()  # files whose names nobody has
         self._tried: set[int] = set()  # files that `publish_together` was asked for
         self.warnings: list[str] = []
 
-    def deliver(self, data: list[FileToSend], closing: Callable[[], list[bytes]], assert_alone: Callable[[], None]) -> None:
-        """Stage and publish everything that is not delivered yet.
+    def deliver(
+        self, data: list[FileToSend], closing: Callable[[], list[bytes]], assert_alone: Callable[[], None], workers: Workers | None = None
+    ) -> None:
+        """Stage and publish everything that is not delivered yet. With `workers`, they stage the data files.
 
         `closing` gives the contents of the journal's files after the data files, and is asked once, when all data is staged.
         `assert_alone` raises where another run has taken over. When this raises, nothing of the run is visible at
         the destination unless the error says so, or, after a transient error while publishing, the journal: then the next
         start of the run finishes it.
         """
-        numbers = range(len(self._journal.states))
+        numbers, self._workers = range(len(self._journal.states)), workers
         self._unsure = self._journal.header.epoch > 0  # an earlier start may have begun what it could not write down
         try:
             self._journal.begin()
             self._together(self._look_together, len(numbers))
             self._in_parallel(self._assert_no_conflict, numbers)
-            self._in_parallel(lambda number: self._stage(number, data[number]), range(len(data)))
+            self._stage_all(data)
             contents = closing()
             self._in_parallel(
                 lambda number: self._stage(number, FileToSend(lambda: [contents[number - len(data)]], repeatable=False)),
@@ -128,22 +120,57 @@ class Delivery:
         if self._may_conflict(number) and number not in self._free:
             assert_absent(self._connections, self._journal.states[number].name, self._journal.header.sink)
 
-    def _stage(self, number: int, file: FileToSend) -> None:
+    def _stage_all(self, data: list[FileToSend]) -> None:
+        numbers = range(len(data))
+        if self._workers is None:
+            self._in_parallel(lambda number: self._stage(number, data[number]), numbers)
+            return
+        workers, missing = self._workers, list[int]()
+
+        def look(number: int) -> None:
+            if self._is_missing(number):
+                self._connections.retrying(lambda connection: self._discard_begun(connection, number))
+                missing.append(number)
+
+        def stage(number: int) -> None:
+            self._progress.started(self._journal.states[number].name, data[number].rows)
+            self._staged(number, workers.stage(number))
+
+        self._in_parallel(look, numbers)
+        self._connections.close()  # the cap is for all workers together, and now it is their turn
+        self._unsure = True  # attempts that came to nothing are known to the destination only
+        self._in_parallel(stage, sorted(missing))
+        workers.end()
+
+    def _discard_begun(self, connection: Connection, number: int) -> None:
+        begun = self._journal.states[number].staged
+        if begun is not None:
+            connection.discard(begun)
+            self._journal.update(number, staged=None, complete=False)
+
+    def _is_missing(self, number: int) -> bool:
+        """Whether a file is still to be staged."""
         state = self._journal.states[number]
         if state.delivered:
-            return
+            return False
         if state.complete and self._is_staged(state):
             self._progress.staged(state.name, state.staged.size if state.staged else 0)
-            return
+            return False
         if state.complete and self._direct:  # written under its final name, and gone: the platform has it
             self._journal.update(number, delivered=True, confirmed=False)
+            return False
+        return True
+
+    def _stage(self, number: int, file: FileToSend) -> None:
+        if not self._is_missing(number):
             return
+        name = self._journal.states[number].name
 
         def reached() -> int:
             staged = self._journal.states[number].staged
             return staged.size if staged and file.repeatable else 0
 
-        self._progress.started(state.name, file.rows)
+        self._progress.started(name, file.rows)
         self._connections.retrying(lambda connection: self._send(connection, number, file), reached)
 
     def _is_staged(self, state: FileState) -> bool:
@@ -153,22 +180,11 @@ class Delivery:
     def _send(self, connection: Connection, number: int, file: FileToSend) -> None:
         """One attempt at one file, from where the last one ended or from the beginning."""
         begun = self._begun(connection, number, file)
-        content, digest, sent = file.content(), Digest(), begun.size
         noted = begun.size
 
-        def rest() -> Iterator[bytes]:
-            nonlocal sent
-            passed = 0
-            for chunk in content:
-                if self._connections.given_up:
-                    raise TransientError(f"'{begun.name}' was not sent, since the run has failed")
-                digest.update(chunk)
-                new = chunk if passed >= begun.size else chunk[begun.size - passed :]
-                passed += len(chunk)
-                if new:
-                    sent += len(new)
-                    yield new
-                    self._progress.sent(begun.name, sent)
+        def assert_wanted() -> None:
+            if self._connections.given_up:
+                raise TransientError(f"'{begun.name}' was not sent, since the run has failed")
 
         def keep(staged: Staged) -> None:
             nonlocal noted
@@ -178,20 +194,12 @@ class Delivery:
             else:
                 self._journal.note(number, staged=staged)
 
-        try:
-            staged = connection.send(begun, rest(), keep)
-            sha256 = digest.hexdigest()
-        finally:
-            digest.close()
-            if hasattr(content, "close"):  # ends the threads that make it
-                content.close()
-        if staged.size != sent:
-            raise TerminalError(f"'{staged.name}' was not sent whole", found=f"{staged.size} bytes", expected=f"{sent} bytes")
-        plain = {"plain_bytes": getattr(content, "plain_bytes", sent), "plain_sha256": getattr(content, "plain_sha256", sha256)}
-        # Of this attempt alone, which has made all of the text, wherever the upload began.
-        notes = getattr(content, "notes", {})
-        self._journal.update(number, staged=staged, complete=True, sha256=sha256, notes=notes, **plain)
-        self._progress.staged(staged.name, staged.size)
+        sent = send(connection, begun, file, keep, assert_wanted, self._progress)
+        self._staged(number, sent)
+
+    def _staged(self, number: int, sent: Sent) -> None:
+        self._journal.update(number, complete=True, **vars(sent))
+        self._progress.staged(sent.staged.name, sent.staged.size)
 
     def _begun(self, connection: Connection, number: int, file: FileToSend) -> Staged:
         before = self._journal.states[number].staged
@@ -298,7 +306,7 @@ class Delivery:
 
     def _after_failure(self, error: BaseException) -> None:
         """Take the delivery back; only where publishing failed for a passing reason, leave it to the next start."""
-        self._connections.give_up()
+        self._give_up()
         header = self._journal.header
         if header.phase == "published":
             return
@@ -364,7 +372,12 @@ class Delivery:
         if count > TOGETHER:
             self._in_parallel(lambda batch: work(range(batch * TOGETHER, min(count, (batch + 1) * TOGETHER))), range(-(-count // TOGETHER)))
 
-    def _in_parallel(self, work: Callable[[int], None], numbers: range) -> None:
+    def _give_up(self) -> None:
+        self._connections.give_up()
+        if self._workers is not None:
+            self._workers.end()
+
+    def _in_parallel(self, work: Callable[[int], None], numbers: Sequence[int]) -> None:
         """Do the work for each file. The first failure is told at once; what has not begun by then is left."""
         if not numbers:
             return
@@ -378,7 +391,7 @@ class Delivery:
                 work(number)
             except BaseException as error:
                 failures.append(error)
-                self._connections.give_up()  # here, so that this thread takes up no other file
+                self._give_up()  # here, so that this thread takes up no other file
                 raise
 
         with ThreadPoolExecutor(self._config.connections) as pool:
@@ -390,7 +403,7 @@ class Delivery:
                     if failures:
                         raise failures[0]
             except BaseException:
-                self._connections.give_up()
+                self._give_up()
                 pool.shutdown(cancel_futures=True)
                 raise
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from courier.config import EngineConfig, SourceConfig
+from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.errors import ConfigError, SourceError
-from courier.secrets import secret
+from courier.secrets import referred
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,11 +45,15 @@ SAIL_SETTINGS = {
 
 @dataclass(frozen=True)
 class Engine:
-    """An open engine. `one_stream`: one machine computes everything, so a single sorted stream is the fastest way."""
+    """An open engine. `one_stream`: one machine computes everything, so a single sorted stream is the fastest way.
+
+    `spread`: executors are on other machines, which see none of this one's disks.
+    """
 
     session: SparkSession
     kind: str
     one_stream: bool
+    spread: bool = False
 
     def path(self, path: str) -> str:
         """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a."""
@@ -56,15 +61,15 @@ class Engine:
 
 
 @contextmanager
-def open_engine(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+def open_engine(config: EngineConfig, source: SourceConfig, state: StateConfig | None = None) -> Iterator[Engine]:
     """Yield the engine that the configuration names, and close what was started for it."""
     openers = {"sail": _sail, "spark": _spark, "connect": _connect}
-    with openers[config.kind](config, source) as engine:
+    with openers[config.kind](config, source, state) as engine:
         yield engine
 
 
 @contextmanager
-def _sail(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
     # Sail's own variables win where the user has set them.
     settings = {name: os.environ.get(name, value) for name, value in SAIL_SETTINGS.items()}
     with _environment({**settings, **_aws_variables(source)}):
@@ -85,9 +90,9 @@ CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_R
 
 
 @contextmanager
-def _connect(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
-    if source.access_key_id_env:
-        raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_env", fix="leave it out")
+def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
+    if source.has_keys:
+        raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_…", fix="leave it out")
     with _connected(str(config.remote), config) as session:
         yield Engine(session, "connect", one_stream=False)
 
@@ -113,7 +118,7 @@ def _connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
 
 
 @contextmanager
-def _spark(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None) -> Iterator[Engine]:
     from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
@@ -122,10 +127,13 @@ def _spark(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
     if not submitted:
         builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
         builder = builder.config("spark.ui.enabled", "false")
-    for key, value in {**SPARK_SETTINGS, **_s3a_settings(source), **config.settings}.items():
+    for key, value in {**SPARK_SETTINGS, **_s3a_settings(source), **_state_settings(state), **config.settings}.items():
         builder = builder.config(key, value)
+    # Python in tasks is this one, unless the cluster's user has named another.
+    own_python = {} if submitted else {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)}
     try:
-        session = builder.getOrCreate()
+        with _environment(own_python):
+            session = builder.getOrCreate()
     except (PySparkException, OSError) as exc:
         raise ConfigError(
             "Spark cannot be started",
@@ -134,21 +142,30 @@ def _spark(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
         ) from exc
     session.sparkContext.setLogLevel("ERROR")
     try:
-        yield Engine(session, "spark", one_stream=False)
+        local = session.sparkContext.master.startswith("local")
+        yield Engine(session, "spark", one_stream=False, spread=not local and not config.shared_disk)
     finally:
         session.stop()
 
 
-def _s3a_settings(source: SourceConfig) -> dict[str, str]:
-    settings: dict[str, str] = {}
-    if source.endpoint_url:
-        settings["spark.hadoop.fs.s3a.endpoint"] = source.endpoint_url
-        settings["spark.hadoop.fs.s3a.path.style.access"] = "true"
-    if source.region:
-        settings["spark.hadoop.fs.s3a.endpoint.region"] = source.region
-    if source.access_key_id_env and source.secret_access_key_env:
-        settings["spark.hadoop.fs.s3a.access.key"] = secret(source.access_key_id_env)
-        settings["spark.hadoop.fs.s3a.secret.key"] = secret(source.secret_access_key_env)
+def _state_settings(state: StateConfig | None) -> dict[str, str]:
+    """Of the state's bucket alone: the profiles may be at another store."""
+    if state is None or state.kind != "s3":
+        return {}
+    return _s3a_settings(state, f"bucket.{state.path.removeprefix('s3://').partition('/')[0]}.")
+
+
+def _s3a_settings(config: SourceConfig | StateConfig, bucket: str = "") -> dict[str, str]:
+    """Names that end in `access.key` and `secret.key` are those that Spark shows nowhere: neither in its UI nor in event logs."""
+    prefix, settings = f"spark.hadoop.fs.s3a.{bucket}", dict[str, str]()
+    if config.endpoint_url:
+        settings[f"{prefix}endpoint"] = config.endpoint_url
+        settings[f"{prefix}path.style.access"] = "true"
+    if config.region:
+        settings[f"{prefix}endpoint.region"] = config.region
+    if config.has_keys:
+        settings[f"{prefix}access.key"] = referred(config, "access_key_id") or ""
+        settings[f"{prefix}secret.key"] = referred(config, "secret_access_key") or ""
     return settings
 
 
@@ -160,9 +177,9 @@ def _aws_variables(source: SourceConfig) -> dict[str, str]:
         variables["AWS_ALLOW_HTTP"] = "true" if source.endpoint_url.startswith("http://") else "false"
     if source.region:
         variables["AWS_REGION"] = source.region
-    if source.access_key_id_env and source.secret_access_key_env:
-        variables["AWS_ACCESS_KEY_ID"] = secret(source.access_key_id_env)
-        variables["AWS_SECRET_ACCESS_KEY"] = secret(source.secret_access_key_env)
+    if source.has_keys:
+        variables["AWS_ACCESS_KEY_ID"] = referred(source, "access_key_id") or ""
+        variables["AWS_SECRET_ACCESS_KEY"] = referred(source, "secret_access_key") or ""
     return variables
 
 

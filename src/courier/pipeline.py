@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from courier import (
     baseline,
     changes,
     checks,
+    cluster,
     consent,
     counts,
     esp,
@@ -39,7 +40,7 @@ from courier import (
     suppression,
 )
 from courier.config import RunConfig
-from courier.delivery import Delivery, FileToSend, assert_reachable
+from courier.delivery import Delivery, assert_reachable
 from courier.destinations import Destination, open_destination
 from courier.engine import Engine, open_engine
 from courier.errors import ConfigError, CourierError, HeldError
@@ -47,8 +48,10 @@ from courier.journal import FileState, Journal
 from courier.progress import Progress
 from courier.render import Keys, Rendering, assert_writable, open_keys
 from courier.snapshot import AudienceSnapshot
+from courier.staging import FileToSend
 from courier.state import open_store
 from courier.state.lock import Lock, locked
+from courier.state.place import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -127,33 +130,55 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
         return
     ready = read(run, destination)
     artefacts = _artefacts(run, ready)
-    if before is not None:
-        snapshots, files = _reopened(run, before.header.record)
-    elif config.release:
-        snapshots, files = _reopened(run, release.held_record(run.history, config, ready.baselines))
-    else:
-        snapshots, files, ready = compute(run, ready)
-    if not files:
-        _none_to_send(run)
-        return
+    with ExitStack() as opened:
+        engine = opened.enter_context(_opened(config)) if config.engine.delivery == "executors" else None
+        if before is not None:
+            snapshots, files = _reopened(run, before.header.record)
+        elif config.release:
+            snapshots, files = _reopened(run, release.held_record(run.history, config, ready.baselines))
+        else:
+            snapshots, files, ready = compute(run, ready, engine)
+        if not files:
+            _none_to_send(run)
+            return
+        _deliver(run, lock, destination, Sending(before, snapshots, files, ready, artefacts, engine), progress)
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What is delivered, and by whom: without an engine, by this process."""
+
+    before: Journal | None
+    snapshots: list[AudienceSnapshot]
+    files: list[plan.PlannedFile]
+    ready: Ready
+    artefacts: list[bytes]
+    engine: Engine | None
+
+
+def _deliver(run: runs.Run, lock: Lock, destination: Destination, sending: Sending, progress: Progress | None) -> None:
+    config, snapshots, files, columns = run.config, sending.snapshots, sending.files, sending.ready.columns
     with _step(run, "deliver"):
-        journal = recovery.new_journal(run, files, before)
+        journal = recovery.new_journal(run, files, sending.before)
 
         def closing() -> list[bytes]:
             sent = [_sent(file, state) for file, state in zip(files, journal.states, strict=False)]
             run.warnings += esp.check_sizes(config, [(each.planned.own_name, each.size, each.plain_size) for each in sent])
-            return manifest.closing_contents(config, ready.columns.header, sent, artefacts)
+            return manifest.closing_contents(config, columns.header, sent, sending.artefacts)
 
         to_send = [
             FileToSend(
-                lambda file=file: Rendering(snapshots[file.audience], file, ready.columns, config, ready.keys),  # type: ignore[misc]  # mypy cannot type a default
+                lambda file=file: Rendering(snapshots[file.audience], file, columns, config, sending.ready.keys),  # type: ignore[misc]  # mypy cannot type a default
                 rows=file.slice.rows,
                 repeatable=not config.file.encrypted,
             )
             for file in files
         ]
         delivery = Delivery(config.destination, destination, journal, progress)
-        delivery.deliver(to_send, closing, lock.assert_held)
+        workers = None
+        if sending.engine is not None:
+            workers = cluster.Executors(sending.engine, cluster.tasks(config, snapshots, files, columns, run.started_at))
+        delivery.deliver(to_send, closing, lock.assert_held, workers)
         _published(run, journal, delivery.warnings)
 
 
@@ -192,23 +217,30 @@ def read(run: runs.Run, destination: Destination) -> Ready:
     return ready
 
 
-def compute(run: runs.Run, ready: Ready) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile], Ready]:
+@contextmanager
+def _opened(config: RunConfig) -> Iterator[Engine]:
+    with open_engine(config.engine, config.source, config.state) as engine:
+        cluster.assert_possible(engine, config)
+        yield engine
+
+
+def compute(run: runs.Run, ready: Ready, opened: Engine | None = None) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile], Ready]:
     """All that needs an engine: from the profiles to a snapshot that is counted, planned and checked."""
     config = run.config
     known = baseline.load(run.history, config.activation)
     run.audiences = [runs.AudienceRecord(segment.id, segment.name, segment.namespace) for segment in config.audience.segments]
     for record, segment in zip(run.audiences, config.audience.segments, strict=True):
         record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
-    with open_engine(config.engine, config.source) as engine:
+    with nullcontext(opened) if opened is not None else _opened(config) as engine:
         with _step(run, "select, map, stage"):
             judged, ready = rows(config, ready, engine)
             run.warnings += esp.check_columns(config, ready.columns)
             if ready.suite.expectations:
                 checks.load_ahead()
-            snapshots = snapshot.stage(judged, run.store.folder(run.snapshot_key), len(run.audiences), ready.columns.sorted_by)
+            snapshots = snapshot.stage(judged, _place(run, engine), len(run.audiences), engine, ready.columns.sorted_by)
         with _step(run, "plan"):
             found = [_changes(run, ready, staged) for staged in snapshots]
-            run.store.keep_folder(run.snapshot_key)
+            found = _kept(run, found, engine)
             planned = [_plan(run, staged, changes) for staged, changes in zip(snapshots, found, strict=True)]
             _write_rejects(run, ready, snapshots)
             snapshots = [staged if changes is None else changes.snapshot for staged, changes in zip(snapshots, found, strict=True)]
@@ -254,6 +286,29 @@ def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.C
     return changes.find(baseline.snapshot_of(run.history, before), staged, ready.columns, config.export, path)
 
 
+def _place(run: runs.Run, engine: Engine) -> Place:
+    """Where the engine writes the snapshot: where every executor can, or else on this machine's disk, which is faster."""
+    if engine.spread:
+        place = run.store.place(run.snapshot_key)
+        if place.state is None:
+            raise ConfigError(
+                "A preflight computes into a folder of this machine, which executors do not see", fix="try it out with engine=sail"
+            )
+        run.store.delete_folder(run.snapshot_key)  # what an earlier start left
+        return place
+    return Place(str(run.store.folder(run.snapshot_key).absolute()))
+
+
+def _kept(run: runs.Run, found: list[changes.Changes | None], engine: Engine) -> list[changes.Changes | None]:
+    """Put what this machine wrote into the state store; for executors, speak of it as it is there."""
+    if not engine.spread:
+        run.store.keep_folder(run.snapshot_key)
+        return found
+    run.store.keep_folder(f"{run.snapshot_key}/changes")
+    place = run.store.place(f"{run.snapshot_key}/changes")
+    return [None if each is None else changes.stored(each, place) for each in found]
+
+
 def _changes_path(run: runs.Run, ordinal: int) -> Path:
     return run.store.folder(run.snapshot_key) / "changes" / f"{ordinal}.parquet"
 
@@ -283,13 +338,17 @@ def _reopened(run: runs.Run, record: dict[str, Any]) -> tuple[list[AudienceSnaps
     counted = [record.counts for record in run.audiences]
     with _step(run, "plan"):
         run.store.fetch_folder(run.snapshot_key)
-        snapshots = snapshot.reopen(run.store.folder(run.snapshot_key), len(run.audiences))
+        snapshots = snapshot.reopen(Place(str(run.store.folder(run.snapshot_key))), len(run.audiences))
         found = [
             None if known.baseline is None else changes.counted(changes.reopen(ordinal, _changes_path(run, ordinal)))
             for ordinal, known in enumerate(run.audiences)
         ]
         planned = [_plan(run, staged, part) for staged, part in zip(snapshots, found, strict=True)]
         files = _named(run, planned)
+        if run.config.engine.delivery == "executors":  # which look into the state store itself
+            stored = run.store.place(run.snapshot_key)
+            snapshots = snapshot.reopen(stored, len(run.audiences))
+            found = [None if part is None else changes.stored(part, stored.below("changes")) for part in found]
         snapshots = [staged if part is None else part.snapshot for staged, part in zip(snapshots, found, strict=True)]
     if [record.counts for record in run.audiences] != counted:
         raise ConfigError(

@@ -17,10 +17,10 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from courier import xdm
+from courier.buckets import open_bucket
 from courier.config import SourceConfig
 from courier.engine import Engine, source_errors
 from courier.errors import ConfigError, SourceError
-from courier.secrets import secret
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -86,17 +86,8 @@ def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
         return pafs.LocalFileSystem(), "", str(Path(source.path).expanduser().absolute())
     if scheme not in ("s3", "s3a"):
         raise ConfigError("source.path has a scheme that is not known", found=f"{scheme}://", expected="a local path or s3://bucket/path")
-    options: dict[str, str] = {}
-    if source.access_key_id_env and source.secret_access_key_env:
-        options = {"access_key": secret(source.access_key_id_env), "secret_key": secret(source.secret_access_key_env)}
-    if source.endpoint_url:
-        options["scheme"], _, options["endpoint_override"] = source.endpoint_url.rpartition("://")
     try:
-        return (
-            pafs.S3FileSystem(region=source.region or "us-east-1", request_timeout=30, connect_timeout=10, **options),
-            f"{scheme}://",
-            rest,
-        )
+        return open_bucket(source), f"{scheme}://", rest
     except OSError as exc:
         raise SourceError("The source's S3 cannot be used", where=source.path, found=str(exc)[:300]) from exc
 

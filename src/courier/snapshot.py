@@ -7,10 +7,10 @@ its rows in the order of `outcomes.with_outcomes`, each with its outcome; only r
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from courier.engine import ROW_GROUP_BYTES, Engine, source_errors
 from courier.errors import CourierError
 from courier.mapping import Mapping
+from courier.state.place import Place, StoredFile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,11 +33,11 @@ class AudienceSnapshot:
     """The rows of one audience. `files` in order; none when the audience is empty."""
 
     ordinal: int
-    files: list[Path]
+    files: Sequence[Path | StoredFile]
 
     def row_counts(self) -> list[int]:
         """Rows of each file, from the footers."""
-        return [int(pq.read_metadata(file).num_rows) for file in self.files]
+        return [int(pq.read_metadata(_opened(file)).num_rows) for file in self.files]
 
     def batches(self, columns: list[str], first_row: int = 0) -> Iterator[pa.RecordBatch]:
         """Stream `columns` of the rows from `first_row` on; row groups before it are not read.
@@ -44,7 +45,7 @@ class AudienceSnapshot:
         Peak memory: one row group (at most `ROWS_PER_ROW_GROUP` rows on Sail, about `ROW_GROUP_BYTES` on Spark).
         """
         for file in self.files:
-            with pq.ParquetFile(file, pre_buffer=False) as parquet:
+            with pq.ParquetFile(_opened(file), pre_buffer=isinstance(file, StoredFile)) as parquet:
                 if first_row >= parquet.metadata.num_rows:
                     first_row -= parquet.metadata.num_rows
                     continue
@@ -63,32 +64,34 @@ class AudienceSnapshot:
                     first_row = 0
 
 
-def stage(rows: DataFrame, folder: Path, audiences: int, sorted_by: str | None = None) -> list[AudienceSnapshot]:
-    """Compute the rows and write them. A snapshot that an earlier start left behind is replaced.
+def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_by: str | None = None) -> list[AudienceSnapshot]:
+    """Compute the rows and write them. What an earlier start left on a disk is replaced; a bucket's folder must be empty.
 
     Raises CourierError where a file's values of `sorted_by` come before those of the file before it: engines spread rows by
     plans of their own making, and a file that is out of order would go unnoticed.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    if place.state is None:
+        shutil.rmtree(place.path, ignore_errors=True)
     with source_errors("reading the profiles and writing the snapshot"):
         writer = rows.write.partitionBy("audience").option("compression", "snappy").option("parquet.block.size", str(ROW_GROUP_BYTES))
-        writer.parquet(f"file://{folder.absolute()}")
-    for path in filter(Path.exists, (folder, *folder.rglob("*"))):  # engines write with modes of their own
-        path.chmod(0o700 if path.is_dir() else 0o600)
-    staged = reopen(folder, audiences)
+        writer.parquet(engine.path(place.url))
+    if place.state is None:
+        for path in filter(Path.exists, (Path(place.path), *Path(place.path).rglob("*"))):  # engines write with modes of their own
+            path.chmod(0o700 if path.is_dir() else 0o600)
+    staged = reopen(place, audiences)
     if sorted_by is not None:
         for audience in staged:
             _assert_in_order(audience.files, sorted_by)
     return staged
 
 
-def _assert_in_order(files: list[Path], name: str) -> None:
+def _assert_in_order(files: Sequence[Path | StoredFile], name: str) -> None:
     """By the least and the greatest values that the footers tell. Groups that tell none, or long ones, which may be cut, are
     passed over.
     """
     greatest = None
     for file in files:
-        footer = pq.read_metadata(file)
+        footer = pq.read_metadata(_opened(file))
         column = footer.schema.names.index(name)
         groups = [footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups)]
         for statistics in groups:
@@ -99,13 +102,17 @@ def _assert_in_order(files: list[Path], name: str) -> None:
                 greatest = None
                 continue
             if greatest is not None and least < greatest:
-                raise CourierError("The engine did not keep the rows in order", where=f"{file.parent.name}/{file.name}")
+                raise CourierError("The engine did not keep the rows in order", where=file.name)
             greatest = most
 
 
-def reopen(folder: Path, audiences: int) -> list[AudienceSnapshot]:
+def reopen(place: Place, audiences: int) -> list[AudienceSnapshot]:
     """The snapshot that an earlier start of the run has written."""
-    return [AudienceSnapshot(ordinal, sorted(folder.glob(f"audience={ordinal}/*.parquet"))) for ordinal in range(audiences)]
+    return [AudienceSnapshot(ordinal, place.below(f"audience={ordinal}").files()) for ordinal in range(audiences)]
+
+
+def _opened(file: Path | StoredFile) -> Any:
+    return file.open() if isinstance(file, StoredFile) else file
 
 
 def exported_rows(engine: Engine, snapshot: AudienceSnapshot, mapping: Mapping) -> DataFrame:
@@ -119,5 +126,9 @@ def exported_rows(engine: Engine, snapshot: AudienceSnapshot, mapping: Mapping) 
         # Spark has no unsigned types; a schema without rows is not taken from an Arrow table.
         kinds = [pa.int64() if pa.types.is_unsigned_integer(column.kind) else column.kind for column in mapping.columns]
         return engine.session.createDataFrame([], from_arrow_schema(pa.schema(list(zip(names, kinds, strict=True)))))
-    staged = engine.session.read.parquet(*[f"file://{file.absolute()}" for file in snapshot.files])
+    staged = engine.session.read.parquet(*[_url(file, engine) for file in snapshot.files])
     return staged.where((F.col("outcome") == "exported") & (F.col("change") != "removed")).select(*names)
+
+
+def _url(file: Path | StoredFile, engine: Engine) -> str:
+    return engine.path(file.url) if isinstance(file, StoredFile) else f"file://{file.absolute()}"

@@ -410,9 +410,13 @@ def test_an_extension_is_letters_and_digits(extension: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["destination=sftp_password", "destination.password_env=''"], "destination.password_env is not set"),
+        (["destination=sftp_password", "destination.password_env=''"], "destination.password is not referred to"),
         (["destination=sftp_key", "destination.key_file=null"], "An SFTP key comes from one place"),
         (["destination=sftp_key", "destination.key_env=KEY"], "An SFTP key comes from one place"),
+        (["destination=sftp_password", "destination.password_file=a", "destination.password_secret=b"], "are both set"),
+        (["destination=sftp_key", "destination.key_secret=KEY"], "An SFTP key comes from one place"),
+        (["destination=s3", "destination.access_key_id_file=ID"], "go together. Found: only one of the two"),
+        (["engine.delivery=executors"], "engine.delivery=executors wants Apache Spark. Found: engine=sail"),
         (["destination=sftp_key", "destination.port=70000"], "destination.port is no port"),
         (
             ["destination=sftp_key", "destination.host_key_fingerprint='MD5:00'"],
@@ -423,7 +427,7 @@ def test_an_extension_is_letters_and_digits(extension: str) -> None:
             ["destination=s3", "destination.part_bytes=1000"],
             "destination.part_bytes is too small. Found: 1000. Expected: at least 5242880.",
         ),
-        (["source.access_key_id_env=ID"], "source.access_key_id_env and source.secret_access_key_env go together"),
+        (["source.access_key_id_env=ID"], "source.access_key_id_… and source.secret_access_key_… go together"),
         (["state.path='s3://bucket/state'"], "state.path must be a folder on a local disk"),
         (["destination.name='a/b'"], "destination.name cannot be part of a file name"),
     ],
@@ -474,4 +478,4 @@ def test_every_key_for_a_secret_holds_a_name() -> None:
         for field in fields(kind)
         if any(word in field.name for word in ("password", "secret", "passphrase", "access_key"))
     ]
-    assert [name for name in secrets if not name.endswith("_env")] == []
+    assert [name for name in secrets if not name.endswith(("_env", "_file", "_secret"))] == []

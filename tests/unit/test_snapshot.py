@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from courier import snapshot
+from courier.engine import Engine
 from courier.errors import CourierError
+from courier.state.place import Place
 
 
 class Rows:
@@ -32,6 +34,8 @@ class Rows:
             pq.write_table(pa.table({"c0": values}), folder / f"part-{number}.parquet", row_group_size=2)
 
 
+#: Writes to the paths that it is told.
+DISK = Engine(None, "sail", one_stream=True)  # type: ignore[arg-type]  # no session is needed
 LONG = "x" * 64
 
 
@@ -46,11 +50,11 @@ LONG = "x" * 64
     ],
 )
 def test_files_in_order_are_taken(tmp_path: Path, files: list[list[Any]]) -> None:
-    (staged,) = snapshot.stage(Rows(*files), tmp_path / "snapshot", 1, "c0")  # type: ignore[arg-type]  # all that is asked of it
+    (staged,) = snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # type: ignore[arg-type]  # all that is asked of it
     assert staged.row_counts() == [len(values) for values in files]
 
 
 @pytest.mark.parametrize("files", [[["b"], ["a"]], [["a", "c"], ["b", "d"]], [["c", "d", "a", "b"]], [[10], [2]]])
 def test_files_out_of_order_end_the_run(tmp_path: Path, files: list[list[Any]]) -> None:
     with pytest.raises(CourierError, match="did not keep the rows in order"):
-        snapshot.stage(Rows(*files), tmp_path / "snapshot", 1, "c0")  # type: ignore[arg-type]  # all that is asked of it
+        snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # type: ignore[arg-type]  # all that is asked of it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from courier.config.limits import SAFE_ID, at_least, inside, key_pair, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, inside, one_form, one_of, refers, required, required_secret
 from courier.errors import ConfigError
 from courier.names import split_path
 
@@ -67,15 +67,13 @@ class LocalConfig(DestinationConfig):
 
 
 @dataclass
-class S3Config(DestinationConfig):
-    """Without the two `_env` keys, AWS's default credential chain is used."""
+class S3Config(S3Keys, DestinationConfig):
+    """An S3 bucket."""
 
     bucket: str = ""
     region: str | None = None
     endpoint_url: str | None = None
     addressing: str = "auto"  # auto | path | virtual
-    access_key_id_env: str | None = None
-    secret_access_key_env: str | None = None
     role_arn: str | None = None  # a role to assume by STS, with the credentials above
     role_external_id: str | None = None
     server_side_encryption: str | None = None  # AES256 (SSE-S3) | aws:kms | aws:kms:dsse; null: as the bucket does
@@ -105,7 +103,7 @@ class S3Config(DestinationConfig):
             raise ConfigError("destination.role_external_id wants a role", fix="set destination.role_arn")
         at_least("destination.part_bytes", self.part_bytes, 5 * 1024 * 1024)  # S3's own least size of a part
         at_least("destination.timeout_seconds", self.timeout_seconds, 0.1)
-        key_pair("destination", self.access_key_id_env, self.secret_access_key_env)
+        self.check_keys("destination")
 
 
 def _check_port(key: str, port: int) -> None:
@@ -128,9 +126,14 @@ class JumpConfig:
     port: int = 22
     username: str = ""
     password_env: str | None = None
+    password_file: str | None = None
+    password_secret: str | None = None
     key_file: str | None = None
     key_env: str | None = None
+    key_secret: str | None = None
     passphrase_env: str | None = None
+    passphrase_file: str | None = None
+    passphrase_secret: str | None = None
     known_hosts_file: str | None = None
     host_key_fingerprint: str | None = None
 
@@ -139,7 +142,9 @@ class JumpConfig:
         required("destination.jump.username", self.username)
         _check_port("destination.jump.port", self.port)
         _check_fingerprint("destination.jump.host_key_fingerprint", self.host_key_fingerprint)
-        if sum(map(bool, (self.password_env, self.key_file, self.key_env))) != 1:
+        for name in ("password", "passphrase"):
+            one_form("destination.jump", self, name)
+        if sum(map(bool, (refers(self, "password"), self.key_file, self.key_env, self.key_secret))) != 1:
             raise ConfigError("A jump host takes one way to log in", expected="destination.jump.password_env, .key_file or .key_env")
 
 
@@ -191,25 +196,31 @@ class SftpConfig(DestinationConfig):
 
 @dataclass
 class SftpPasswordConfig(SftpConfig):
-    password_env: str = ""
+    password_env: str | None = None
+    password_file: str | None = None
+    password_secret: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        required("destination.password_env", self.password_env)
+        required_secret("destination", self, "password")
 
 
 @dataclass
 class SftpKeyConfig(SftpConfig):
-    """The private key (RSA, ECDSA or Ed25519) comes from a file, or as text from an environment variable."""
+    """The private key (RSA, ECDSA or Ed25519) comes from a file, or as text from a variable or a managed secret."""
 
     key_file: str | None = None
     key_env: str | None = None
+    key_secret: str | None = None
     passphrase_env: str | None = None
+    passphrase_file: str | None = None
+    passphrase_secret: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.key_file) == bool(self.key_env):
-            raise ConfigError("An SFTP key comes from one place", expected="either destination.key_file or destination.key_env")
+        one_form("destination", self, "passphrase")
+        if sum(map(bool, (self.key_file, self.key_env, self.key_secret))) != 1:
+            raise ConfigError("An SFTP key comes from one place", expected="either destination.key_file, .key_env or .key_secret")
 
 
 DESTINATIONS: dict[str, type[DestinationConfig]] = {

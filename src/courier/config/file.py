@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from courier.config.dialect import DialectConfig
-from courier.config.limits import at_least, one_of
+from courier.config.limits import at_least, one_form, one_of, refers
 from courier.errors import ConfigError
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -32,7 +32,10 @@ class FileConfig(DialectConfig):
     armour: bool = False
     sign_key_file: str | None = None
     sign_key_env: str | None = None
+    sign_key_secret: str | None = None
     sign_passphrase_env: str | None = None
+    sign_passphrase_file: str | None = None
+    sign_passphrase_secret: str | None = None
 
     #: The least, the greatest and the default level of each kind of compression.
     LEVELS: ClassVar[dict[str, tuple[int, int, int]]] = {"gzip": (1, 9, 3), "zip": (1, 9, 3), "zstd": (1, 19, 3)}
@@ -74,13 +77,20 @@ class FileConfig(DialectConfig):
         ):
             if not all(name is None or VARIABLE.fullmatch(name) for name in variables):
                 raise ConfigError(f"file.{key} must be the name of an environment variable, never the secret itself")
-        for key, paths in (("encrypt_to", self.encrypt_to), ("sign_key_file", [self.sign_key_file])):
+        for key, paths in (
+            ("encrypt_to", self.encrypt_to),
+            ("sign_key_file", [self.sign_key_file]),
+            ("sign_passphrase_file", [self.sign_passphrase_file]),
+            ("sign_key_secret", [self.sign_key_secret]),
+            ("sign_passphrase_secret", [self.sign_passphrase_secret]),
+        ):
             if not all(path is None or (path.strip() and "\n" not in path and "-----" not in path) for path in paths):
-                raise ConfigError(f"file.{key} must be the path of a file that holds a key, never the key itself")
-        if self.sign_key_file and self.sign_key_env:
-            raise ConfigError("file.sign_key_file and file.sign_key_env are both set", expected="one of the two")
-        if self.sign_passphrase_env and not self.signed:
-            raise ConfigError("file.sign_passphrase_env is set without a key to sign with", fix="set file.sign_key_file or .sign_key_env")
+                raise ConfigError(f"file.{key} must name what holds a key or a passphrase, never the secret itself")
+        if sum(map(bool, (self.sign_key_file, self.sign_key_env, self.sign_key_secret))) > 1:
+            raise ConfigError("file.sign_key_file, .sign_key_env and .sign_key_secret: more than one is set", expected="one of them")
+        one_form("file", self, "sign_passphrase")
+        if refers(self, "sign_passphrase") and not self.signed:
+            raise ConfigError("file.sign_passphrase_… is set without a key to sign with", fix="set file.sign_key_file or .sign_key_env")
         if self.signed and not self.encrypted:
             raise ConfigError("Files can be signed only where they are encrypted", fix="set file.encrypt_to, or leave out file.sign_key_…")
         if self.armour and not self.encrypted:
@@ -92,7 +102,7 @@ class FileConfig(DialectConfig):
 
     @property
     def signed(self) -> bool:
-        return bool(self.sign_key_file or self.sign_key_env)
+        return refers(self, "sign_key")
 
     @property
     def level(self) -> int:

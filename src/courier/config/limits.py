@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
 from courier.errors import ConfigError, nearest
+
+#: How a secret is referred to: `<name>_env`, `<name>_file` or `<name>_secret`.
+FORMS = ("env", "file", "secret")
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -24,10 +29,45 @@ def required(key: str, value: str) -> None:
         raise ConfigError(f"{key} is not set", fix=f"set it in the activation or on the command line: {key}=…")
 
 
-def key_pair(group: str, key_id: str | None, secret_key: str | None) -> None:
-    """Both variables of an S3 login are named, or neither."""
-    if bool(key_id) != bool(secret_key):
-        raise ConfigError(f"{group}.access_key_id_env and {group}.secret_access_key_env go together", found="only one of the two")
+def refers(config: Any, name: str) -> bool:
+    """Whether a secret is referred to in any of the forms."""
+    return any(getattr(config, f"{name}_{form}", None) for form in FORMS)
+
+
+def one_form(group: str, config: Any, name: str) -> None:
+    """A file and a managed secret contradict each other. Either wins over the variable, which may be a default."""
+    if getattr(config, f"{name}_file", None) and getattr(config, f"{name}_secret", None):
+        raise ConfigError(f"{group}.{name}_file and {group}.{name}_secret are both set", expected="one of the two")
+
+
+def required_secret(group: str, config: Any, name: str) -> None:
+    one_form(group, config, name)
+    if not refers(config, name):
+        forms = [f"{group}.{name}_{form}" for form in FORMS]
+        raise ConfigError(f"{group}.{name} is not referred to", expected=f"one of {', '.join(forms)}")
+
+
+@dataclass(kw_only=True)
+class S3Keys:
+    """A login at S3. Without a reference, AWS's default credential chain is used."""
+
+    access_key_id_env: str | None = None
+    access_key_id_file: str | None = None
+    access_key_id_secret: str | None = None
+    secret_access_key_env: str | None = None
+    secret_access_key_file: str | None = None
+    secret_access_key_secret: str | None = None
+
+    def check_keys(self, group: str) -> None:
+        """Both halves are referred to, or neither."""
+        one_form(group, self, "access_key_id")
+        one_form(group, self, "secret_access_key")
+        if refers(self, "access_key_id") != refers(self, "secret_access_key"):
+            raise ConfigError(f"{group}.access_key_id_… and {group}.secret_access_key_… go together", found="only one of the two")
+
+    @property
+    def has_keys(self) -> bool:
+        return refers(self, "access_key_id")
 
 
 def inside(key: str, path: str) -> None:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from courier.config.limits import key_pair, one_of, required
+from courier.config.limits import S3Keys, one_of, required
 
 SEVERITIES = ("critical", "warning", "info")
 
 
 @dataclass
-class SourceConfig:
+class SourceConfig(S3Keys):
     """Parquet profiles: a folder, a file or a glob; on local disk or s3://. The S3 keys are ignored for local paths."""
 
     path: str = ""
     region: str | None = None
     endpoint_url: str | None = None
-    access_key_id_env: str | None = None
-    secret_access_key_env: str | None = None
 
     def __post_init__(self) -> None:
         required("source.path", self.path)
-        key_pair("source", self.access_key_id_env, self.secret_access_key_env)
+        self.check_keys("source")
 
 
 @dataclass

@@ -11,7 +11,7 @@ from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, 
 from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
-from courier.config.limits import SAFE_ID, at_least, inside, key_pair, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, inside, one_of, required
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
@@ -26,15 +26,20 @@ class EngineConfig:
     remote: str | None = None  # connect only: sc://host:port
     driver_memory: str = "2g"  # spark only, and only where this process starts the JVM
     settings: dict[str, str] = field(default_factory=dict)
+    delivery: str = "driver"  # driver | executors: who renders and uploads files
+    shared_disk: bool = False  # local paths are one disk for driver and executors
 
     def __post_init__(self) -> None:
         one_of("engine.kind", self.kind, ("sail", "spark", "connect"))
+        one_of("engine.delivery", self.delivery, ("driver", "executors"))
+        if self.delivery == "executors" and self.kind != "spark":
+            raise ConfigError("engine.delivery=executors wants Apache Spark", found=f"engine={self.kind}", fix="set engine=spark")
         if self.kind == "connect":
             required("engine.remote", self.remote or "")
 
 
 @dataclass
-class StateConfig:
+class StateConfig(S3Keys):
     """Where runs are recorded, journalled and locked, and snapshots kept: a private local folder, or a folder of a bucket.
 
     A lock is renewed while its run lives; `lease_seconds` after the last sign of life another run may take it over.
@@ -50,8 +55,6 @@ class StateConfig:
     keep_records_days: int | None = 400
     region: str | None = None  # s3 only, as all that follows
     endpoint_url: str | None = None
-    access_key_id_env: str | None = None
-    secret_access_key_env: str | None = None
     work_path: str | None = None  # folder for snapshots while they are written; default: the system's temporary folder
 
     def __post_init__(self) -> None:
@@ -61,7 +64,7 @@ class StateConfig:
         for key in ("keep_snapshots", "keep_snapshots_days", "keep_records", "keep_records_days"):
             if getattr(self, key) is not None:
                 at_least(f"state.{key}", getattr(self, key), 1)
-        key_pair("state", self.access_key_id_env, self.secret_access_key_env)
+        self.check_keys("state")
         if self.kind == "s3":
             if not re.fullmatch(r"s3://[^/]+(/.*)?", self.path):
                 raise ConfigError("state.path names no folder of a bucket", found=self.path, expected="s3://bucket/folder")

@@ -24,6 +24,7 @@ A `Staged` survives the process: delivery writes it down, and another process ma
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -110,13 +111,22 @@ class Destination(Protocol):
         """Log in, and see that the target folder or bucket is there."""
 
 
-def hidden_name(name: str, run_id: str) -> str:
+#: What the attempts of several workers at one file are told apart by: a dot and eight hexadecimal digits.
+ATTEMPT = re.compile(r"\.[0-9a-f]{8}(?=\.part$)")
+
+
+def hidden_name(name: str, run_id: str, attempt: str = "") -> str:
     """The temporary name, in the same folder: hidden, and known as ours and this run's. A long name is there as its hash."""
     folder, slash, own = name.rpartition("/")
     start, end = f".courier-{run_id[-40:]}-", ".part"
-    if len(f"{start}{own}{end}{ASIDE}".encode()) > MAX_NAME_BYTES:
+    if len(f"{start}{own}.{8 * 'x'}{end}{ASIDE}".encode()) > MAX_NAME_BYTES:
         own = hashlib.sha256(own.encode()).hexdigest()[:32]
-    return f"{folder}{slash}{start}{own}{end}"
+    return f"{folder}{slash}{start}{own}{f'.{attempt}' if attempt else ''}{end}"
+
+
+def without_attempt(hidden: str) -> str:
+    """The hidden name that a run's first attempt has, whichever attempt's this is."""
+    return ATTEMPT.sub("", hidden)
 
 
 def assert_size(name: str, where: str, *, sent: int, found: int | None) -> None:

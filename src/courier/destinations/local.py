@@ -15,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from courier.config import LocalConfig
-from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name
+from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name, without_attempt
 from courier.errors import TerminalError, TransientError
 
 TRANSIENT = {errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE}
@@ -26,19 +26,19 @@ KEEP_BYTES = 64 * 1024 * 1024
 
 
 class LocalDestination:
-    def __init__(self, config: LocalConfig, run_id: str) -> None:
+    def __init__(self, config: LocalConfig, run_id: str, attempt: str = "") -> None:
         self._folder = Path(config.folder).expanduser().absolute()
-        self._run_id = run_id
+        self._run_id, self._attempt = run_id, attempt
 
     def connect(self) -> LocalConnection:
         with _translated(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        return LocalConnection(self._folder, self._run_id)
+        return LocalConnection(self._folder, self._run_id, self._attempt)
 
 
 class LocalConnection:
-    def __init__(self, folder: Path, run_id: str) -> None:
-        self._folder, self._run_id = folder, run_id
+    def __init__(self, folder: Path, run_id: str, attempt: str) -> None:
+        self._folder, self._run_id, self._attempt = folder, run_id, attempt
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -58,7 +58,7 @@ class LocalConnection:
 
     def begin(self, name: str) -> Staged:
         """What an earlier `begin` left is replaced, not emptied: its other name, if it was just being published, is a file by now."""
-        path = self._folder / hidden_name(name, self._run_id)
+        path = self._folder / hidden_name(name, self._run_id, self._attempt)
         with _translated(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _translated(path):
@@ -152,9 +152,15 @@ class LocalConnection:
             (self._folder / name).unlink(missing_ok=True)
 
     def unfinished(self, names: Collection[str], since: datetime) -> list[Staged]:
-        """By the hidden name, which tells the run: whenever that was."""
-        paths = {name: self._folder / hidden_name(name, self._run_id) for name in names}
-        return [Staged(name, 0, {"path": str(path)}) for name, path in paths.items() if _size(path) is not None]
+        """By the hidden names, which tell the run: whenever that was."""
+        hidden = {self._folder / hidden_name(name, self._run_id): name for name in names}
+        found: list[Staged] = []
+        for folder in dict.fromkeys(path.parent for path in hidden):
+            with _translated(folder), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                there = [folder / own for own in os.listdir(folder)]  # noqa: PTH208  a folder may have a million names
+                ours = ((path, hidden.get(path.with_name(without_attempt(path.name)))) for path in there if path.name.startswith("."))
+                found += [Staged(name, 0, {"path": str(path)}) for path, name in ours if name is not None]
+        return found
 
     @staticmethod
     def _same(hidden: Path, final: Path) -> bool:

@@ -17,7 +17,7 @@ from pysequoia.packet import Packet, PacketPile, SignatureType, Tag
 
 from courier.config import FileConfig
 from courier.errors import ConfigError
-from courier.secrets import secret
+from courier.secrets import referred, secret
 
 SECRET_TAGS = (Tag.SecretKey, Tag.SecretSubkey)
 KEY_TAGS = (Tag.PublicKey, Tag.PublicSubkey)
@@ -57,7 +57,7 @@ def open_keys(config: FileConfig, now: datetime) -> Keys | None:
     named += [(f"file.encrypt_to_env: {variable}", secret(variable).encode()) for variable in config.encrypt_to_env]
     recipients = {recipient.fingerprint: recipient for recipient in (_recipient(where, content, now) for where, content in named)}
     signer, signing_key = None, None
-    passphrase = secret(config.sign_passphrase_env) if config.sign_passphrase_env else None
+    passphrase = referred(config, "sign_passphrase")
     if config.signed:
         signer, signing_key = _signing_key(config, passphrase, now)
     return Keys(tuple(recipients.values()), config.armour, signer, signing_key, passphrase)
@@ -166,8 +166,9 @@ def _ends_of_targets(key: bytes, message: bytes) -> Iterator[datetime | None]:
 
 def _signing_key(config: FileConfig, passphrase: str | None, now: datetime) -> tuple[str, bytes]:
     """Fingerprint and packets of the key to sign with, which `passphrase` opens."""
-    where = f"file.sign_key_file: {config.sign_key_file}" if config.sign_key_file else f"file.sign_key_env: {config.sign_key_env}"
-    content = _read(config.sign_key_file) if config.sign_key_file else secret(config.sign_key_env or "").encode()
+    forms = {"sign_key_file": config.sign_key_file, "sign_key_env": config.sign_key_env, "sign_key_secret": config.sign_key_secret}
+    where = next(f"file.{form}: {named}" for form, named in forms.items() if named)
+    content = _read(config.sign_key_file) if config.sign_key_file else (referred(config, "sign_key") or "").encode()
     key = _binary(where, content)
     if not any(packet.tag in SECRET_TAGS for packet in PacketPile.from_bytes(key)):
         raise ConfigError("A public key is where a private key is expected", where=where, fix="export it with gpg --export-secret-keys")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from courier.state.place import Place
+
 
 class Store(Protocol):
     def shown(self, key: str) -> str:
@@ -40,6 +42,9 @@ class Store(Protocol):
 
     def folder(self, key: str) -> Path:
         """A private folder on this machine's disk for the files of `key`, made if need be."""
+
+    def place(self, key: str) -> Place:
+        """The files of `key` in the store itself, where other machines find them, too."""
 
     def keep_folder(self, key: str) -> None:
         """Store the files of `folder(key)`, where that folder is not the store itself."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from courier.config import StateConfig
 from courier.errors import ConfigError
+from courier.state.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,9 @@ class LocalStore:
         with self._errors():
             _private_folder(self._root / key)
         return self._root / key
+
+    def place(self, key: str) -> Place:
+        return Place(str(self._root / key))
 
     def keep_folder(self, key: str) -> None:
         """It is in the store already."""

@@ -21,7 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from courier.config import StateConfig
 from courier.errors import ConfigError
-from courier.secrets import secret
+from courier.secrets import referred
+from courier.state.place import Place
 
 ABSENT = ("404", "NoSuchKey", "NotFound")
 #: What S3 answers where a condition does not hold, or another conditional write is under way.
@@ -41,8 +42,8 @@ class S3Store:
                 "s3",
                 region_name=config.region,
                 endpoint_url=config.endpoint_url,
-                aws_access_key_id=secret(config.access_key_id_env) if config.access_key_id_env else None,
-                aws_secret_access_key=secret(config.secret_access_key_env) if config.secret_access_key_env else None,
+                aws_access_key_id=referred(config, "access_key_id"),
+                aws_secret_access_key=referred(config, "secret_access_key"),
                 config=Config(
                     connect_timeout=10,
                     read_timeout=30,
@@ -110,6 +111,9 @@ class S3Store:
             atexit.register(shutil.rmtree, self._work, ignore_errors=True)
         (self._work / key).mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._work / key
+
+    def place(self, key: str) -> Place:
+        return Place(f"{self._bucket}/{self._prefix}{key}", self._config)
 
     def keep_folder(self, key: str) -> None:
         folder = self.folder(key)

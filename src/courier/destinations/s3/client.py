@@ -14,7 +14,7 @@ from botocore.credentials import AssumeRoleCredentialFetcher, CredentialProvider
 from botocore.exceptions import NoCredentialsError
 
 from courier.config import S3Config
-from courier.secrets import secret
+from courier.secrets import referred
 
 #: Parts of one file that are on their way at once.
 PARTS_IN_FLIGHT = 4
@@ -65,8 +65,8 @@ def _is_aws(endpoint_url: str) -> bool:
 
 
 def _session(config: S3Config) -> boto3.session.Session:
-    key_id = secret(config.access_key_id_env) if config.access_key_id_env else None
-    secret_key = secret(config.secret_access_key_env) if config.secret_access_key_env else None
+    key_id = referred(config, "access_key_id")
+    secret_key = referred(config, "secret_access_key")
     session = boto3.session.Session(aws_access_key_id=key_id, aws_secret_access_key=secret_key, region_name=config.region)
     return _in_role(session, config) if config.role_arn else session
 

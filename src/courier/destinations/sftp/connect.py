@@ -13,14 +13,14 @@ from typing import Any
 import paramiko
 from paramiko.auth_handler import AuthOnlyHandler
 
-from courier.config import JumpConfig, SftpConfig, SftpKeyConfig, SftpPasswordConfig
+from courier.config import JumpConfig, SftpConfig, SftpKeyConfig
 from courier.destinations.sftp.connection import Memory, SftpConnection
 from courier.destinations.sftp.errors import translated
 from courier.destinations.sftp.packets import TOO_MANY_CONNECTIONS, Packets
 from courier.destinations.sftp.protocol import Session
 from courier.destinations.sftp.trust import HostTrust, private_key
 from courier.errors import TerminalError, TransientError
-from courier.secrets import secret
+from courier.secrets import referred
 
 #: Its threads log every lost connection with a traceback, which Python prints where nobody has configured logging.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -34,8 +34,8 @@ OLD_RSA = "for a server that knows only ssh-rsa, with paramiko 4: destination.di
 class SftpDestination:
     """Secrets are read when constructed. Each connection is its own transport, and its own through the jump host."""
 
-    def __init__(self, config: SftpConfig, run_id: str) -> None:
-        self._config, self._run_id, self._memory = config, run_id, Memory()
+    def __init__(self, config: SftpConfig, run_id: str, attempt: str = "") -> None:
+        self._config, self._run_id, self._memory = config, run_id, Memory(attempt)
         self._hops = [Hop(config.jump, config, "destination.jump")] if config.jump else []
         self._hops.append(Hop(config, config, "destination"))
 
@@ -66,8 +66,7 @@ class Hop:
 
     def __init__(self, config: SftpConfig | JumpConfig, timeouts: SftpConfig, prefix: str) -> None:
         self._config, self._timeouts, self._prefix = config, timeouts, prefix
-        password_env = config.password_env if isinstance(config, SftpPasswordConfig | JumpConfig) else None
-        self._password = secret(password_env) if password_env else None
+        self._password = referred(config, "password")
         self._key = private_key(config, prefix) if isinstance(config, SftpKeyConfig | JumpConfig) and not self._password else None
         self._trust = HostTrust(config, prefix)
         self.where = f"sftp://{config.host}:{config.port}" if prefix == "destination" else f"ssh://{config.host}:{config.port} (jump host)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from courier.config import SftpConfig
-from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name
+from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name, without_attempt
 from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
 from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
 from courier.destinations.sftp.protocol import (
@@ -29,8 +29,6 @@ from courier.errors import TerminalError, TransientError
 
 #: `keep` is told about this often: a file of 1 GB is written down 128 times.
 KEEP_BYTES = 8 * 1024 * 1024
-#: One listing takes fewer journeys than asking for more names than this.
-FEW_NAMES = 2
 RENAME_ADVICE = "allow the user to rename in this folder; where that cannot be, set destination.publish=direct"
 SIZE_ADVICE = "set destination.verify=sha256, which reads the file back instead"
 
@@ -39,6 +37,7 @@ SIZE_ADVICE = "set destination.verify=sha256, which reads the file back instead"
 class Memory:
     """What all connections of one destination know. `stubborn`: files that the server opened again and then wrote nothing to."""
 
+    attempt: str = ""
     proofs: Proofs = field(default_factory=dict)
     stubborn: set[str] = field(default_factory=set)
 
@@ -49,7 +48,7 @@ class SftpConnection:
     def __init__(self, session: Session, config: SftpConfig, run_id: str, memory: Memory, *, refuses_existing: bool) -> None:
         self._session, self._run_id, self._direct = session, run_id, config.direct
         self._proofs = memory.proofs if config.verify == "sha256" else None
-        self._stubborn = memory.stubborn
+        self._stubborn, self._attempt = memory.stubborn, memory.attempt
         self._folder = config.folder.rstrip("/") or ("/" if config.folder.startswith("/") else ".")
         self._where = f"sftp://{config.host}:{config.port}/{self._folder.lstrip('/')}"
         self._refuses_existing = refuses_existing
@@ -151,15 +150,11 @@ class SftpConnection:
         """By their hidden names, which hold the run's id; `since` is not needed. With `publish=direct` nothing tells what is ours."""
         if self._direct or not names:
             return []
-        hidden = {name: hidden_name(name, self._run_id) for name in names}
+        hidden = {hidden_name(name, self._run_id): name for name in names}
         with translated(self._where, "The remote folder cannot be looked at"):
-            if len(hidden) > FEW_NAMES:
-                there = self._session.listing(self._folder)
-                sizes = {name: there[unseen] or 0 for name, unseen in hidden.items() if unseen in there}
-            else:
-                found = {name: self._attributes(self._path(unseen)) for name, unseen in hidden.items()}
-                sizes = {name: size or 0 for name, (exists, size) in found.items() if exists}
-        return [Staged(name, size, {"path": self._path(hidden[name])}) for name, size in sizes.items()]
+            there = self._session.listing(self._folder)
+        ours = ((unseen, size, hidden.get(without_attempt(unseen))) for unseen, size in there.items() if unseen.startswith("."))
+        return [Staged(name, size or 0, {"path": self._path(unseen)}) for unseen, size, name in ours if name is not None]
 
     # A file that everybody sees
 
@@ -235,7 +230,7 @@ class SftpConnection:
         return f"{self._folder.rstrip('/')}/{name}"
 
     def _unseen(self, name: str) -> str:
-        return self._path(name if self._direct else hidden_name(name, self._run_id))
+        return self._path(name if self._direct else hidden_name(name, self._run_id, self._attempt))
 
     def _attributes(self, path: str) -> tuple[bool, int | None]:
         """Whether there is a file, and its size if the server tells it."""

@@ -11,7 +11,7 @@ import paramiko
 
 from courier.config import JumpConfig, SftpConfig, SftpKeyConfig
 from courier.errors import ConfigError, TerminalError
-from courier.secrets import secret
+from courier.secrets import referred
 
 KEY_TYPES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
@@ -108,10 +108,11 @@ def _revoked(lines: list[str]) -> set[str]:
 
 
 def private_key(config: SftpKeyConfig | JumpConfig, prefix: str) -> paramiko.PKey:
-    passphrase = secret(config.passphrase_env) if config.passphrase_env else None
-    where = f"{prefix}.key_file {config.key_file}" if config.key_file else f"{prefix}.key_env {config.key_env}"
+    passphrase = referred(config, "passphrase")
+    forms = {"key_file": config.key_file, "key_env": config.key_env, "key_secret": config.key_secret}
+    where = next(f"{prefix}.{form} {named}" for form, named in forms.items() if named)
     try:
-        text = Path(config.key_file).expanduser().read_text() if config.key_file else secret(str(config.key_env))
+        text = Path(config.key_file).expanduser().read_text() if config.key_file else referred(config, "key") or ""
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError("The SSH key cannot be read", where=where, found=type(exc).__name__) from exc
     for kind in KEY_TYPES:

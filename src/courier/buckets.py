@@ -1,0 +1,18 @@
+"""S3 as pyarrow reads it: the profiles and the snapshot."""
+
+from __future__ import annotations
+
+import pyarrow.fs as pafs
+
+from courier.config import SourceConfig, StateConfig
+from courier.secrets import referred
+
+
+def open_bucket(config: SourceConfig | StateConfig) -> pafs.S3FileSystem:
+    """The filesystem of all buckets that this login sees. Secrets are read here. Raises OSError where it cannot be used."""
+    options: dict[str, str] = {}
+    if config.has_keys:
+        options = {"access_key": referred(config, "access_key_id") or "", "secret_key": referred(config, "secret_access_key") or ""}
+    if config.endpoint_url:
+        options["scheme"], _, options["endpoint_override"] = config.endpoint_url.rpartition("://")
+    return pafs.S3FileSystem(region=config.region or "us-east-1", request_timeout=30, connect_timeout=10, **options)

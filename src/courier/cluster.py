@@ -1,0 +1,218 @@
+"""Delivery by the executors of Spark: one task renders and stages one planned file, and publishing stays with the driver.
+
+Spark is only a scheduler here. Each file is a job of one task, as many at once as the destination takes connections, so
+that the cap holds over the whole cluster and each result is written down when it comes. Spark starts a task again where
+its executor is lost, and may run two attempts of it; each has a hidden name (or an upload) of its own, the driver knows
+that of the first to end, and takes all others away before it publishes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from courier.config import RunConfig
+from courier.connections import Connections
+from courier.destinations import Connection, Staged, open_destination
+from courier.engine import Engine
+from courier.errors import ConfigError, CourierError, TerminalError
+from courier.journal import Journal
+from courier.mapping import Mapping
+from courier.plan import PlannedFile
+from courier.progress import Silence
+from courier.render import Rendering, open_keys
+from courier.snapshot import AudienceSnapshot
+from courier.staging import FileToSend, Sent, send
+from courier.state import Store, open_store
+
+#: An executor ends the Python process of a task that is stopped after two seconds; one that does not answer is given up.
+END_SECONDS = 20.0
+POLL_SECONDS = 0.1
+#: A worker asks after so many bytes whether its run still goes on.
+ASKED_BYTES = 64 * 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that an executor must know of one file. It holds no secret: they are read where the task runs."""
+
+    config: RunConfig
+    snapshot: AudienceSnapshot
+    file: PlannedFile
+    columns: Mapping
+    started_at: datetime
+
+    @property
+    def repeatable(self) -> bool:
+        return not self.config.file.encrypted
+
+
+def assert_possible(engine: Engine, config: RunConfig) -> None:
+    """Raise ConfigError where executors would look for what is on the driver's disk, or two of them would write one file."""
+    paths = {
+        "source.path": config.source.path,
+        **{f"suppression.lists.{name}": each.path for name, each in config.suppression.lists.items()},
+    }
+    if config.state.kind == "local":
+        paths["state.path"] = f"{config.state.path} (state=local)"
+    if config.destination.kind == "local" and config.engine.delivery == "executors":
+        paths["destination.path"] = config.destination.path
+    local = [f"{key} {path}" for key, path in paths.items() if "://" not in path]
+    if engine.spread and local:
+        raise ConfigError(
+            "The executors do not see the driver's disk",
+            found="; ".join(local),
+            expected="paths that begin with s3://, and state=s3",
+            fix="put them into a bucket; where they are on a disk that all machines share, set engine.shared_disk=true",
+        )
+    if config.engine.delivery == "executors" and config.destination.direct:
+        raise ConfigError(
+            "Executors cannot write files under their final names, for two attempts at one may run at once",
+            found="destination.publish=direct",
+            fix="set destination.publish=rename, or engine.delivery=driver",
+        )
+
+
+class Executors:
+    """The workers of one delivery, as `delivery.Workers`."""
+
+    def __init__(self, engine: Engine, tasks: list[Task]) -> None:
+        self._context: Any = engine.session.sparkContext
+        self._tasks, self._group, self._mutex = tasks, f"courier-{uuid.uuid4().hex}", threading.Lock()
+        self._ended = False
+
+    def stage(self, number: int) -> Sent:
+        """Wait for the job of one file. Raises what its task has met."""
+        task = self._tasks[number]
+        try:
+            # Both hold for the jobs of this thread. A task that is interrupted has its Python process killed.
+            self._context.setJobGroup(self._group, f"Stage {task.file.name}", interruptOnCancel=True)
+            (found,) = self._context.parallelize([task], 1).mapPartitions(_staged).collect()
+        except Exception as exc:
+            if type(exc).__module__.partition(".")[0] not in ("py4j", "pyspark"):
+                raise
+            raise TerminalError(
+                f"The task that sends '{task.file.name}' failed on the cluster, and again wherever it was tried",
+                found=_reason(str(exc)),
+                fix="see the logs of the executors, and whether they have enough memory",
+            ) from None  # Spark's own text has many lines of other machines' tracebacks
+        if isinstance(found, CourierError):
+            raise found
+        return found  # type: ignore[no-any-return]  # the result of a task has no type
+
+    def end(self) -> None:
+        """Cancel what is going on, and wait until the last attempt has ended: a losing one may have just begun a file."""
+        with self._mutex:
+            if self._ended:
+                return
+            self._ended = True
+            self._context.cancelJobGroup(self._group)
+            give_up = time.monotonic() + END_SECONDS
+            while self._running() and time.monotonic() < give_up:
+                time.sleep(POLL_SECONDS)
+
+    def _running(self) -> int:
+        """Tasks of this application that run on executors, wanted or not."""
+        return sum(executor.numRunningTasks() for executor in self._context._jsc.sc().statusTracker().getExecutorInfos())
+
+
+def tasks(
+    config: RunConfig, snapshots: list[AudienceSnapshot], files: list[PlannedFile], columns: Mapping, started_at: datetime
+) -> list[Task]:
+    """One for each file. What builds the values of expressions stays here: they are in the snapshot by now."""
+    plain = replace(
+        columns,
+        columns=[replace(column, build=None) for column in columns.columns],
+        key=[replace(column, build=None) for column in columns.key],
+    )
+    return [Task(config, snapshots[file.audience], file, plain, started_at) for file in files]
+
+
+def _staged(each: Iterator[Task]) -> Iterator[Sent | CourierError]:
+    """In the executor. What a user can act on is a result, for Spark would only do it again; all else is Spark's to retry."""
+    for task in each:
+        try:
+            yield stage(task, uuid.uuid4().hex[:8])
+        except CourierError as error:
+            yield error
+        except Exception as exc:
+            raise RuntimeError(f"courier: {type(exc).__name__}") from None  # its text might hold values, and goes into logs
+
+
+def stage(task: Task, attempt: str) -> Sent:
+    """Render and stage one file over one connection, under a hidden name of this attempt's own."""
+    config = replace(task.config.destination, connections=1)
+    store, keys = open_store(task.config.state, make=False), open_keys(task.config.file, task.started_at)
+    content = FileToSend(
+        lambda: Rendering(task.snapshot, task.file, task.columns, task.config, keys), task.file.slice.rows, task.repeatable
+    )
+    connections = Connections(open_destination(config, task.config.run_id, attempt), config)
+    upload = _Upload(task, content, store)
+    try:
+        return connections.retrying(upload.attempt, upload.reached)
+    except BaseException:
+        connections.retrying(upload.discard)
+        raise
+    finally:
+        connections.close()
+
+
+class _Upload:
+    """One file of a task, over as many connections as it takes."""
+
+    def __init__(self, task: Task, content: FileToSend, store: Store) -> None:
+        self._task, self._content, self._store = task, content, store
+        self._begun: Staged | None = None
+        self._asked = 0
+
+    def reached(self) -> int:
+        return self._begun.size if self._begun and self._content.repeatable else 0
+
+    def attempt(self, connection: Connection) -> Sent:
+        begun = self._begun
+        if begun is None or not (self._content.repeatable and begun.size and connection.resumable(begun) == begun.size):
+            self.discard(connection)
+            self._assert_wanted()
+            begun = self._begun = connection.begin(self._task.file.name)
+        sent = send(connection, begun, self._content, self._keep, lambda: None, Silence())
+        self._begun = sent.staged
+        self._assert_wanted()
+        return sent
+
+    def discard(self, connection: Connection) -> None:
+        if self._begun is not None:
+            connection.discard(self._begun)
+            self._begun = None
+
+    def _keep(self, staged: Staged) -> None:
+        self._begun = staged
+        if staged.size - self._asked >= ASKED_BYTES:
+            self._asked = staged.size
+            self._assert_wanted()
+
+    def _assert_wanted(self) -> None:
+        """An attempt that nobody waits for any more must leave nothing behind: its run may have ended without it."""
+        config = self._task.config
+        if self._store.read(Journal.marker(config.activation, config.run_id)) is None:
+            raise TerminalError(f"'{self._task.file.name}' is wanted no more: the run has ended")
+
+
+def _reason(text: str) -> str:
+    """What ended the task, out of Spark's many lines: our own word for an exception, or Spark's for a lost executor."""
+    ours = re.search(r"courier: (\w+)", text)
+    if ours:
+        return ours.group(1)
+    missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", text)
+    if missing:
+        return f"the executors have no module {missing.group(1)}; see docs/cluster.md for the packed environment"
+    lost = re.search(r"(ExecutorLostFailure|FetchFailed|TaskKilled|cancelled|OutOfMemory\w*)", text)
+    return lost.group(1) if lost else "an error of Spark"

@@ -1,0 +1,60 @@
+"""A cluster whose defaults are the opposite of what this tool needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from activation import activate
+from xdm_profiles import profile, write_profiles
+
+from courier.engine import SPARK_SETTINGS
+
+OPPOSITE = {
+    "spark.sql.session.timeZone": "Asia/Tokyo",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.parquet.outputTimestampType": "INT96",
+    "spark.sql.parquet.int96RebaseModeInRead": "LEGACY",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "LEGACY",
+}
+PROGRAM = """
+from courier.config import EngineConfig, SourceConfig
+from courier.engine import open_engine, SPARK_SETTINGS
+with open_engine(EngineConfig("spark", master="local[1]"), SourceConfig("unused")) as engine:
+    print("\\n".join(f"{key}={engine.session.conf.get(key)}" for key in SPARK_SETTINGS))
+    print(engine.session.conf.get("spark.sql.shuffle.partitions"))
+"""
+
+
+def defaults(folder: Path) -> dict[str, str]:
+    folder.mkdir()
+    others = {"spark.sql.shuffle.partitions": "3"}
+    (folder / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in {**OPPOSITE, **others}.items()))
+    return {**os.environ, "SPARK_CONF_DIR": str(folder)}
+
+
+def test_every_pinned_setting_wins_over_the_clusters_and_no_other_does(tmp_path: Path) -> None:
+    assert set(OPPOSITE) == set(SPARK_SETTINGS)
+    assert [key for key, value in OPPOSITE.items() if value == SPARK_SETTINGS[key]] == []
+    environment = defaults(tmp_path / "conf")
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [*(f"{key}={value}" for key, value in SPARK_SETTINGS.items()), "3"]
+
+
+def test_the_bytes_are_those_of_a_cluster_without_defaults(tmp_path: Path) -> None:
+    """With a time whose day differs in Tokyo, and files in the old int96 whose calendars differ."""
+    members = {"ups": {"a": ("realized", "2026-01-01T22:30:00Z", None)}}
+    rows = [profile(email=f"{number:02d}@example.com", segments=members) for number in range(12)]
+    for file in write_profiles(tmp_path / "profiles", rows).glob("*.parquet"):
+        pq.write_table(pq.read_table(file), file, use_deprecated_int96_timestamps=True)
+    columns = "+mapping.columns.qualified={source: membership.lastQualificationTime}"
+    expected = activate(tmp_path, "audience.segments=[a]", "file.name=members", columns).succeeded().files()
+    conf = defaults(tmp_path / "conf")["SPARK_CONF_DIR"]
+    options = ["audience.segments=[a]", "file.name=members", columns, "destination.path=other", "engine=spark"]
+    activate(tmp_path, *options, run_id="opposite", SPARK_CONF_DIR=conf).succeeded(quiet=False)
+    assert (tmp_path / "other" / "members.csv").read_bytes() == expected["members.csv"]
+    assert b"2026-01-01T22:30:00" in expected["members.csv"]
