@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +84,41 @@ def standalone_cluster(folder: Path, workers: int = 2, cores: int = 2) -> Iterat
             process, _ = _started(stack, folder / f"worker-{number}.log", arguments, "Successfully registered", url, host=host)
             found.append(process.pid)
         yield Cluster(url, found)
+
+
+def missing_compiler() -> str | None:
+    """Hadoop's mini cluster is started from a source file, which a Java without a compiler cannot do."""
+    return None if shutil.which("javac") else "a JDK is missing (only a JRE is there): apt-get install openjdk-17-jdk-headless"
+
+
+@contextlib.contextmanager
+def yarn_cluster(folder: Path) -> Iterator[Path]:
+    """The folder of the configuration that clients need (HADOOP_CONF_DIR). Resource and node managers are one process."""
+    conf = folder / "conf"
+    conf.mkdir(parents=True)
+    mini = [str(path) for path in sorted(JARS.glob("*.jar")) if not path.name.startswith(S3_JARS)]
+    classes = ":".join([*mini, f"{SPARK_HOME}/jars/*"])
+    opened = "--add-opens=java.base/java.lang=ALL-UNNAMED"
+    program = str(REPOSITORY / "tests" / "cluster" / "MiniYarn.java")
+    log = folder / "yarn.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["java", "-Xmx512m", opened, "-cp", classes, program, str(conf)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        give_up = time.monotonic() + 180
+        while not any(line.startswith("READY") for line in log.read_text(errors="replace").splitlines()):
+            assert process.poll() is None, log.read_text(errors="replace")[-3000:]
+            assert time.monotonic() < give_up, log.read_text(errors="replace")[-3000:]
+            time.sleep(0.2)
+        yield conf
+    finally:
+        servers._stop(process)
 
 
 def _started(

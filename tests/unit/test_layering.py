@@ -21,6 +21,8 @@ FROM_PLAN_ON = (
     "layouts",
     "plan",
     "delivery",
+    "staging",
+    "cluster",
     "connections",
     "journal",
     "recovery",
