@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
-from courier import audience, consent, counts, esp, mapping, pipeline, profiles, rules, snapshot, suppression
+from courier import audience, computing, consent, counts, esp, mapping, profiles, rules, snapshot, suppression
 from courier.checks import Suite
 from courier.config import (
     AudienceConfig,
@@ -33,6 +33,7 @@ from courier.config import (
 )
 from courier.counts import Counts
 from courier.engine import Engine
+from courier.reading import Ready
 from courier.render import render
 from courier.snapshot import AudienceSnapshot
 from courier.state.place import Place
@@ -48,7 +49,7 @@ Columns = MappingOf[str, ColumnConfig | str]
 class RowRun:
     """What a run has staged. Audiences by their place in the configuration."""
 
-    ready: pipeline.Ready
+    ready: Ready
     snapshots: list[AudienceSnapshot]
 
     def rows(self, ordinal: int = 0) -> list[tuple[Any, ...]]:
@@ -105,11 +106,11 @@ def run_rows(
         as_of=as_of,
     )
     ready = read(config)
-    frame, ready = pipeline.rows(config, ready, engine)  # type: ignore[arg-type]  # what these steps look at
+    frame, ready = computing.rows(config, ready, engine)  # type: ignore[arg-type]  # what these steps look at
     return RowRun(ready, snapshot.stage(frame, Place(str(run_folder or folder / "run")), len(segments), engine, ready.columns.sorted_by))
 
 
-def read(config: Any) -> pipeline.Ready:
+def read(config: Any) -> Ready:
     """All that is refused before any profile is read."""
     source = profiles.inspect(config.source)
     audience.assert_memberships(source.schema)
@@ -117,7 +118,7 @@ def read(config: Any) -> pipeline.Ready:
     asked = consent.resolve(config.consent, source.schema)
     profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
     lists = suppression.inspect(config.suppression, config.source, source.schema)
-    return pipeline.Ready(source, columns, asked, lists, rules.resolve(esp.row_rules(config, columns), columns), Suite({}, {}), {}, None)
+    return Ready(source, columns, asked, lists, rules.resolve(esp.row_rules(config, columns), columns), Suite({}, {}), {}, None)
 
 
 def member(status: str | None = "realized", qualified: str | None = JAN, until: str | None = None, **keys: Any) -> dict[str, Any]:

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from courier import esp, manifest, runs
+from courier.computing import compute
 from courier.config import RunConfig, StateConfig
 from courier.connections import Connections
 from courier.delivery import assert_absent
 from courier.destinations import Connection, Destination
 from courier.errors import TerminalError
 from courier.masking import masked
-from courier.pipeline import Ready, check_templates, compute, read
 from courier.plan import PlannedFile
+from courier.reading import Ready, check_templates, read
 from courier.recovery import sink
 from courier.render import render
 from courier.snapshot import AudienceSnapshot

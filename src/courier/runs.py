@@ -7,7 +7,10 @@ a profile.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -92,6 +95,15 @@ class Run:
     def snapshot_key(self) -> str:
         """Where in the state store the rows are that this run sends."""
         return f"runs/{self.config.snapshot_run_id}/snapshot"
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Note how long a step takes, also where it raises."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.monotonic() - started
 
 
 def key(run_id: str) -> str:

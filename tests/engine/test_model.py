@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from xdm_profiles import profile, write_profiles
 
-from courier import compose, pipeline
+from courier import compose, computing, pipeline
 from courier.config import ExportConfig, GuardConfig
 from courier.engine import Engine
 from courier.errors import HeldError
@@ -125,7 +125,7 @@ class Activation:
 def activation(engine: Engine, setup: Settings) -> Iterator[Activation]:
     """Without a session of its own for each run, which would take most of the time."""
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryDirectory() as folder:
-        patched.setattr(pipeline, "open_engine", lambda *_: contextlib.nullcontext(engine))
+        patched.setattr(computing, "open_engine", lambda *_: contextlib.nullcontext(engine))
         yield Activation(Path(folder), setup)
 
 

@@ -10,7 +10,7 @@ import pytest
 from row_runs import EXPORTED, member, read
 from xdm_profiles import write_profiles
 
-from courier import compose, counts, pipeline, snapshot
+from courier import compose, computing, counts, snapshot
 from courier.engine import Engine
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ def judged(engine: Engine, folder: Path, name: str, field: str, values: list[str
     given = ["audience.segments=[a]", f"esp={name}", "as_of=2026-06-01T00:00:00Z", "consent=off"]
     written = write_profiles(folder / "profiles", [_member(field, value, number) for number, value in enumerate(values)])
     config = compose.load([*given, f"source.path={written}", "+mapping.columns.PLACE.source=_id", *overrides], now=NOW)
-    frame, ready = pipeline.rows(config, read(config), engine)
+    frame, ready = computing.rows(config, read(config), engine)
     (staged,) = snapshot.stage(frame, folder / "run", 1)
     assert counts.slices(staged.batches(counts.COUNTED), 1_000_000)[0].members == len(values)
     shown = {column.source: column.engine_name for column in ready.columns.columns}

@@ -1,0 +1,69 @@
+"""Step read: all that can be known, or refused, before any profile is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from courier import audience, baseline, checks, consent, esp, manifest, mapping, plan, profiles, recovery, rules, runs, suppression
+from courier.config import RunConfig
+from courier.delivery import assert_reachable
+from courier.destinations import Destination, open_destination
+from courier.render import Keys, assert_writable, open_keys
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What is known before any profile is read."""
+
+    source: profiles.ProfileSource
+    columns: mapping.Mapping
+    consent: consent.Consent
+    suppressed: dict[str, list[str]]  # the files of each suppression list
+    rules: dict[str, mapping.MappedColumn]
+    suite: checks.Suite
+    baselines: dict[str, baseline.Baseline]
+    keys: Keys | None
+
+
+def check_templates(config: RunConfig) -> Destination:
+    """Refuse names and secrets that cannot be, and give the destination, which is not connected yet."""
+    plan.check_names(config)
+    manifest.check_triggers(config)
+    return open_destination(config.destination, config.run_id)
+
+
+def read(run: runs.Run, destination: Destination) -> Ready:
+    """Everything that can be known, or refused, before any profile is read."""
+    config = run.config
+    with run.step("read"):
+        source = profiles.inspect(config.source)
+        audience.assert_memberships(source.schema)
+        columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
+        asked = consent.resolve(config.consent, source.schema)
+        profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
+        assert_writable(config.file, columns)
+        keys = open_keys(config.file, run.started_at)
+        suite = checks.resolve(config.checks, columns)
+        run.profiles, run.columns, run.consent, run.shape = source.profiles, columns.header, asked.describe(), recovery.shape(config)
+        ready = Ready(
+            source,
+            columns,
+            asked,
+            suppression.inspect(config.suppression, config.source, source.schema),
+            rules.resolve(esp.row_rules(config, columns), columns),
+            suite,
+            baseline.to_compare(config, run.history),
+            keys,
+        )
+        run.warnings += esp.check_configuration(config)
+        assert_reachable(config.destination, destination)
+    return ready
+
+
+def artefacts(run: runs.Run, ready: Ready) -> list[bytes]:
+    """Keep what the import at the platform is made from, and give those that are to be put beside the files."""
+    for name, content in esp.artefacts(run.config, ready.columns).items():
+        key = f"runs/{run.config.run_id}/artefacts/{name}"
+        run.store.write(key, content)
+        run.artefacts.append(run.store.shown(key))
+    return esp.delivered(run.config, ready.columns)
