@@ -8,7 +8,7 @@ PROFILES ?= 200000
 .PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 cluster-test dist lint format lock bench bench-audiences bench-transport fault-run clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: install data/profiles ## Export the demo audience of synthetic profiles to out/ (no Java needed)
 	@$(BIN)/python jobs/activate.py activation=demo
@@ -94,4 +94,4 @@ lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove what was made: .venv, data, out, state
-	rm -rf $(VENV) data out state
+	rm -rf $(VENV) data out state dist build
