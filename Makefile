@@ -6,10 +6,10 @@ PROFILES ?= 200000
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport fault-run clean
+.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport bench-scaling fault-run clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: install data/profiles ## Export the demo audience of synthetic profiles to out/ (no Java needed)
 	@$(BIN)/python jobs/activate.py activation=demo
@@ -96,6 +96,9 @@ bench-audiences: install-dev ## What many audiences, incremental runs and consen
 bench-transport: install-dev ## Compare deliveries to SFTP and S3 with the usual clients (some minutes, 9 GB of disk)
 	@$(BIN)/python benchmarks/transport.py
 
+bench-scaling: install-dev java sshd ## How time grows with rows, cores and files (half an hour)
+	@$(BIN)/python benchmarks/scaling.py
+
 fault-run: install-dev ## Kill runs and cut connections 300 times, and count what went wrong (an hour)
 	@$(BIN)/python benchmarks/fault_run.py
 
@@ -103,5 +106,5 @@ lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-clean: ## Remove what was made: .venv, data, out, state
-	rm -rf $(VENV) data out state
+clean: ## Remove what was made: .venv, data, out, state, dist, build
+	rm -rf $(VENV) data out state dist build
