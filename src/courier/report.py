@@ -26,7 +26,7 @@ def _lines(run: Run) -> Iterator[str]:
         yield "A run with this run_id has published its files already, so nothing was done. Use another run_id to send again."
         return
     if run.profiles is not None:
-        yield f"  profiles read            {run.profiles:>12,}"
+        yield f"  profiles read                 {run.profiles:>12,}"
     for audience in run.audiences:
         yield from audience_lines(audience)
     if run.consent.get("rule") == "off":
@@ -60,7 +60,7 @@ def audience_lines(audience: AudienceRecord) -> Iterator[str]:
         yield f"    held: {audience.held}"
     passed = sum(check.success for check in audience.checks)
     if audience.checks:
-        yield f"    checks                 {passed} of {len(audience.checks)} passed"
+        yield f"    checks                      {passed} of {len(audience.checks)} passed"
     for check in audience.checks:
         if not check.success:
             yield f"      {check.severity}: {check.describe()}"
@@ -75,17 +75,17 @@ def audience_lines(audience: AudienceRecord) -> Iterator[str]:
 
 def _counts(counts: Counts, baseline: str | None) -> Iterator[str]:
     """From the members to the rows of the files. Without a baseline everything is sent, so nothing is unchanged and nobody has left."""
-    yield f"    members                {counts.members:>12,}"
+    yield f"    members                     {counts.members:>12,}"
     for reason, number in counts.excluded.items():
-        yield f"    {f'excluded: {reason}':<22} {-number:>12,}"
-    yield f"    deduplicated           {-counts.deduplicated:>12,}"
-    yield f"    rejected               {-counts.rejected:>12,}"
+        yield f"    {f'excluded: {reason}':<27} {-number:>12,}"
+    yield f"    deduplicated                {-counts.deduplicated:>12,}"
+    yield f"    rejected                    {-counts.rejected:>12,}"
     for rule, number in counts.rejected_by.items():
-        yield f"      by {rule:<17} {number:>14,}"
+        yield f"      by {rule:<23}{number:>12,}"
     if baseline:
-        yield f"    unchanged              {-counts.unchanged:>12,}"
+        yield f"    unchanged                   {-counts.unchanged:>12,}"
         yield f"    left since run {baseline}: {counts.exited:,}"
-    yield f"    exported               {counts.exported:>12,}"
+    yield f"    exported                    {counts.exported:>12,}"
     if baseline:
         yield f"      added {counts.added:,}, changed {counts.changed:,}, removed {counts.exited:,}"
     for rule, number in counts.noted.items():
