@@ -85,11 +85,7 @@ def members(
 
 
 def _of_segments(audience: AudienceConfig, entry: Column) -> tuple[Column, Column]:
-    """The ordinal and the name of an entry's segment. Each is one flat CASE: nested ones are too deep for Spark Connect.
-
-    Of a single segment, too: Spark would take a constant out of the window over the rows that are spread by it, and spread them
-    anew by hash, which loses their order.
-    """
+    """The ordinal and the name of an entry's segment. Each is one flat CASE: nested ones are too deep for Spark Connect."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     number: Any = F

@@ -33,9 +33,8 @@ SPARK_SETTINGS = {
 }
 SAIL_SETTINGS = {
     "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": str(ROWS_PER_ROW_GROUP),
-    # Sorts that need more are spilled to disk, so that memory does not grow with the audience.
+    # Sorts that need more than engine.driver_memory are spilled to disk, so that memory does not grow with the audience.
     "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",
-    "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(512 * 1024 * 1024),
     # These two change no result; they make the sort of an audience about a tenth faster.
     "SAIL_EXECUTION__BATCH_SIZE": "32768",
     "SAIL_PARQUET__SCHEMA_FORCE_VIEW_TYPES": "true",
@@ -71,7 +70,8 @@ def open_engine(config: EngineConfig, source: SourceConfig, state: StateConfig |
 @contextmanager
 def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
     # Sail's own variables win where the user has set them.
-    settings = {name: os.environ.get(name, value) for name, value in SAIL_SETTINGS.items()}
+    wanted = {**SAIL_SETTINGS, "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(config.driver_memory_bytes)}
+    settings = {name: os.environ.get(name, value) for name, value in wanted.items()}
     with _environment({**settings, **_aws_variables(source)}):
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  an engine is loaded only when it is chosen
 
@@ -214,7 +214,8 @@ def source_errors(what: str) -> Iterator[None]:
         yield
     except PySparkException as exc:
         gist = re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0])[:300]
-        raise SourceError(f"The engine failed while {what}", found=gist) from exc
+        fix = "give it more: engine.driver_memory=4g" if "Failed to allocate" in gist else ""
+        raise SourceError(f"The engine failed while {what}", found=gist, fix=fix) from exc
     except Exception as exc:
         if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):
             raise

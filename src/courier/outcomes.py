@@ -90,7 +90,8 @@ def with_outcomes(rows: DataFrame, mapping: Mapping, dedup: DedupConfig, *, one_
 
     With `one_stream`, the sorted rows pass through one stream that compares each with the one before it: several times
     faster than a hash partitioning where there is one machine, and impossible to spread over many. Without it, rows are
-    spread by ranges of the key, which keeps the order of the files and needs one shuffle.
+    spread by the key and then sorted over all files: the profiles are read once, and what Spark knows to be constant does no
+    harm. (Spreading by ranges alone reads them twice, and lost the order where a part of the key was constant.)
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
@@ -155,15 +156,12 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
         same = [F.lag(name).over(window).eqNullSafe(F.col(name)) for name in groups]
         repeated = reduce(operator.and_, same) & (F.lag("kind").over(window) == ELIGIBLE)
     else:
-        # Spark takes what it knows to be constant out of the window, and then spreads rows anew, by hash, which loses their order.
-        # It does not see that this leaves the key as it is.
-        rows = rows.withColumns({name: F.when(F.col("audience") >= 0, F.col(name)) for name in mapping.compared})
-        spread, window = rows.repartitionByRange(*groups), Window.partitionBy(*groups).orderBy(*within)
+        spread, window = rows, Window.partitionBy(*groups).orderBy(*within)
         repeated = F.row_number().over(window) > 1
     eligible = F.col("kind") == ELIGIBLE
     outcome = F.when(eligible & repeated, F.lit(DEDUPLICATED)).when(eligible, F.lit(EXPORTED)).otherwise(F.col("excluded"))
     marked = spread.withColumn("outcome", F.when(F.col("active"), outcome).otherwise(F.lit(LEFT))).withColumn("change", F.lit(ADDED))
-    return marked.orderBy(*order) if one_stream else marked.sortWithinPartitions(*order)
+    return marked.orderBy(*order)
 
 
 def identities(identity_map: Column) -> Column:

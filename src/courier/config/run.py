@@ -16,6 +16,8 @@ from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, Rul
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
 
+MEMORY = re.compile(r"[1-9][0-9]*[mMgG]")
+
 
 @dataclass
 class EngineConfig:
@@ -24,7 +26,7 @@ class EngineConfig:
     kind: str = "sail"
     master: str | None = None  # spark only; what spark-submit gives wins
     remote: str | None = None  # connect only: sc://host:port
-    driver_memory: str = "2g"  # spark only, and only where this process starts the JVM
+    driver_memory: str = "2g"  # spark: Java's heap, where this process starts it; sail: what sorts and joins may hold
     settings: dict[str, str] = field(default_factory=dict)
     delivery: str = "driver"  # driver | executors: who renders and uploads files
     shared_disk: bool = False  # local paths are one disk for driver and executors
@@ -32,10 +34,17 @@ class EngineConfig:
     def __post_init__(self) -> None:
         one_of("engine.kind", self.kind, ("sail", "spark", "connect"))
         one_of("engine.delivery", self.delivery, ("driver", "executors"))
+        if not MEMORY.fullmatch(self.driver_memory):
+            raise ConfigError("engine.driver_memory is no size", found=repr(self.driver_memory), expected="a number and m or g, such as 2g")
         if self.delivery == "executors" and self.kind != "spark":
             raise ConfigError("engine.delivery=executors wants Apache Spark", found=f"engine={self.kind}", fix="set engine=spark")
         if self.kind == "connect":
             required("engine.remote", self.remote or "")
+
+    @property
+    def driver_memory_bytes(self) -> int:
+        unit = 1024 * 1024 if self.driver_memory[-1] in "mM" else 1024 * 1024 * 1024
+        return int(self.driver_memory[:-1]) * unit
 
 
 @dataclass
