@@ -455,8 +455,8 @@ MUTATIONS = [
         "killed",
         "what is staged is written down",
         "delivery.py",
-        "self._journal.update(number, staged=staged, complete=True,",
-        "self._journal.note(number, staged=staged, complete=True,",
+        "self._journal.update(number, complete=True, **vars(sent))",
+        "self._journal.note(number, complete=True, **vars(sent))",
         (RECOVERY, "only_what_is_missing"),
     ),
     Mutation(
