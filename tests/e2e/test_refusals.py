@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
         ([SEGMENTS, "destination=s3"], ["destination.bucket is not set"]),
         (
             [SEGMENTS, "destination=sftp_key", "destination.host=h", "destination.username=u"],
-            ["destination.key_file", "destination.key_env"],
+            ["destination.key_file", ".key_env or .key_secret"],
         ),
         ([SEGMENTS, "destination=sftp_password", "destination.host=h", "destination.username=u"], ["SFTP_PASSWORD", "not set"]),
         ([SEGMENTS, "file.quoting=some"], ["file.quoting", "minimal | all"]),
