@@ -12,6 +12,7 @@ from xdm_profiles import write_profiles
 
 from courier import compose, computing, counts, snapshot
 from courier.engine import Engine
+from courier.state.place import Place
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SOURCES = {"first_name": "person.name.firstName", "email": "personalEmail.address", "phone": "mobilePhone.number"}
@@ -25,7 +26,7 @@ def judged(engine: Engine, folder: Path, name: str, field: str, values: list[str
     written = write_profiles(folder / "profiles", [_member(field, value, number) for number, value in enumerate(values)])
     config = compose.load([*given, f"source.path={written}", "+mapping.columns.PLACE.source=_id", *overrides], now=NOW)
     frame, ready = computing.rows(config, read(config), engine)
-    (staged,) = snapshot.stage(frame, folder / "run", 1)
+    (staged,) = snapshot.stage(frame, Place(str(folder / "run")), 1, engine, ready.columns.sorted_by)
     assert counts.slices(staged.batches(counts.COUNTED), 1_000_000)[0].members == len(values)
     shown = {column.source: column.engine_name for column in ready.columns.columns}
     rows = [row for batch in staged.batches([shown["_id"], shown[SOURCES[field]], "outcome"]) for row in batch.to_pylist()]

@@ -176,7 +176,7 @@ def test_a_connection_that_is_cut_goes_on_where_the_server_had_answered(recorder
     with pytest.raises(TransientError, match="the connection was lost"):
         connection.send(connection.begin("audience.csv"), pieces(LARGE), kept.append)
     assert kept[0].size >= 8 * MIB
-    assert 16 * MIB < kept[-1].size <= 17 * MIB
+    assert 8 * MIB <= kept[-1].size <= 17 * MIB  # what was under way, at most 8 MiB, may have no answer
     connection.close()
     connection = connect(recorder)
     begun = kept[-1]

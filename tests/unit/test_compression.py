@@ -270,7 +270,7 @@ def test_names_say_what_was_done_to_a_file(keys: dict[str, object], name: str) -
         ({"compression_level": 3}, "of no use"),
         ({"final_extension": "../x"}, "final_extension"),
         ({"sign_key_file": "k"}, "only where they are encrypted"),
-        ({"encrypt_to": ["k"], "sign_key_file": "k", "sign_key_env": "K"}, "one of the two"),
+        ({"encrypt_to": ["k"], "sign_key_file": "k", "sign_key_env": "K"}, "one of them"),
         ({"encrypt_to": ["k"], "sign_passphrase_env": "P"}, "without a key"),
         ({"armour": True}, "of no use"),
     ],
