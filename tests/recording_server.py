@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+from targets import PASSWORD_ENV, Target
+
+from courier.config import SftpPasswordConfig
 
 USERNAME, PASSWORD = "courier", "correct horse battery staple"
 
@@ -256,3 +259,10 @@ class _Files(asyncssh.SFTPServer):
         super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]
         self._take(newpath)
         await self._done("posix_rename")
+
+
+def recorded_target(recorder: RecordingServer, **keys: Any) -> Target:
+    """Its folder as a destination, by password."""
+    login: dict[str, Any] = {"host": "127.0.0.1", "port": recorder.port, "username": USERNAME, "password_env": PASSWORD_ENV}
+    place: dict[str, Any] = {"kind": "sftp_password", "path": "/", "host_key_fingerprint": recorder.fingerprint}
+    return Target(SftpPasswordConfig(**login, **place, **keys), recorder.folder)

@@ -12,17 +12,8 @@ import sys
 from pathlib import Path
 
 import duckdb
+from columns import COLUMNS
 
-COLUMNS = {
-    "email": "personalEmail.address",
-    "phone": "mobilePhone.number",
-    "first_name": "person.name.firstName",
-    "last_name": "person.name.lastName",
-    "city": "homeAddress.city",
-    "state": "homeAddress.stateProvince",
-    "postal_code": "homeAddress.postalCode",
-    "birthday": "person.birthDayAndMonth",
-}
 OTHERS = ", ".join(name for name in COLUMNS if name != "email")
 # The expectations of conf/checks/email.yaml.
 CHECKS = r"""

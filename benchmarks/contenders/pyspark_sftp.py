@@ -10,19 +10,9 @@ import os
 import sys
 from pathlib import Path
 
+from columns import COLUMNS
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812  as everyone writes it
-
-COLUMNS = {
-    "email": "personalEmail.address",
-    "phone": "mobilePhone.number",
-    "first_name": "person.name.firstName",
-    "last_name": "person.name.lastName",
-    "city": "homeAddress.city",
-    "state": "homeAddress.stateProvince",
-    "postal_code": "homeAddress.postalCode",
-    "birthday": "person.birthDayAndMonth",
-}
 
 
 def rows(profiles: DataFrame, segment: str, as_of: str) -> DataFrame:

@@ -9,6 +9,7 @@ Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -16,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from courier.config import ExportConfig
 from courier.mapping import STATUS, Mapping
 from courier.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, REMOVED
 from courier.rules import REJECTED
-from courier.snapshot import AudienceSnapshot
+from courier.snapshot import AudienceSnapshot, occurrences
 from courier.state.place import Place
 
 
@@ -105,10 +105,9 @@ def stored(found: Changes, place: Place) -> Changes:
 
 def counted(snapshot: AudienceSnapshot) -> Changes:
     """What `find` had found, when it is opened again."""
-    numbers = {ADDED: 0, CHANGED: 0, REMOVED: 0}
+    numbers = Counter[str]()
     for batch in snapshot.batches(["change"]):
-        for entry in pc.value_counts(batch.column(0)).to_pylist():
-            numbers[entry["values"]] += entry["counts"]
+        numbers.update(occurrences(batch.column(0)))
     return Changes(snapshot, numbers[ADDED], numbers[CHANGED], numbers[REMOVED])
 
 

@@ -16,6 +16,7 @@ from courier.changes import Changes
 from courier.errors import CourierError
 from courier.outcomes import DEDUPLICATED, EXCLUDED, EXPORTED, LEFT
 from courier.rules import REJECTED
+from courier.snapshot import occurrences
 
 #: What is read of a snapshot to count it.
 COUNTED = ["outcome", "change", "noted"]
@@ -81,10 +82,10 @@ def slices(batches: Iterable[pa.RecordBatch], max_rows: int, changes: tuple[str 
     row = 0
     for batch in batches:
         outcome, change = batch.column("outcome"), batch.column("change")
-        outcomes.update(_counted(outcome))
+        outcomes.update(occurrences(outcome))
         exported = pc.equal(outcome, EXPORTED)
         if batch.column("noted").null_count < len(batch):
-            for rules, number in _counted(batch.column("noted").filter(exported)).items():
+            for rules, number in occurrences(batch.column("noted").filter(exported)).items():
                 noted.update(dict.fromkeys(rules.split(",") if rules else (), number))
         for cutter in cutters:
             cutter.take(exported if cutter.change is None else pc.and_(exported, pc.equal(change, cutter.change)), row)
@@ -114,10 +115,6 @@ class _Cutter:
         if self._in_slice:
             self._cuts.append(Slice(self._first_row, self._in_slice, self.change))
         return self._cuts
-
-
-def _counted(values: pa.Array) -> dict[str, int]:
-    return {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist() if entry["values"] is not None}
 
 
 def _counts(outcomes: Counter[str], noted: Counter[str]) -> Counts:

@@ -152,15 +152,15 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
     within = [F.col("kind"), *_ties(mapping)]
     order = [*[F.col(name).asc_nulls_first() for name in groups], *within]
     if one_stream:
-        spread, window = rows, Window.orderBy(*order)
+        window = Window.orderBy(*order)
         same = [F.lag(name).over(window).eqNullSafe(F.col(name)) for name in groups]
         repeated = reduce(operator.and_, same) & (F.lag("kind").over(window) == ELIGIBLE)
     else:
-        spread, window = rows, Window.partitionBy(*groups).orderBy(*within)
+        window = Window.partitionBy(*groups).orderBy(*within)
         repeated = F.row_number().over(window) > 1
     eligible = F.col("kind") == ELIGIBLE
     outcome = F.when(eligible & repeated, F.lit(DEDUPLICATED)).when(eligible, F.lit(EXPORTED)).otherwise(F.col("excluded"))
-    marked = spread.withColumn("outcome", F.when(F.col("active"), outcome).otherwise(F.lit(LEFT))).withColumn("change", F.lit(ADDED))
+    marked = rows.withColumn("outcome", F.when(F.col("active"), outcome).otherwise(F.lit(LEFT))).withColumn("change", F.lit(ADDED))
     return marked.orderBy(*order)
 
 

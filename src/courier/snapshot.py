@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from courier.engine import ROW_GROUP_BYTES, Engine, source_errors
@@ -113,6 +114,11 @@ def reopen(place: Place, audiences: int) -> list[AudienceSnapshot]:
 
 def _opened(file: Path | StoredFile) -> Any:
     return file.open() if isinstance(file, StoredFile) else file
+
+
+def occurrences(values: pa.Array) -> dict[str, int]:
+    """How often each value of a batch's column is there, without null."""
+    return {entry["values"]: entry["counts"] for entry in pc.value_counts(values).to_pylist() if entry["values"] is not None}
 
 
 def exported_rows(engine: Engine, snapshot: AudienceSnapshot, mapping: Mapping) -> DataFrame:

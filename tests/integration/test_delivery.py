@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content
-from recording_server import USERNAME, RecordingServer
+from recording_server import USERNAME, RecordingServer, recorded_target
 from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
 from courier import connections
-from courier.config import LocalConfig, SftpPasswordConfig
+from courier.config import LocalConfig
 from courier.errors import DeliveryError, TerminalError, TransientError
 
 MakeTarget = Callable[[str], Target]
@@ -192,17 +192,7 @@ def test_the_trigger_of_local_files_comes_last_and_the_manifest_before_it(make_t
 
 @pytest.fixture
 def recorded(recorder: RecordingServer, tmp_path: Path) -> Sender:
-    config = SftpPasswordConfig(
-        kind="sftp_password",
-        host="127.0.0.1",
-        port=recorder.port,
-        username=USERNAME,
-        password_env=PASSWORD_ENV,
-        path="/",
-        host_key_fingerprint=recorder.fingerprint,
-        connect_timeout_seconds=5,
-    )
-    return Sender(Target(config, recorder.folder), tmp_path / "state")
+    return Sender(recorded_target(recorder, connect_timeout_seconds=5), tmp_path / "state")
 
 
 def test_files_become_visible_after_the_last_is_sent_and_the_manifest_and_the_trigger_at_the_end(

@@ -20,12 +20,12 @@ import asyncssh
 import pytest
 from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content
 from faulty_proxy import Answer, Fault, FaultyProxy, LoseAnswer, Silence, faulty_proxy
-from recording_server import PASSWORD, USERNAME, RecordingServer
+from recording_server import PASSWORD, USERNAME, RecordingServer, recorded_target
 from servers import SftpServer, can_mount, small_disk
-from targets import PASSWORD_ENV, RUN_ID, Target, sftp_key_target
+from targets import RUN_ID, Target, sftp_key_target
 
 from courier import connections
-from courier.config import LocalConfig, S3Config, SftpPasswordConfig
+from courier.config import LocalConfig, S3Config
 from courier.connections import Connections
 from courier.destinations import Connection, open_destination
 from courier.errors import TerminalError, TransientError
@@ -43,17 +43,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def recorded(recorder: RecordingServer, tmp_path: Path) -> Sender:
     """Over one connection, unless a test wants more."""
-    config = SftpPasswordConfig(
-        kind="sftp_password",
-        host="127.0.0.1",
-        port=recorder.port,
-        username=USERNAME,
-        password_env=PASSWORD_ENV,
-        path="/",
-        host_key_fingerprint=recorder.fingerprint,
-        connections=1,
-    )
-    return Sender(Target(config, recorder.folder), tmp_path / "state")
+    return Sender(recorded_target(recorder, connections=1), tmp_path / "state")
 
 
 def changed(sender: Sender, **changes: object) -> Sender:
