@@ -66,6 +66,7 @@ def load_ahead() -> None:
 def _load() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     _leave_for_later("scipy.stats")  # a third of the time, for two expectations that compare distributions
+    _leave_for_later("altair")  # for pictures, of which there are none
     import great_expectations as gx  # noqa: PLC0415  importing takes seconds, so only where checks run
 
     return gx
@@ -73,13 +74,16 @@ def _load() -> Any:
 
 def _leave_for_later(name: str) -> None:
     """Have a module imported when something of it is used first."""
-    parent, _, child = name.rpartition(".")
+    if name in sys.modules:  # asked first: to look for the spec of one that waits is to use it
+        return
     spec = importlib.util.find_spec(name)
-    if name in sys.modules or spec is None or spec.loader is None:
+    if spec is None or spec.loader is None:
         return
     spec.loader = importlib.util.LazyLoader(spec.loader)
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    setattr(sys.modules[parent], child, module)
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)
     spec.loader.exec_module(module)
 
 
