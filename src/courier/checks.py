@@ -59,8 +59,9 @@ class Suite:
 
 
 def load_ahead() -> None:
-    """Import Great Expectations beside other work: it takes seconds."""
-    threading.Thread(target=_load, daemon=True).start()
+    """Import Great Expectations beside other work: it takes seconds. Asked for twice, it is done once."""
+    if "great_expectations" not in sys.modules:
+        threading.Thread(target=_load, daemon=True).start()
 
 
 def _load() -> Any:

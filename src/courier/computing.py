@@ -57,6 +57,8 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
     run.audiences = [runs.AudienceRecord(segment.id, segment.name, segment.namespace) for segment in config.audience.segments]
     for record, segment in zip(run.audiences, config.audience.segments, strict=True):
         record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
+    if ready.suite.expectations and config.engine.kind != "sail":  # which starts at once; others are waited for
+        checks.load_ahead()
     with nullcontext(given) if given is not None else opened(config) as engine:
         with run.step("select, map, stage"):
             judged, ready = rows(config, ready, engine)
@@ -91,7 +93,9 @@ def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Re
         fan_out = expressions.entry(expressions.root("identityMap"), ready.columns.fan_out)
     everyone = profiles.read(engine, ready.source)
     leavers = any(before.size for before in ready.baselines.values())
-    members = audience.members(everyone, config.audience, config.as_of, carried=carried, leavers=leavers, fan_out=fan_out)
+    members = audience.members(
+        everyone, config.audience, config.as_of, carried=carried, leavers=leavers, columnar=engine.one_machine, fan_out=fan_out
+    )
     columns = esp.fitted(config, mapping.typed(ready.columns, members))
     assert_writable(config.file, columns)
     applied = esp.row_rules(config, columns)
@@ -99,7 +103,7 @@ def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Re
     marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
     by = outcomes.Rules(ready.consent, applied, ready.rules)
     judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
-    return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_stream), ready
+    return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_machine), ready
 
 
 def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.Changes | None:

@@ -30,6 +30,8 @@ SPARK_SETTINGS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    # It would take a constant part of a key out of a window but not out of the ranges below it, and have the rows spread anew.
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.FoldablePropagation",
 }
 SAIL_SETTINGS = {
     "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": str(ROWS_PER_ROW_GROUP),
@@ -44,14 +46,15 @@ SAIL_SETTINGS = {
 
 @dataclass(frozen=True)
 class Engine:
-    """An open engine. `one_stream`: one machine computes everything, so a single sorted stream is the fastest way.
+    """An open engine. `one_machine` computes everything column by column (Sail): a single sorted stream is the fastest way
+    there, and lists are filtered before they are exploded. Others (Spark) compile loops over rows.
 
     `spread`: executors are on other machines, which see none of this one's disks.
     """
 
     session: SparkSession
     kind: str
-    one_stream: bool
+    one_machine: bool
     spread: bool = False
 
     def path(self, path: str) -> str:
@@ -80,7 +83,7 @@ def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None
         try:
             port = server.listening_address[1]
             with _connected(f"sc://127.0.0.1:{port}", config) as session:
-                yield Engine(session, "sail", one_stream=True)
+                yield Engine(session, "sail", one_machine=True)
         finally:
             server.stop()
 
@@ -94,7 +97,7 @@ def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | N
     if source.has_keys:
         raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_…", fix="leave it out")
     with _connected(str(config.remote), config) as session:
-        yield Engine(session, "connect", one_stream=False)
+        yield Engine(session, "connect", one_machine=False)
 
 
 @contextmanager
@@ -143,7 +146,7 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
     session.sparkContext.setLogLevel("ERROR")
     try:
         local = session.sparkContext.master.startswith("local")
-        yield Engine(session, "spark", one_stream=False, spread=not local and not config.shared_disk)
+        yield Engine(session, "spark", one_machine=False, spread=not local and not config.shared_disk)
     finally:
         session.stop()
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from courier import checks, mapping
 from courier.compose import load
@@ -22,6 +27,7 @@ COLUMNS = Mapping(
     ],
     [],
 )
+ROOT = Path(__file__).parents[2]
 NOT_NULL = "expect_column_values_to_not_be_null"
 
 
@@ -99,3 +105,23 @@ def test_what_is_said_of_addresses_is_not_said_of_their_digests() -> None:
     )
     suite = checks.resolve(config.checks, mapping.resolve(config.mapping, config.dedup, config.export, next(profiles(1)).schema))
     assert list(suite.expectations) == ["has_rows"]
+
+
+@pytest.mark.parametrize("suite", ["email", "email_platform"])
+def test_the_quick_half_of_the_shape_of_addresses_says_nothing_of_its_own(suite: str) -> None:
+    """ASCII is decided by the first half, which accepts nothing that the whole rule, behind it, does not."""
+    written = yaml.safe_load((ROOT / "conf" / "checks" / f"{suite}.yaml").read_text(encoding="utf-8"))["expectations"]["email_shape"][
+        "arguments"
+    ]
+    quick, whole = (re.compile(half) for half in written["regex"].split("|"))
+
+    @given(st.text('aZ09.@-_+,/!~"\x01\x1f\x7f \t\n\u00a0\u200bé', max_size=12))
+    @example("a@b.c")
+    @example(f"{'a' * 65}@b.c")
+    def compare(text: str) -> None:
+        if quick.search(text):
+            assert whole.search(text)
+        elif whole.search(text):  # what is left to the second half: other characters
+            assert any(not "!" <= character <= "~" for character in text)
+
+    compare()

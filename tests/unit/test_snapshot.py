@@ -35,7 +35,7 @@ class Rows:
 
 
 #: Writes to the paths that it is told.
-DISK = Engine(None, "sail", one_stream=True)  # type: ignore[arg-type]  # no session is needed
+DISK = Engine(None, "sail", one_machine=True)  # type: ignore[arg-type]  # no session is needed
 LONG = "x" * 64
 
 
