@@ -4,13 +4,14 @@ Both are sorted by the key, so they are merged as two streams: no engine, no joi
 whichever engine made them. A snapshot always holds the whole audience, which is what the next run compares with; the rows
 to send are written beside it.
 
-Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each).
+Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each), which are read ahead in a thread each.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from courier.config import ExportConfig
 from courier.mapping import STATUS, Mapping
 from courier.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, REMOVED
+from courier.prefetch import prefetched
 from courier.rules import REJECTED
 from courier.snapshot import AudienceSnapshot, occurrences
 from courier.state.place import Place
@@ -41,19 +43,22 @@ class _Stream:
     """A snapshot's rows whose key is not null, in the order of the key."""
 
     def __init__(self, snapshot: AudienceSnapshot, keys: list[str], columns: list[str], wanted: pl.Expr) -> None:
-        self._batches = snapshot.batches(columns)
-        self._wanted = wanted
+        wanted = wanted & pl.all_horizontal(pl.col(name).is_not_null() for name in keys)
+        self._rows = prefetched(rows.filter(wanted) for rows in snapshot.frames(columns))
         self._keys = keys
         self.buffer: pl.DataFrame | None = None
         self.ended = False
 
+    def close(self) -> None:
+        """End the thread that reads ahead."""
+        self._rows.close()
+
     def load(self) -> None:
         """Append a batch to the buffer, if there is one more."""
-        batch = next(self._batches, None)
-        if batch is None:
+        rows = next(self._rows, None)
+        if rows is None:
             self.ended = True
             return
-        rows = pl.DataFrame(batch).filter(self._wanted & pl.all_horizontal(pl.col(name).is_not_null() for name in self._keys))
         self.buffer = rows if self.buffer is None else pl.concat([self.buffer, rows])
 
     def last(self) -> tuple[Any, ...] | None:
@@ -118,18 +123,19 @@ def _chunks(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, e
     statuses = {column.engine_name for column in mapping.columns if column.source == STATUS}  # which a full export may not have
     old = _Stream(before, keys, [name for name in columns if name not in statuses], pl.col("outcome") == EXPORTED)
     new = _Stream(now, keys, [*columns, "noted"], pl.lit(value=True))
-    while not (old.ended and new.ended):
-        for stream in (old, new):
-            stream.load()
-        bounds = [bound for bound in (old.last(), new.last()) if bound is not None]
-        waiting = any(not stream.ended and stream.last() is None for stream in (old, new))
-        if waiting:
-            continue
-        bound = min(bounds) if bounds else None
-        here, there = new.take(bound), old.take(bound)
-        rows = _compared(there, here, mapping, export)
-        if rows is not None and len(rows):
-            yield rows
+    with closing(old), closing(new):
+        while not (old.ended and new.ended):
+            for stream in (old, new):
+                stream.load()
+            bounds = [bound for bound in (old.last(), new.last()) if bound is not None]
+            waiting = any(not stream.ended and stream.last() is None for stream in (old, new))
+            if waiting:
+                continue
+            bound = min(bounds) if bounds else None
+            here, there = new.take(bound), old.take(bound)
+            rows = _compared(there, here, mapping, export)
+            if rows is not None and len(rows):
+                yield rows
 
 
 def _compared(old: pl.DataFrame | None, new: pl.DataFrame | None, mapping: Mapping, export: ExportConfig) -> pl.DataFrame | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -40,29 +41,38 @@ class AudienceSnapshot:
         """Rows of each file, from the footers."""
         return [int(pq.read_metadata(_opened(file)).num_rows) for file in self.files]
 
-    def batches(self, columns: list[str], first_row: int = 0) -> Iterator[pa.RecordBatch]:
-        """Stream `columns` of the rows from `first_row` on; row groups before it are not read.
+    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Stream `columns` of all rows.
 
         Peak memory: one row group (at most `ROWS_PER_ROW_GROUP` rows on Sail, about `ROW_GROUP_BYTES` on Spark).
         """
         for file in self.files:
             with pq.ParquetFile(_opened(file), pre_buffer=isinstance(file, StoredFile)) as parquet:
-                if first_row >= parquet.metadata.num_rows:
-                    first_row -= parquet.metadata.num_rows
-                    continue
-                groups: list[int] = []
-                for group in range(parquet.metadata.num_row_groups):
-                    rows = parquet.metadata.row_group(group).num_rows
-                    if not groups and first_row >= rows:
-                        first_row -= rows
-                    else:
-                        groups.append(group)
-                for batch in parquet.iter_batches(ROWS_PER_BATCH, row_groups=groups, columns=columns):
-                    if first_row >= batch.num_rows:
-                        first_row -= batch.num_rows
-                        continue
-                    yield batch.slice(first_row)
-                    first_row = 0
+                yield from parquet.iter_batches(ROWS_PER_BATCH, columns=columns)
+
+    def frames(self, columns: list[str], first_row: int = 0) -> Iterator[pl.DataFrame]:
+        """Stream `columns` of the rows from `first_row` on; row groups before it are not read. Peak memory as of `batches`.
+
+        Polars reads the files of a disk itself, in a third of the time that it takes to convert what Arrow has read.
+        """
+        for file in self.files:
+            footer, end = pq.read_metadata(_opened(file)), 0
+            for group in range(footer.num_row_groups):
+                start, end = end, end + footer.row_group(group).num_rows
+                if first_row < end:
+                    skipped = max(first_row - start, 0)
+                    rows = _group(file, columns, group, (start, end))
+                    yield from rows.slice(skipped).iter_slices(ROWS_PER_BATCH)
+            first_row = max(first_row - end, 0)
+
+
+def _group(file: Path | StoredFile, columns: list[str], group: int, rows: tuple[int, int]) -> pl.DataFrame:
+    """One row group, which has these rows of the file."""
+    if isinstance(file, StoredFile):
+        with pq.ParquetFile(file.open(), pre_buffer=True) as parquet:
+            return pl.DataFrame(parquet.read_row_group(group, columns=columns))
+    scan = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns)
+    return scan.slice(rows[0], rows[1] - rows[0]).collect()
 
 
 def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_by: str | None = None) -> list[AudienceSnapshot]:

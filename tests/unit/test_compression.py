@@ -26,7 +26,7 @@ from courier.config import FileConfig
 from courier.errors import ConfigError
 from courier.render import compression
 from courier.render.compression import BLOCK_BYTES, LEAST_CHUNK_BYTES, compressed
-from courier.render.prefetch import CHUNKS_AHEAD, prefetched
+from courier.prefetch import CHUNKS_AHEAD, prefetched
 
 NOON = datetime(2026, 11, 1, 12, 0, 2, tzinfo=UTC)
 

@@ -334,7 +334,7 @@ from courier.config import FileConfig
 from courier.render import open_keys
 from courier.render.compression import compressed
 from courier.render.encryption import encrypted
-from courier.render.prefetch import prefetched
+from courier.prefetch import prefetched
 keys = open_keys(FileConfig(encrypt_to=[sys.argv[1]]), datetime.now(UTC))
 noise = os.urandom(1 << 20)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -21,7 +21,7 @@ from courier.render.dialect import Dialect
 from courier.render.encryption import encrypted
 from courier.render.keys import Keys
 from courier.render.policies import Notes, Policies
-from courier.render.prefetch import prefetched
+from courier.prefetch import prefetched
 from courier.snapshot import AudienceSnapshot
 
 BATCHES_AT_ONCE = 3
@@ -103,8 +103,8 @@ def _exported(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping) -> Itera
     if cut.change is not None:
         wanted &= pl.col("change") == cut.change
         marks.append("change")
-    for batch in snapshot.batches([*names, *marks], cut.first_row) if missing else ():
-        rows = pl.DataFrame(batch).filter(wanted).select(names).head(missing)
+    for read in snapshot.frames([*names, *marks], cut.first_row) if missing else ():
+        rows = read.filter(wanted).select(names).head(missing)
         missing -= len(rows)
         if len(rows):
             yield rows
