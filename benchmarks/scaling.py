@@ -1,11 +1,12 @@
 """How an export's time grows, and what plan and publication cost for thousands of files.
 
-    python benchmarks/scaling.py [rows] [cores] [files] [--profiles 100000 1000000 5000000] [--files 10000]
+    python benchmarks/scaling.py [rows] [cores] [executors] [files] [--profiles 100000 1000000 5000000] [--files 10000]
 
-    rows    whole exports to a folder on Sail, one for each number of profiles: seconds, seconds of each step, peak memory
-    cores   the same with the largest number of profiles, on 1 core and on all, on both engines
-    files   plan and delivery of so many tiny files: to a folder, and to OpenSSH with 20 ms of delay. What is left is what each
-            file costs whatever its size; also the bytes of the journal and the peak memory
+    rows       whole exports to a folder on Sail, one for each number of profiles: seconds, seconds of each step, peak memory
+    cores      the same with the largest number of profiles, on 1 core and on all, on both engines
+    executors  the same on Spark with a cluster of processes on this machine, of 1 and of 2 executors with a core each
+    files      plan and delivery of so many tiny files: to a folder, and to OpenSSH with 20 ms of delay. What is left is what
+               each file costs whatever its size; also the bytes of the journal and the peak memory
 
 One run of each after one to warm up; the figures of docs/scaling.md are from here.
 """
@@ -38,12 +39,12 @@ ROWS_IN_FILE = 100_000
 DELAY_SECONDS = 0.02
 
 
-def export(work: Path, engine: str, cores: int) -> tuple[float, float, dict[str, float]]:
+def export(work: Path, engine: str, cores: int, *overrides: str) -> tuple[float, float, dict[str, float]]:
     """Seconds, peak MiB of the largest process, and seconds of each step, of one run on so many cores."""
     shutil.rmtree(work / "state", ignore_errors=True)
     command = [sys.executable, str(ROOT / "jobs" / "activate.py"), f"engine={engine}", f"source.path={work / 'profiles'}", "run_id=one"]
     command += [f"audience.segments=[{next(iter(SEGMENTS))}]", f"destination.path={work / 'out'}", f"state.path={work / 'state'}"]
-    command += ["destination.on_conflict=replace", "as_of=2026-11-01T00:00:00Z"]
+    command += ["destination.on_conflict=replace", "as_of=2026-11-01T00:00:00Z", *overrides]
     started = time.monotonic()
     all_cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(all_cores)[:cores])  # which the process inherits
@@ -56,9 +57,9 @@ def export(work: Path, engine: str, cores: int) -> tuple[float, float, dict[str,
     return time.monotonic() - started, usage.ru_maxrss / 1024, record["seconds"]
 
 
-def tell_export(title: str, work: Path, engine: str, cores: int) -> None:
-    export(work, engine, cores)
-    seconds, peak, steps = export(work, engine, cores)
+def tell_export(title: str, work: Path, engine: str, cores: int, *overrides: str) -> None:
+    export(work, engine, cores, *overrides)
+    seconds, peak, steps = export(work, engine, cores, *overrides)
     told = ", ".join(f"{name} {found:.1f}" for name, found in steps.items())
     print(f"  {title}: {seconds:6.2f} s, peak {peak:5.0f} MiB ({told})", flush=True)
 
@@ -76,6 +77,15 @@ def cores(options: argparse.Namespace) -> None:
         for engine in ("sail", "spark"):
             for count in sorted({1, os.cpu_count() or 1}):
                 tell_export(f"{max(options.profiles):,} profiles, {engine}, {count} core{'s' if count > 1 else ''}", work, engine, count)
+
+
+def executors(options: argparse.Namespace) -> None:
+    with folder() as work:
+        write_profiles(work / "profiles", max(options.profiles))
+        for count in (1, 2):
+            master = f"engine.master='local-cluster[{count},1,2048]'"
+            title = f"{max(options.profiles):,} profiles, spark, {count} executor{'s' if count > 1 else ''}"
+            tell_export(title, work, "spark", os.cpu_count() or 1, master, "+engine.settings={spark.executor.memory:2g}")
 
 
 def files(options: argparse.Namespace) -> None:
@@ -125,7 +135,7 @@ def folder() -> Iterator[Path]:
 
 
 def main() -> None:
-    scenarios = {"rows": rows, "cores": cores, "files": files}
+    scenarios = {"rows": rows, "cores": cores, "executors": executors, "files": files}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help=", ".join(scenarios))
     parser.add_argument("--profiles", type=int, nargs="+", default=[100_000, 1_000_000, 5_000_000])

@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 
 from courier.config import FileConfig
 from courier.errors import ConfigError
+from courier.prefetch import CHUNKS_AHEAD, prefetched
 from courier.render import compression
 from courier.render.compression import BLOCK_BYTES, LEAST_CHUNK_BYTES, compressed
-from courier.prefetch import CHUNKS_AHEAD, prefetched
 
 NOON = datetime(2026, 11, 1, 12, 0, 2, tzinfo=UTC)
 

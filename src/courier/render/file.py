@@ -16,12 +16,12 @@ from courier.errors import ConfigError, CourierError
 from courier.mapping import Mapping
 from courier.outcomes import EXPORTED
 from courier.plan import PlannedFile
+from courier.prefetch import prefetched
 from courier.render.compression import compressed
 from courier.render.dialect import Dialect
 from courier.render.encryption import encrypted
 from courier.render.keys import Keys
 from courier.render.policies import Notes, Policies
-from courier.prefetch import prefetched
 from courier.snapshot import AudienceSnapshot
 
 BATCHES_AT_ONCE = 3
