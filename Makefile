@@ -66,6 +66,13 @@ $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
 test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SFTP tests with paramiko 4, too
 	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
 
+$(VENV)/spark-%/.installed: | $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/spark-$* 'pyspark==$*.*'
+	@touch $@
+
+test-older-spark: install-dev java $(VENV)/spark-3.5/.installed $(VENV)/spark-4.0/.installed ## Run the tests of rows with Spark 3.5 and 4.0, too (ten minutes)
+	@for version in 3.5 4.0; do PYTHONPATH=$(VENV)/spark-$$version $(BIN)/python -m pytest tests/engine -k 'spark and not sail' || exit 1; done
+
 mutation-test: install-dev sshd ## Take each protection of a delivery away, and see a test fail (eight minutes)
 	@$(BIN)/python tests/mutations.py
 

@@ -174,8 +174,20 @@ def _decimal(value: Column, digits: int, *, floating: bool) -> Column:
 
     kind = f"decimal(38,{digits})"
     value = value.cast("double") if floating else value
-    exact = F.coalesce(value.cast("string").try_cast(kind), value.try_cast(kind))
-    return F.when(F.abs(value) >= 1e15, value.try_cast("bigint").try_cast(kind)).otherwise(exact) if floating else exact
+    exact = F.coalesce(_try_cast(value.cast("string"), kind), _try_cast(value, kind))
+    if not floating:
+        return exact
+    whole = F.when(F.abs(value) < 2.0**63, value.cast("bigint"))
+    return F.when(F.abs(value) >= 1e15, _try_cast(whole, kind)).otherwise(exact)
+
+
+def _try_cast(value: Column, kind: str) -> Column:
+    """Spark 3.5 has it in SQL only, which cannot name such a value; there numbers are read as those of JSON are."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    if hasattr(type(value), "try_cast"):  # of an instance, any name is a field
+        return value.try_cast(kind)
+    return F.from_json(F.concat(F.lit('{"v":'), value.cast("string"), F.lit("}")), f"v {kind}")["v"]
 
 
 def _is_number(kind: pa.DataType) -> bool:
