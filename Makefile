@@ -6,7 +6,7 @@ PROFILES ?= 200000
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport bench-scaling fault-run clean
+.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 test-older-spark mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport bench-scaling fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
