@@ -67,7 +67,7 @@ test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SF
 	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
 
 $(VENV)/spark-%/.installed: | $(VENV)/.installed-dev
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/spark-$* 'pyspark==$*.*'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/spark-$* 'pyspark==$*.*'
 	@touch $@
 
 test-older-spark: install-dev java $(VENV)/spark-3.5/.installed $(VENV)/spark-4.0/.installed ## Run the tests of rows with Spark 3.5 and 4.0, too (ten minutes)

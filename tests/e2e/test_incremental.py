@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from activation import Job, activate
 from aws_server import aws_server
 from crm import ADDED, AFTER, BACKFILL, BEFORE, CHANGED, CHANGES, CRM, REMOVED, STATUS, crm_folder, lines, member, run, single
+from xdm_profiles import profile
 
 
 @pytest.fixture
@@ -34,6 +36,24 @@ def test_first_everything_then_what_has_changed_with_a_status_column(folder: Pat
     assert second.record("run-2")["audiences"][0]["counts"]["excluded"] == {"no_consent": 1}
     assert "left since run run-1: 3" in second.stdout
     assert run(folder, 3, *on).succeeded(quiet=False).files() == single()
+
+
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_a_profile_that_loses_an_identity_to_a_newer_one_leaves_with_all_its_rows(folder: Path, engine: str) -> None:
+    def known(name: str, month: int, *ids: str) -> dict[str, Any]:
+        return profile(
+            first_name=name, identities={"Email": [*ids]}, segments={"ups": {"seg-a": ("realized", f"2026-0{month}-01T00:00:00Z", None)}}
+        )
+
+    (folder / "own" / "mapping" / "known.yaml").write_text(
+        "{columns: {email: {source: identity.id}, name: {source: person.name.firstName}}, fan_out: Email}"
+    )
+    asked = [f"engine={engine}", "mapping=known", "dedup=adobe"]
+    before = [known("Ann", 1, "1", "2"), known("Cid", 1, "3")]
+    first = run(folder, 1, *asked, rows=before).succeeded(quiet=False)
+    assert first.files() == single(b"1,Ann,realized", b"2,Ann,realized", b"3,Cid,realized")
+    second = run(folder, 2, *asked, rows=[*before, known("Bea", 2, "2", "4")]).succeeded(quiet=False)
+    assert second.files() == single(b"1,Ann,exited", b"2,Bea,realized", b"4,Bea,realized")
 
 
 def test_the_status_in_a_column_of_the_mapping_as_adobe_writes_it(folder: Path) -> None:
