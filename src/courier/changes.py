@@ -10,7 +10,7 @@ Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -85,10 +85,11 @@ def find(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, expo
     path.unlink(missing_ok=True)
     names, writer = [*(column.engine_name for column in mapping.columns), "outcome", "change", "noted"], None
     try:
-        for rows in _chunks(before, now, mapping, export):
-            table = rows.select(names).to_arrow()
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="snappy")
-            writer.write_table(table)
+        with closing(_chunks(before, now, mapping, export)) as chunks:
+            for rows in chunks:
+                table = rows.select(names).to_arrow()
+                writer = writer or pq.ParquetWriter(path, table.schema, compression="snappy")
+                writer.write_table(table)
     finally:
         if writer:
             writer.close()
@@ -116,7 +117,7 @@ def counted(snapshot: AudienceSnapshot) -> Changes:
     return Changes(snapshot, numbers[ADDED], numbers[CHANGED], numbers[REMOVED])
 
 
-def _chunks(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig) -> Iterator[pl.DataFrame]:
+def _chunks(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig) -> Generator[pl.DataFrame]:
     """Pairs of ranges with the same keys, each turned into the rows to send."""
     keys, names = list(mapping.compared), [column.engine_name for column in mapping.columns]
     columns = [*dict.fromkeys([*keys, *names]), IDENTITIES, "outcome"]

@@ -67,7 +67,6 @@ def load_ahead() -> None:
 def _load() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     _leave_for_later("scipy.stats")  # a third of the time, for two expectations that compare distributions
-    _leave_for_later("altair")  # for pictures, of which there are none
     import great_expectations as gx  # noqa: PLC0415  importing takes seconds, so only where checks run
 
     return gx
@@ -83,8 +82,7 @@ def _leave_for_later(name: str) -> None:
     spec.loader = importlib.util.LazyLoader(spec.loader)
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     parent, _, child = name.rpartition(".")
-    if parent:
-        setattr(sys.modules[parent], child, module)
+    setattr(sys.modules[parent], child, module)
     spec.loader.exec_module(module)
 
 

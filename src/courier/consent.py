@@ -130,6 +130,7 @@ def _specific(config: ConsentConfig, found: dict[str, Column]) -> Column:
     def answer(namespace: str) -> Column:
         by_address = expressions.entry(found["specific"], namespace)
         addresses = F.transform(F.map_keys(by_address), lambda key: F.lower(F.trim(key)))
+        # By its name, as in expressions.entry.
         place = F.call_function("array_position", addresses, address).cast("int")
         return F.get(F.map_values(by_address), place - 1)["marketing"][config.channel]["val"]
 

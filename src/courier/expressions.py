@@ -18,6 +18,7 @@ def entry(map_column: Column, key: str | Column) -> Column:
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
+    # By its name: the function of Spark 3.5's client looks for plain values only.
     position = F.call_function("array_position", F.map_keys(map_column), F.lit(key) if isinstance(key, str) else key).cast("int")
     # `get` gives null for an index out of range, and no key has position 0.
     return F.get(F.map_values(map_column), position - 1)

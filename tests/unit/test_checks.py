@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,3 +127,11 @@ def test_the_quick_half_of_the_shape_of_addresses_says_nothing_of_its_own(suite:
             assert any(not "!" <= character <= "~" for character in text)
 
     compare()
+
+
+def test_what_no_check_has_used_is_not_imported_with_great_expectations() -> None:
+    """Not by asking for the library again either, as every check does."""
+    program = "import sys; from courier import checks; checks._load(); checks._load(); "
+    program += "print('scipy.stats' in sys.modules, 'scipy.stats._stats_py' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]  # it waits, and none of its own modules is there
