@@ -130,8 +130,6 @@ def _specific(config: ConsentConfig, found: dict[str, Column]) -> Column:
     def answer(namespace: str) -> Column:
         by_address = expressions.entry(found["specific"], namespace)
         addresses = F.transform(F.map_keys(by_address), lambda key: F.lower(F.trim(key)))
-        # By its name, as in expressions.entry.
-        place = F.call_function("array_position", addresses, address).cast("int")
-        return F.get(F.map_values(by_address), place - 1)["marketing"][config.channel]["val"]
+        return expressions.beside(address, addresses, F.map_values(by_address))["marketing"][config.channel]["val"]
 
     return F.coalesce(*map(answer, NAMESPACES[config.channel]))

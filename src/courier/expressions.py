@@ -18,10 +18,17 @@ def entry(map_column: Column, key: str | Column) -> Column:
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
+    return beside(F.lit(key) if isinstance(key, str) else key, F.map_keys(map_column), F.map_values(map_column))
+
+
+def beside(key: Column, keys: Column, values: Column) -> Column:
+    """The value that has the place of `key` among `keys`; null where it has none."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
     # By its name: the function of Spark 3.5's client looks for plain values only.
-    position = F.call_function("array_position", F.map_keys(map_column), F.lit(key) if isinstance(key, str) else key).cast("int")
+    position = F.call_function("array_position", keys, key).cast("int")
     # `get` gives null for an index out of range, and no key has position 0.
-    return F.get(F.map_values(map_column), position - 1)
+    return F.get(values, position - 1)
 
 
 def value(root: str, steps: list[xdm.Step]) -> Column:

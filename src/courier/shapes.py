@@ -177,7 +177,7 @@ def _decimal(value: Column, digits: int, *, floating: bool) -> Column:
     exact = F.coalesce(_try_cast(value.cast("string"), kind), _try_cast(value, kind))
     if not floating:
         return exact
-    whole = F.when(F.abs(value) < 2.0**63, value.cast("bigint"))
+    whole = F.when((value >= -(2.0**63)) & (value < 2.0**63), value.cast("bigint"))
     return F.when(F.abs(value) >= 1e15, _try_cast(whole, kind)).otherwise(exact)
 
 

@@ -56,23 +56,19 @@ class AudienceSnapshot:
         Polars reads the files of a disk itself, in a third of the time that it takes to convert what Arrow has read.
         """
         for file in self.files:
-            footer, end = pq.read_metadata(_opened(file)), 0
-            for group in range(footer.num_row_groups):
-                start, end = end, end + footer.row_group(group).num_rows
-                if first_row < end:
-                    skipped = max(first_row - start, 0)
-                    rows = _group(file, columns, group, (start, end))
-                    yield from rows.slice(skipped).iter_slices(ROWS_PER_BATCH)
+            with pq.ParquetFile(_opened(file), pre_buffer=isinstance(file, StoredFile)) as parquet:
+                end = 0
+                for group in range(parquet.num_row_groups):
+                    start, end = end, end + parquet.metadata.row_group(group).num_rows
+                    if first_row >= end:
+                        continue
+                    if isinstance(file, StoredFile):
+                        rows = pl.DataFrame(parquet.read_row_group(group, columns=columns))
+                    else:
+                        scan = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns)
+                        rows = scan.slice(start, end - start).collect()
+                    yield from rows.slice(max(first_row - start, 0)).iter_slices(ROWS_PER_BATCH)
             first_row = max(first_row - end, 0)
-
-
-def _group(file: Path | StoredFile, columns: list[str], group: int, rows: tuple[int, int]) -> pl.DataFrame:
-    """One row group, which has these rows of the file."""
-    if isinstance(file, StoredFile):
-        with pq.ParquetFile(file.open(), pre_buffer=True) as parquet:
-            return pl.DataFrame(parquet.read_row_group(group, columns=columns))
-    scan = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns)
-    return scan.slice(rows[0], rows[1] - rows[0]).collect()
 
 
 def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_by: str | None = None) -> list[AudienceSnapshot]:
