@@ -44,6 +44,7 @@ import json, sys
 sys.path.insert(0, {str(TESTS)!r})
 from pathlib import Path
 from courier.config import S3Config, SftpKeyConfig
+from courier.garbage import seldom_collected
 from deliveries import Sender
 from targets import Target
 
@@ -55,7 +56,9 @@ def chunks(name):
             yield chunk
 
 settings = (S3Config if kind == "s3" else SftpKeyConfig)(kind=kind, on_conflict="replace", **config)
-Sender(Target(settings, source), state, names=sorted(path.name for path in source.iterdir()), closing=[]).send(chunks)
+sender = Sender(Target(settings, source), state, names=sorted(path.name for path in source.iterdir()), closing=[])
+with seldom_collected():  # as the jobs do
+    sender.send(chunks)
 """
 PUT = """
 import sys, paramiko

@@ -16,3 +16,9 @@ def open_bucket(config: SourceConfig | StateConfig) -> pafs.S3FileSystem:
     if config.endpoint_url:
         options["scheme"], _, options["endpoint_override"] = config.endpoint_url.rpartition("://")
     return pafs.S3FileSystem(region=config.region or "us-east-1", request_timeout=30, connect_timeout=10, **options)
+
+
+def files_in(config: SourceConfig | StateConfig, folder: str) -> list[str]:
+    """The files right in a folder, as `bucket/key`; none where there is no such folder. Raises OSError."""
+    entries = open_bucket(config).get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    return [entry.path for entry in entries if entry.type == pafs.FileType.File]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import signal
 import sys
@@ -13,15 +12,13 @@ from datetime import UTC, datetime
 from courier.compose import load, load_state
 from courier.config import RunConfig
 from courier.errors import CourierError
+from courier.garbage import seldom_collected
 from courier.history import history
 from courier.pipeline import activate
 from courier.preflight import preflight
 from courier.progress import Bars, Lines
 from courier.report import report
 
-#: Python looks for garbage after so many new objects. At its own 700, a quarter of the time that imports take goes there,
-#: and hardly any of what they make is garbage.
-OBJECTS_BEFORE_COLLECTION = 500_000
 #: The shell's own code for a process that was interrupted.
 INTERRUPTED = 130
 EPILOG = "Overrides choose a file of conf/ (destination=s3) or set a key (destination.bucket=exports). See docs/configuration.md."
@@ -87,9 +84,9 @@ def _parser(program: str, description: str) -> argparse.ArgumentParser:
 def _ended(work: Callable[[], str], *, stopped: str) -> int:
     """Print what the work returns, or its error, and return the exit code."""
     _log_to_stderr()
-    gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     try:
-        text = work()
+        with seldom_collected():
+            text = work()
         if text:  # no line at all where there is none for machines
             print(text)
     except CourierError as error:
@@ -98,8 +95,6 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         return INTERRUPTED
-    finally:
-        gc.freeze()  # else Python searches all that was ever imported for garbage before it ends: most of a second
     return 0
 
 

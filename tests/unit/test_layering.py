@@ -132,3 +132,9 @@ def test_importing_a_step_loads_no_engine_and_nothing_slow(module: str) -> None:
     program = f"import courier.{module}, sys; print(sorted({{'pyspark', 'pysail', 'great_expectations', 'pandas'}} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_importing_a_delivery_does_not_load_what_reads_parquet() -> None:
+    program = "import courier.delivery, sys; print(sorted({'pyarrow', 'numpy', 'polars'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -46,6 +46,7 @@ class Packets(Packetizer):
         self._held: list[bytes] = []
         self._holder: int | None = None
         self._writing = threading.Lock()
+        self._shaking_hands = False
 
     def offered(self, kind: str) -> list[str]:
         return self._offered.get(kind, [])
@@ -53,6 +54,16 @@ class Packets(Packetizer):
     def close(self) -> None:
         super().close()
         self.complete_handshake()  # or its timer would keep the process alive
+
+    def start_handshake(self, timeout: float) -> None:
+        self._shaking_hands = True
+        super().start_handshake(timeout)
+
+    def complete_handshake(self) -> None:
+        """Once. paramiko calls this for each packet that comes, and each time it ends the timer anew, which takes a lock and wakes threads."""
+        if self._shaking_hands:
+            self._shaking_hands = False
+            super().complete_handshake()
 
     def set_outbound_cipher(self, *arguments: Any, **named: Any) -> None:
         """No random bytes for the padding of what is encrypted by a counter, as paramiko has it for CTR: GCM is one, too."""
