@@ -31,8 +31,8 @@ MEMBERSHIP = {
 }
 STATUS = "membership.status"
 IDENTITY = "identity.id"
-#: Adobe's spellings: seg_namespace and seg_id are filled in for each audience's file.
-PLACEHOLDER = re.compile(r"segmentMembership\.[^.\[\]]+\.seg_id\.(status|lastQualificationTime)")
+#: Adobe's spellings: seg_namespace and seg_id are filled in for each audience's file. The older cards have neither.
+PLACEHOLDER = re.compile(r"segmentMembership\.(?:[^.\[\]]+\.seg_id\.|(?=(?:status|lastQualificationTime)(?![\w.\[])))(\w+)")
 
 
 @dataclass(frozen=True)

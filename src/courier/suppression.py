@@ -1,4 +1,4 @@
-"""Addresses that get nothing: lists of emails or of hashes of them, of any size. They are joined, never collected."""
+"""Addresses that get nothing: lists of emails or of hashes of them. They are joined, never collected; Sail holds one side of a join in memory."""
 
 from __future__ import annotations
 

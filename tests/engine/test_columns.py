@@ -260,6 +260,7 @@ STATUS = "segmentMembership.seg_namespace.seg_id.status"
         (Column("membership.status"), "realized"),
         (Column(STATUS), "realized"),
         (Column("segmentMembership.ups.seg_id.status"), "realized"),
+        (Column("segmentMembership.status"), "realized"),
         (Column("membership.lastQualificationTime"), datetime(2026, 2, 1, tzinfo=UTC)),
         (Column("segmentMembership.seg_namespace.seg_id.lastQualificationTime"), datetime(2026, 2, 1, tzinfo=UTC)),
         (Column("membership.lastQualificationTime", format="dd.MM.yyyy HH:mm", zone="Europe/Stockholm"), "01.02.2026 01:00"),
@@ -295,6 +296,8 @@ REFUSED = {
     "a zone beside an offset": (Column("loyalty.joinDate", format="HH:mmXXX", zone="Europe/Stockholm"), "without XXX"),
     "a default for a number": (Column("loyalty.points", default="0"), "cannot have a default"),
     "an unknown field of the membership": (Column("membership.state"), "membership.status"),
+    "another field in Adobe's spelling": (Column("segmentMembership.seg_namespace.seg_id.validUntil"), "source is unknown"),
+    "such a field in an expression": (Column(expression="upper(segmentMembership.ups.seg_id.version)"), "source is unknown"),
     "the identity of a row without one": (Column("identity.id"), "mapping.fan_out"),
 }
 

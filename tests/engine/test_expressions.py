@@ -144,6 +144,7 @@ VALUES: list[tuple[str, Any]] = [
     # of the row
     ("case when membership.status = 'exited' then 1 else 0 end", 0),
     ("upper(segmentMembership.seg_namespace.seg_id.status)", "REALIZED"),
+    ("upper(segmentMembership.status)", "REALIZED"),
     ("date_format(membership.lastQualificationTime, 'MM/dd')", "01/01"),
     ("concat(membership.segmentNamespace, '/', membership.segmentId, '/', membership.segmentName)", "ups/a/Spring"),
 ]

@@ -70,6 +70,11 @@ def test_adobes_own_template_gives_adobes_name() -> None:
     assert named(run, parts=2) == ["acme_segmentseg-a_20261101093015.csv", "acme_segmentseg-a_20261101093015_2.csv"]
 
 
+def test_the_preset_for_cloud_storage_has_adobes_name() -> None:
+    file = load(["file=adobe_cloud", "run_id=r1"], now=NOW).file
+    assert named(config(file.name)) == ["acme_segmentseg-a_20261101093015.csv"]
+
+
 def test_our_own_placeholders() -> None:
     assert named(config("{activation} {run_id} {mode} {part} {parts} {as_of} {date}")) == ["demo r1 full 1 1 20261101T093015Z 20261101.csv"]
 
