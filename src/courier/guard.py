@@ -22,7 +22,8 @@ def reason(config: RunConfig, counts: Counts, checks: list[CheckResult], size_be
     holding = [name for name, rule in config.rules.rows.items() if rule.on_failure == "hold" and counts.noted.get(name)]
     if holding:
         return "row rules failed: " + "; ".join(f"{name} by {counts.noted[name]:,} rows" for name in holding)
-    return _too_many_rejects(config, counts) or _unlikely_size(config, counts.size, size_before)
+    size = counts.size
+    return _too_many_rejects(config, counts) or _vanished(config, size, size_before) or _unlikely_size(config, size, size_before)
 
 
 def _too_many_rejects(config: RunConfig, counts: Counts) -> str | None:
@@ -32,6 +33,17 @@ def _too_many_rejects(config: RunConfig, counts: Counts) -> str | None:
     if percent is not None and counts.rejected * 100 > percent * counts.members:
         return f"{counts.rejected:,} of {counts.members:,} rows were rejected (rules.max_rejected_percent={percent:g})"
     return None
+
+
+def _vanished(config: RunConfig, size: int, before: int | None) -> str | None:
+    """An audience that had rows and has none is rather a wrong id, or a segment that is no longer evaluated, than meant. Nothing
+    is held where nothing would be sent: a full export whose empty files are skipped.
+    """
+    skipped = config.file.on_empty == "skip" and not config.export.incremental
+    if size or not before or config.guard.min_rows is not None or skipped:
+        return None
+    exits = "all would be sent as exited; " if config.export.incremental and not config.export.reset else ""
+    return f"it has no rows, and had {before:,} at the last published run ({exits}guard.min_rows=0 says that it is meant)"
 
 
 def _unlikely_size(config: RunConfig, size: int, before: int | None) -> str | None:
@@ -71,7 +83,7 @@ def partly_held(run: Run) -> HeldError | None:
 
 
 def _held(run: Run, held: list[AudienceRecord], rest: str) -> HeldError:
-    shown = [f"segment {record.segment_id}: {record.held}" for record in held[:5]]
+    shown = [f"segment {record.shown}: {record.held}" for record in held[:5]]
     more = f" and {len(held) - 5} more" if len(held) > 5 else ""
     return HeldError(
         f"{len(held)} of {len(run.audiences)} audiences {'is' if len(held) == 1 else 'are'} held back; {rest}",
