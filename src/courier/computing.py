@@ -77,7 +77,9 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
         with run.step("check"):
             for record, segment, staged in zip(run.audiences, config.audience.segments, snapshots, strict=True):
                 assert record.counts is not None
-                record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), ready.suite, ready.columns)
+                unchanged = record.baseline is not None and not (record.counts.added or record.counts.changed)
+                suite = checks.without_row_counts(ready.suite) if unchanged else ready.suite
+                record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), suite, ready.columns)
                 size_before = known[segment.key].size if segment.key in known else None
                 record.held = guard.reason(config, record.counts, record.checks, size_before)
             guard.hold(run)

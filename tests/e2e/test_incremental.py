@@ -102,6 +102,18 @@ def test_an_audience_without_changes_is_not_empty_but_one_without_members_is(fol
     assert run(folder, 3, "file.on_empty=fail", rows=[]).code == 3
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_that_nobody_is_added_or_changed_is_no_fault_of_a_check(folder: Path, left: int) -> None:
+    first = run(folder, 1, "checks=email").succeeded()
+    assert first.record("run-1")["checks"][0]["name"] == "has_rows"
+    second = run(folder, 2, "checks=email", "checks.expectations.has_rows.severity=critical", rows=BEFORE[left:]).succeeded()
+    judged = second.record("run-2")["checks"]
+    assert [check["name"] for check in judged] == [check["name"] for check in first.record("run-1")["checks"][1:]]
+    assert [check["name"] for check in judged if not check["success"]] == []
+    third = run(folder, 3, "checks=email", rows=AFTER).succeeded()
+    assert third.record("run-3")["checks"][0]["name"] == "has_rows"
+
+
 def test_who_enters_and_leaves_between_two_runs_is_not_sent(folder: Path) -> None:
     run(folder, 1).succeeded()
     assert run(folder, 2, rows=[*BEFORE, member("g@x.org", status="exited")]).succeeded().files() == single()
