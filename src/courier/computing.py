@@ -80,8 +80,7 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
                 unchanged = record.baseline is not None and not (record.counts.added or record.counts.changed)
                 suite = checks.without_row_counts(ready.suite) if unchanged else ready.suite
                 record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), suite, ready.columns)
-                size_before = known[segment.key].size if segment.key in known else None
-                record.held = guard.reason(config, record.counts, record.checks, size_before)
+                record.held = guard.reason(config, segment, record.counts, record.checks, known)
             guard.hold(run)
     return snapshots, _named(run, planned), ready
 

@@ -5,15 +5,16 @@ A held audience can be published as it is, by a run with `release=<the held run'
 
 from __future__ import annotations
 
+from courier.baseline import Baseline
 from courier.checks import CheckResult
-from courier.config import RunConfig
+from courier.config import RunConfig, SegmentConfig
 from courier.counts import Counts
 from courier.errors import HeldError
 from courier.runs import AudienceRecord, Run
 
 
-def reason(config: RunConfig, counts: Counts, checks: list[CheckResult], size_before: int | None) -> str | None:
-    """Why an audience is held, or None. `size_before`: the rows of a full file at the last published run."""
+def reason(config: RunConfig, segment: SegmentConfig, counts: Counts, checks: list[CheckResult], known: dict[str, Baseline]) -> str | None:
+    """Why an audience is held, or None. `known`: what the activation has published of its audiences, by their keys."""
     failed = [check.describe() for check in checks if not check.success and check.severity == "critical"]
     if failed:
         return f"checks failed: {'; '.join(failed)}"
@@ -22,8 +23,9 @@ def reason(config: RunConfig, counts: Counts, checks: list[CheckResult], size_be
     holding = [name for name, rule in config.rules.rows.items() if rule.on_failure == "hold" and counts.noted.get(name)]
     if holding:
         return "row rules failed: " + "; ".join(f"{name} by {counts.noted[name]:,} rows" for name in holding)
-    size = counts.size
-    return _too_many_rejects(config, counts) or _vanished(config, size, size_before) or _unlikely_size(config, size, size_before)
+    before = known[segment.key].size if segment.key in known else None
+    vanished = None if counts.size else _vanished(config, before, known)
+    return _too_many_rejects(config, counts) or vanished or _unlikely_size(config, counts.size, before)
 
 
 def _too_many_rejects(config: RunConfig, counts: Counts) -> str | None:
@@ -35,15 +37,22 @@ def _too_many_rejects(config: RunConfig, counts: Counts) -> str | None:
     return None
 
 
-def _vanished(config: RunConfig, size: int, before: int | None) -> str | None:
-    """An audience that had rows and has none is rather a wrong id, or a segment that is no longer evaluated, than meant. Nothing
-    is held where nothing would be sent: a full export whose empty files are skipped.
+def _vanished(config: RunConfig, before: int | None, known: dict[str, Baseline]) -> str | None:
+    """An audience without rows that had some, or that was put in the place of one that had, is rather a mistake than meant: a
+    segment that is no longer evaluated, a wrong id. Nothing is held where nothing would be sent: a full export whose empty
+    files are skipped.
     """
-    skipped = config.file.on_empty == "skip" and not config.export.incremental
-    if size or not before or config.guard.min_rows is not None or skipped:
+    if config.guard.min_rows is not None or (config.file.on_empty == "skip" and not config.export.incremental):
         return None
-    exits = "all would be sent as exited; " if config.export.incremental and not config.export.reset else ""
-    return f"it has no rows, and had {before:,} at the last published run ({exits}guard.min_rows=0 says that it is meant)"
+    meant = "guard.min_rows=0 says that it is meant"
+    if before:
+        exits = "all would be sent as exited; " if config.export.incremental and not config.export.reset else ""
+        return f"it has no rows, and had {before:,} at the last published run ({exits}{meant})"
+    dropped = [key for key in known if known[key].size and key not in {segment.key for segment in config.audience.segments}]
+    if before is None and dropped:
+        shown = ", ".join(dropped[:5]) + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
+        return f"it has no rows and was never sent, and this activation has no longer what it has sent before: {shown} ({meant})"
+    return None
 
 
 def _unlikely_size(config: RunConfig, size: int, before: int | None) -> str | None:

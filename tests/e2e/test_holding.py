@@ -197,6 +197,28 @@ def test_where_empty_files_are_skipped_there_is_nothing_to_hold_of_a_full_export
     assert (job.record("run-2")["status"], [*(folder / "second").iterdir()]) == ("empty", [])
 
 
+@pytest.mark.parametrize("wrong", ["audience.segments=[{id: seg-bb, name: autumn}]", "audience.namespace=upss"])
+def test_an_empty_audience_in_the_place_of_one_that_had_rows_is_held(folder: Path, wrong: str) -> None:
+    """A file of the same name would replace that of the last run with a header."""
+    asked = ["audience.segments=[{id: seg-b, name: autumn}]", "file.name='{segment_name}'", "destination.on_conflict=replace"]
+    activate(folder, *asked).succeeded()
+    job = held(
+        activate(folder, *asked, wrong, run_id="run-2"),
+        "(autumn): it has no rows and was never sent, and this activation has no longer what it has sent before: ups/seg-b (guard.min_rows=0",
+    )
+    assert job.files() == {"autumn.csv": content("cde")}
+    activate(folder, *asked, wrong, "guard.min_rows=0", run_id="run-3").succeeded()
+    assert job.files() == {"autumn.csv": HEADER}
+
+
+def test_an_empty_audience_beside_those_that_had_rows_is_a_warning(folder: Path) -> None:
+    activate(folder, BOTH).succeeded()
+    more = BOTH.replace("}]", "}, {id: no-such, name: winter}]")
+    job = activate(folder, more, "destination.path=second", run_id="run-2").succeeded()
+    assert (folder / "second" / "demo_winter_20261101_000000.csv").read_bytes() == HEADER
+    assert "warning: No profile is a member of segment no-such (winter) in namespace ups" in job.stdout
+
+
 def test_an_audience_that_was_empty_from_the_first_run_on_is_a_warning(folder: Path) -> None:
     for run_id in ("run-1", "run-2"):
         job = activate(folder, "audience.segments=[no-such]", "file.name='{run_id}'", run_id=run_id).succeeded()
