@@ -85,7 +85,8 @@ def _advice(config: RunConfig, ready: Ready, column: MappedColumn, first: _First
     wanted = config.mapping.columns.get(column.name)
     namespace = ready.columns.fan_out if column.source == IDENTITY else wanted.identity if wanted else None
     if namespace:
-        return f"check its namespace '{namespace}'{first.instead('identityMap', namespace)}"
+        primary = " and take: primary" if wanted and wanted.take == "primary" else ""
+        return f"check its namespace '{namespace}'{primary}{first.instead('identityMap', namespace)}"
     if wanted and wanted.expression:
         return "check its expression"
     hashed = "sha256_phone wants numbers with + and country code; " if wanted and wanted.hash == "sha256_phone" else ""

@@ -93,6 +93,12 @@ def test_a_channel_of_consent_that_the_source_has_not(folder: Path) -> None:
     activate(folder, SEGMENTS, "consent.channel=emial").refused(4, "consents.marketing has no 'emial'", "did you mean 'email'?")
 
 
+def test_files_of_which_only_the_later_ones_have_consents(folder: Path) -> None:
+    path = folder / "profiles" / "profiles-00000.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["consents"]), path)
+    activate(folder, SEGMENTS).refused(4, "disagree about consents", "profiles-00001.parquet", "consents.marketing.any.val")
+
+
 def test_a_file_whose_end_is_cut_off(folder: Path) -> None:
     path = folder / "profiles" / "profiles-00001.parquet"
     path.write_bytes(path.read_bytes()[:-100])

@@ -55,12 +55,14 @@ def test_columns_without_a_value_with_the_namespaces_that_there_are(folder: Path
     crm = "+mapping.columns.crm.identity=Emaill"
     loyalty = "+mapping.columns.loyalty.source='loyalty.loyaltyID[0]'"
     tier = "+mapping.columns.tier.expression='upper(_acme.tier)'"
+    primary = "+mapping.columns.main={identity: Email, take: primary}"
     meant = "+mapping.columns.later.expression='cast(null as string)'"
-    job = activate(folder, SEGMENTS, crm, loyalty, tier, meant)
+    job = activate(folder, SEGMENTS, crm, loyalty, tier, primary, meant)
     assert warned(job) == [
         "column 'crm' is empty in all 2 rows; check its namespace 'Emaill' (the first 3 profiles have: ECID, Email)",
         "column 'loyalty' is empty in all 2 rows; check its source loyalty.loyaltyID[0]",
         "column 'tier' is empty in all 2 rows; check its expression",
+        "column 'main' is empty in all 2 rows; check its namespace 'Email' and take: primary",
     ]
     preflight = run_job("preflight.py", folder, SEGMENTS, crm, "destination.path=elsewhere").succeeded()
     assert "  warning: column 'crm' is empty in all 2 rows; check its namespace 'Emaill'" in preflight.stdout
