@@ -36,6 +36,8 @@ GROUPS: dict[str, type] = {
     "esp": schema.EspConfig,
     "state": schema.StateConfig,
 }
+#: Keys that refer to secrets, and those that users guess for them.
+SECRETS = re.compile(r"password|passphrase|secret|_env\b|_file\b")
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
 
 
@@ -108,7 +110,7 @@ def _compose(overrides: list[str], config_dir: str | None) -> DictConfig:
     except OverrideParseException as exc:
         raise ConfigError(
             "The command line cannot be read",
-            found=exc.override,
+            found=_without_secret(exc.override or ""),
             expected="group=option or group.key=value",
             fix="a value with signs such as ; | { é or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
         ) from exc
@@ -168,10 +170,17 @@ def _typed(plain: DictConfig, group: str, kind: type) -> Any:
     except OmegaConfBaseException as exc:
         # YAML and the command line read NULL and null as nothing, where a text may be meant.
         fix = f"for the text, use quotes: \"{group}.{exc.full_key or exc.key}='null'\"" if "'None'" in str(exc) else None
-        raise ConfigError(f"{group}.{exc.full_key or exc.key} has a value of the wrong kind", found=_one_line(exc), fix=fix) from exc
+        key = f"{group}.{exc.full_key or exc.key}"
+        found = None if SECRETS.search(key) else _one_line(exc)
+        raise ConfigError(f"{key} has a value of the wrong kind", found=found, fix=fix) from exc
+
+
+def _without_secret(override: str) -> str:
+    """An override as it is shown: where it is about a secret, which could stand there by mistake, its key alone."""
+    return f"{override.partition('=')[0]}=…" if SECRETS.search(override) else override
 
 
 def _one_line(exc: BaseException) -> str:
-    """The gist of a library's many-lined message. Its context may show a value, but secrets are never values here."""
+    """The gist of a library's many-lined message. Its context may show a value, so not for what is about a secret."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))[:400]

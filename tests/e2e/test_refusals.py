@@ -72,6 +72,14 @@ def test_configurations_that_cannot_be(folder: Path, overrides: list[str], words
     activate(folder, *overrides).refused(2, *words)
 
 
+@pytest.mark.parametrize("pasted", ["Hunter2 !secret", "Hunter2secret"], ids=["no name", "a name that is not set"])
+def test_a_password_in_place_of_its_variables_name_is_shown_and_recorded_nowhere(folder: Path, pasted: str) -> None:
+    login = ["destination=sftp_password", "destination.host=localhost", "destination.username=u"]
+    job = activate(folder, SEGMENTS, *login, f"destination.password_env='{pasted}'")
+    job.refused(2, "destination.password_env")
+    assert_unseen(pasted, folder, job.stdout, job.stderr)
+
+
 # Sources
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +19,11 @@ from courier.config import (
     DestinationConfig,
     EspConfig,
     FileConfig,
+    JumpConfig,
     RunConfig,
     S3Config,
     SftpConfig,
+    SourceConfig,
     StateConfig,
     parse_as_of,
     parse_run_id,
@@ -446,10 +449,52 @@ def test_a_state_path_that_engines_take_for_a_pattern_is_refused(path: str) -> N
 def test_an_unset_secret_is_answered_with_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EXPORT_PASSWORD", raising=False)
     with pytest.raises(ConfigError) as caught:
-        secret("EXPORT_PASSWORD")
+        secret("EXPORT_PASSWORD", "destination.password_env")
     assert str(caught.value) == (
-        "An environment variable that holds a secret is not set. Found: EXPORT_PASSWORD. What to do: export EXPORT_PASSWORD=…."
+        "An environment variable that holds a secret is not set. Where: destination.password_env. Found: EXPORT_PASSWORD."
+        " What to do: export EXPORT_PASSWORD=…."
     )
+
+
+REFERENCES = [
+    (kind, field.name)
+    for kind in (*DESTINATIONS.values(), JumpConfig, SourceConfig, StateConfig, FileConfig)
+    for field in fields(kind)
+    if field.name.endswith(("_env", "_file", "_secret")) or field.name == "encrypt_to"
+]
+
+
+@pytest.mark.parametrize(("kind", "key"), REFERENCES, ids=lambda value: value if isinstance(value, str) else value.__name__)
+@pytest.mark.parametrize("pasted", ["Hunter2\n!secret", "-----BEGIN OPENSSH PRIVATE KEY-----", "LS0tLS1CRUdJTi/PUEVOU1NI"])
+def test_a_secret_in_place_of_a_reference_is_refused_and_not_shown(kind: Any, key: str, pasted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kind(
+            **{"kind": "local", "name": "local"} if issubclass(kind, DestinationConfig) else {},
+            **{key: [pasted] if key.startswith("encrypt_to") else pasted},
+        )
+    assert f"{kind.GROUP}.{key} must be the " in str(caught.value)
+    assert pasted not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "destination.password_env='Hunter2 !secret'",
+        "destination.password_env=Hunter2 !secret;",
+        "destination.password_env=[Hunter2]",
+        "destination.password_secret='Hunter2 !secret'",
+        "destination.password=Hunter2",
+        "destination.jump={host: h, username: u, password_env: 'Hunter2 !secret'}",
+        "destination.jump={host: h, username: u, password_env: Hunter2;}",
+        "source.access_key_id_env='Hunter2/+'",
+        "state.secret_access_key_env='Hunter2/+'",
+        "file.sign_passphrase_env='Hunter2 !secret'",
+    ],
+)
+def test_a_pasted_secret_is_refused_when_the_configuration_is_read(override: str) -> None:
+    message = refused("destination=sftp_password", *DESTINATION_KEYS["sftp_password"], override)
+    assert "Hunter2" not in message
+    assert re.split(r"[ ={]", override)[0].removeprefix("destination.jump") in message
 
 
 def test_a_secret_is_never_in_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

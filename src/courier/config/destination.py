@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from courier.config.limits import SAFE_ID, S3Keys, at_least, inside, one_form, one_of, refers, required, required_secret
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_form, one_of, refers, required, required_secret
 from courier.errors import ConfigError
 from courier.names import split_path
 
@@ -37,6 +38,8 @@ class DestinationConfig:
     manifest: bool = True
     id: str = ""
 
+    GROUP: ClassVar[str] = "destination"
+
     @property
     def direct(self) -> bool:
         """Whether files are written under their final names at once."""
@@ -48,6 +51,7 @@ class DestinationConfig:
         return split_path(self.path)[0]
 
     def __post_init__(self) -> None:
+        check_references(self)
         self.name = self.name or self.kind
         self.id = self.id or self.name
         for key, value in (("name", self.name), ("id", self.id)):
@@ -137,7 +141,10 @@ class JumpConfig:
     known_hosts_file: str | None = None
     host_key_fingerprint: str | None = None
 
+    GROUP: ClassVar[str] = "destination.jump"
+
     def __post_init__(self) -> None:
+        check_references(self)
         required("destination.jump.host", self.host)
         required("destination.jump.username", self.username)
         _check_port("destination.jump.port", self.port)
