@@ -266,6 +266,26 @@ def test_an_own_activation_is_found_and_chooses_groups(tmp_path: Path) -> None:
     assert (config.activation, config.file.extension, config.audience.segments[0].id) == ("mine", "txt", "seg-a")
 
 
+@pytest.mark.parametrize(
+    ("layout", "found"),
+    [
+        ("dd.mm.yyyy", "mm without HH before it. Expected: MM for the month."),
+        ("yyyymmdd", "mm without HH before it. Expected: MM for the month."),
+        ("dd.mm", "mm without HH before it. Expected: MM for the month."),
+        ("dd.MM.yyyy HH:MM", "MM after HH. Expected: mm for minutes, or the month before the hour."),
+    ],
+)
+def test_minutes_in_place_of_months_in_a_columns_format_are_refused_as_in_a_files_name(layout: str, found: str) -> None:
+    message = refused(f"+mapping.columns.birthday.format='{layout}'")
+    assert message == f"The layout '{layout}' of a time cannot be used. Where: mapping.columns.birthday.format. Found: {found}"
+
+
+@pytest.mark.parametrize("layout", ["dd.MM.yyyy HH:mm", "yyyy-MM-dd\\'T\\'HH:mm:ss.SSSXXX", "HHmm ddMM", "\\'mm \\'dd.MM", "0.00"])
+def test_the_usual_formats_of_columns_are_taken(layout: str) -> None:
+    column = load(f"+mapping.columns.birthday.format='{layout}'").mapping.columns["birthday"]
+    assert column.format == layout.replace("\\", "")
+
+
 def test_a_config_dir_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert "The configuration folder does not exist. Where: --config-dir." in refused(config_dir=tmp_path / "none")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from courier import layouts
 from courier.config.limits import SAFE_ID, at_least, one_of
 from courier.errors import ConfigError, nearest
 
@@ -82,6 +83,7 @@ def _check_column(name: str, column: ColumnConfig) -> None:
             found=column.format,
             expected="for dates yyyy yy MM dd HH mm ss SSS XXX and text in single quotes; for numbers 0 or 0.00",
         )
+    layouts.check_minutes(f"{where}.format", column.format)
 
 
 @dataclass
