@@ -348,9 +348,23 @@ def test_a_delimiter_that_cannot_be_read_back_is_refused(delimiter: str) -> None
     assert "file.delimiter cannot be used" in refused_file(delimiter=delimiter)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^", "||", "¦", "\x01", "<→>", "ab"])
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^", "||", "¦", "\x01", "<→>", "þ", "|x|"])
 def test_the_usual_delimiters_are_taken(delimiter: str) -> None:
     assert load(f"file.delimiter='{delimiter}'").file.delimiter == delimiter
+
+
+@pytest.mark.parametrize("delimiter", ["tab", "x", "7", "t"])
+def test_a_delimiter_of_letters_or_digits_is_answered_with_how_a_tab_is_written(delimiter: str) -> None:
+    message = refused(f"file.delimiter={delimiter}")
+    assert message.startswith(f"file.delimiter is made of letters and digits, which values have, too. Found: '{delimiter}'.")
+    assert r"file.delimiter='\t'" in message
+
+
+@pytest.mark.parametrize("override", [r"file.delimiter=\t", r"file.delimiter='\t'", "file.delimiter='\t'"])
+def test_a_tab_may_be_written_as_it_is_and_as_two_signs(override: str, tmp_path: Path) -> None:
+    assert load(override).file.delimiter == "\t"
+    _write(tmp_path, "file", "mine", "delimiter: '\\t'\n")
+    assert load("file=mine", config_dir=tmp_path).file.delimiter == "\t"
 
 
 @pytest.mark.parametrize("key", ["null_text", "empty_text"])

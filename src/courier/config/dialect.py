@@ -50,6 +50,8 @@ class DialectConfig:
     def __post_init__(self) -> None:
         if self.formula_guard == "False":  # YAML reads a bare `off` so
             self.formula_guard = "off"
+        if self.delimiter == r"\t":  # as the command line, and YAML without double quotes, give it
+            self.delimiter = "\t"
         one_of("file.quoting", self.quoting, ("minimal", "all", "none", "spark"))
         one_of("file.escape", self.escape, tuple(self.ESCAPES))
         one_of("file.encoding", self.encoding, tuple(self.ENCODINGS))
@@ -125,6 +127,13 @@ class DialectConfig:
                 "file.delimiter cannot be used",
                 found=repr(self.delimiter),
                 expected=f"1 to {MOST_DELIMITER_CHARACTERS} characters other than \\, line ends, NUL, file.quote and file.escape",
+            )
+        if self.delimiter.isascii() and self.delimiter.isalnum():
+            raise ConfigError(
+                "file.delimiter is made of letters and digits, which values have, too",
+                found=repr(self.delimiter),
+                expected="a sign such as , or ; or |",
+                fix=r"a tab is written '\t': file.delimiter='\t'; for tabs and .txt choose file=txt",
             )
         if self.quoting == "spark" and len(self.delimiter) != 1:
             raise ConfigError("file.quoting=spark takes a delimiter of one character", found=repr(self.delimiter))
