@@ -466,6 +466,23 @@ def test_an_extension_is_letters_and_digits(extension: str) -> None:
         ),
         (["source.access_key_id_env=ID"], "source.access_key_id_… and source.secret_access_key_… go together"),
         (["state.path='s3://bucket/state'"], "state.path must be a folder on a local disk"),
+        (
+            ["destination.path='s3://bucket/x'"],
+            "destination.path is a folder, not an address. Found: s3://bucket/x. What to do: for S3 choose destination=s3.",
+        ),
+        (
+            ["destination=s3", "destination.path='s3://exports/x'"],
+            "What to do: the server or bucket is set apart: destination.host, destination.bucket.",
+        ),
+        (["destination=sftp_key", "destination.path='sftp://h/x'"], "destination.path is a folder, not an address"),
+        (
+            ["destination=sftp_key", "destination.host='sftp://h'"],
+            "destination.host is the name of a server, not an address. Found: sftp://h.",
+        ),
+        (
+            ["destination=sftp_key", "+destination.jump={host: 'ssh://h', username: u, key_file: k}"],
+            "destination.jump.host is the name of a server",
+        ),
         (["destination.name='a/b'"], "destination.name cannot be part of a file name"),
     ],
 )
