@@ -53,7 +53,9 @@ EMAIL_MARKETING = {
 
 
 def load(*overrides: str, config_dir: Path | None = None) -> RunConfig:
-    return compose.load(overrides, now=NOW, config_dir=None if config_dir is None else str(config_dir))
+    """The activation is the demo's where none is named."""
+    named = [] if any(override.startswith("activation") for override in overrides) else ["activation=demo"]
+    return compose.load([*named, *overrides], now=NOW, config_dir=None if config_dir is None else str(config_dir))
 
 
 def refused(*overrides: str, config_dir: Path | None = None) -> str:
@@ -163,6 +165,46 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
             "There is no configuration 'mapping/emial_marketing'. Where: group mapping. What to do: did you mean 'email_marketing'?",
         ),
         (["destination=s4"], "There is no configuration 'destination/s4'. Where: group destination. What to do: did you mean 's3'?"),
+        (
+            ["destination=sftp"],
+            "There is no configuration 'destination/sftp'. Where: group destination. What to do: there are: sftp_key, sftp_password.",
+        ),
+        (
+            ["activation=demo", "spring_sale"],
+            "The command line cannot be read. Found: spring_sale. Expected: group=option or group.key=value. What to do: did you mean activation=spring_sale?",
+        ),
+        (
+            ["mapping.columns.city.sorce=x"],
+            "The command line sets an unknown key. Found: mapping.columns.city.sorce. What to do: did you mean 'source'?",
+        ),
+        (
+            ["esp.policies.emial=fix"],
+            "The command line sets an unknown key. Found: esp.policies.emial. What to do: did you mean 'email'?",
+        ),
+        (
+            ["+mapping.columns.fax=faxPhone.number"],
+            "mapping.columns.fax has a value of the wrong kind. Found: faxPhone.number. Expected: keys with their values. What to do: write fax: {source: faxPhone.number}.",
+        ),
+        (
+            ["audience.segments=abc"],
+            "audience.segments has a value of the wrong kind. Found: abc. Expected: a list. What to do: put it in brackets: segments: [abc], on the command line 'audience.segments=[abc]'.",
+        ),
+        (
+            ["file.encrypt_to=key.asc"],
+            "file.encrypt_to has a value of the wrong kind. Expected: a list. What to do: put it in brackets: encrypt_to: […], on the command line 'file.encrypt_to=[…]'.",
+        ),
+        (
+            ["+suppression.lists.optout={path: a, column: b, form: sha1}"],
+            "suppression.lists.optout.form has a value that it cannot have. Found: sha1. Expected: plain | sha256 | md5. What to do: did you mean 'sha256'?",
+        ),
+        (
+            ["+rules.rows.short={column: city, regex: '('}"],
+            "A row rule has no valid regular expression. Where: rules.rows.short.regex. Found: '(': missing ), unterminated subpattern.",
+        ),
+        (
+            ["+rules.rows.idle={column: city}"],
+            "A row rule tests nothing. Where: rules.rows.idle. Found: city. Expected: required, regex, min_length, max_length, allowed, max_integer_digits or max_decimals.",
+        ),
         (["activation=dema"], "There is no configuration 'activation/dema'. Where: group activation. What to do: did you mean 'demo'?"),
         (["file.delimeter=x"], "The command line sets an unknown key. Found: file.delimeter. What to do: did you mean 'delimiter'?"),
         (["fil.delimiter=x"], "The command line sets an unknown key. Found: fil.delimiter. What to do: did you mean 'file'?"),
@@ -205,7 +247,7 @@ def test_a_wrong_configuration_is_answered_with_what_where_and_what_to_do(overri
     assert refused(*overrides) == message
 
 
-@pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])
+@pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])  # a group is no name
 def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str) -> None:
     assert f"The command line cannot be read. Found: {override}." in refused(override)
 
@@ -257,6 +299,117 @@ def test_an_unknown_top_level_key_of_an_activation_is_refused(tmp_path: Path) ->
     _write(tmp_path, "activation", "mine", "# @package _global_\nfiles: {extension: txt}\n")
     message = refused("activation=mine", config_dir=tmp_path)
     assert message == "The configuration has an unknown key. Found: files. What to do: did you mean 'file'?"
+
+
+def test_without_an_activation_nothing_is_run_and_those_that_there_are_are_named(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\n")
+    with pytest.raises(ConfigError) as caught:
+        compose.load([], now=NOW, config_dir=str(tmp_path))
+    assert str(caught.value).startswith("No activation is named. Expected: activation=NAME. What to do: choose one: ")
+    assert {"demo", "mine", "oracle_eloqua_sftp_key"} <= set(re.findall(r"\w+", str(caught.value)))
+
+
+def test_the_state_is_found_without_an_activation() -> None:
+    state, activation = compose.load_state(["state.path=elsewhere"])
+    assert (state.path, activation) == ("elsewhere", None)
+
+
+@pytest.mark.parametrize("name", ["activation/demo.yaml", "mapping/email_marketing.yaml", "config.yaml"])
+def test_a_file_of_the_users_own_with_a_shipped_name_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("# @package _global_\n")
+    message = refused(config_dir=tmp_path)
+    assert message.startswith("A file of --config-dir has the name of a shipped one, which would be used in its place.")
+    assert str(tmp_path / name) in message
+
+
+def test_the_shipped_folder_itself_may_be_named() -> None:
+    assert load(config_dir=CONF).activation == "demo"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("audience: {segments: [a]}\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        ("defaults:\n  - override /destination: s3\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        ("# ours\n# @package _global_\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        ("# @package activation\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        (
+            "# @package _global_\ndefaults:\n  - /destination: s3\n",
+            ["mine.yaml, defaults", "Found: - /destination: s3.", "write - override /destination: s3"],
+        ),
+        ("# @package _global_\ndefaults:\n  - override destination: s3\n", ["write - override /destination: s3"]),
+        ("# @package _global_\ndefaults:\n  - override /file: txt.yaml\n", ["mine.yaml, defaults", "leave out the suffix", ": txt."]),
+        ("# @package _global_\nrun_id: 1e5\naudience: {segments: [a]}\n", ["run_id is no text", "put it in quotes: run_id: '…'"]),
+    ],
+)
+def test_an_activation_that_hydra_would_take_otherwise_is_answered_with_its_name_and_the_fix(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    _write(tmp_path, "activation", "mine", text)
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert [word for word in words if word not in message] == []
+
+
+def test_the_package_line_may_have_blanks(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "\n#  @package  _global_\n# ours\naudience: {segments: [a]}\n")
+    assert load("activation=mine", config_dir=tmp_path).audience.segments[0].id == "a"
+
+
+def test_an_activation_may_set_the_keys_of_the_run(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\nas_of: 2026-01-01\nrun_id: mine-1\naudience: {segments: [a]}\n")
+    config = load("activation=mine", config_dir=tmp_path)
+    assert (config.as_of, config.run_id) == (datetime(2026, 1, 1, tzinfo=UTC), "mine-1")
+    assert load("activation=mine", "run_id=mine-2", config_dir=tmp_path).run_id == "mine-2"
+
+
+def test_a_key_of_another_destination_is_answered_with_the_file_that_sets_it(tmp_path: Path) -> None:
+    text = "# @package _global_\ndefaults:\n  - override /destination: sftp_key\naudience: {segments: [a]}\n"
+    _write(tmp_path, "activation", "spring", text + "destination: {host: h, username: u, key_file: k}\n")
+    message = refused("activation=spring", "destination=local", config_dir=tmp_path)
+    assert f"Where: {tmp_path}/activation/spring.yaml. Found: destination.host." in message
+    assert "it is a key of destination=sftp_password or sftp_key, and local is chosen" in message
+
+
+@pytest.mark.parametrize("override", ["activation=mine.yaml", "mapping=email_marketing.yaml", "destination=s3.yml"])
+def test_a_file_is_chosen_without_its_suffix(tmp_path: Path, override: str) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [a]}\n")
+    assert f"leave out the suffix: {override.rpartition('.')[0]}." in refused(override, config_dir=tmp_path)
+
+
+@pytest.mark.parametrize("typed", ["1e5", "1_000", "true", "007", "1.50"])
+def test_a_run_id_is_the_text_that_was_typed(typed: str) -> None:
+    config = load(f"run_id={typed}", f"release={typed}")
+    assert (config.run_id, config.release) == (typed, typed)
+    assert load("run_id=null", "release=NULL").release is None
+
+
+def test_a_folder_of_another_level_is_answered_with_where_was_searched(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\n")
+    message = refused("activation=mine", config_dir=tmp_path / "activation")
+    assert f"in {CONF}/activation and {tmp_path}/activation/activation, which is no folder" in message
+    assert f"What to do: --config-dir {tmp_path}." in message
+    assert f"and {tmp_path}/activation." in refused("activation=other", config_dir=tmp_path)
+
+
+def test_what_is_shown_composes_to_the_same_and_holds_references_only(tmp_path: Path) -> None:
+    given = ["destination=sftp_password", *DESTINATION_KEYS["sftp_password"], "file.delimiter='|'"]
+    shown = compose.load_shown(["activation=demo", *given], now=NOW)
+    assert shown.startswith("# activation: demo\n")
+    content = yaml.safe_load(shown)
+    assert (content["file"]["delimiter"], content["destination"]["password_env"]) == ("|", "SFTP_PASSWORD")
+    _write(tmp_path, "activation", "shown", f"# @package _global_\ndefaults:\n  - override /destination: sftp_password\n{shown}\n")
+    first, second = load(*given), load("activation=shown", config_dir=tmp_path)
+    assert {field.name for field in fields(first) if getattr(first, field.name) != getattr(second, field.name)} == {"activation"}
+
+
+def test_what_is_refused_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose.load_shown(
+            ["activation=demo", "destination=sftp_password", *DESTINATION_KEYS["sftp_password"], "destination.password_env='Hunter2 !'"],
+            now=NOW,
+        )
+    assert "Hunter2" not in str(caught.value)
 
 
 def test_an_own_activation_is_found_and_chooses_groups(tmp_path: Path) -> None:
@@ -437,6 +590,13 @@ def test_an_option_out_of_its_list_is_refused_with_the_list(override: str) -> No
     message = refused_file(**{key: value})
     assert message.startswith(f"file.{key} has a value that it cannot have. Found: {value}. Expected: ")
     assert " | " in message
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("latin1", "iso-8859-1"), ("utf8", "utf-8"), ("windows-1252", "cp1252"), ("UTF_8_SIG", "utf-8-sig")]
+)
+def test_another_name_of_an_encoding_is_answered_with_ours(name: str, meant: str) -> None:
+    assert refused_file(encoding=name).endswith(f"What to do: did you mean '{meant}'?")
 
 
 @pytest.mark.parametrize("extension", ["../x", "a/b", ".csv", "c sv", "a.b.c"])

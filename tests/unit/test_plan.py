@@ -16,7 +16,7 @@ from courier.errors import ConfigError
 from courier.names import assert_distinct
 from courier.plan import PlannedFile
 
-BASE = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
+BASE = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def config(*segments: tuple[str, str], **file: Any) -> RunConfig:

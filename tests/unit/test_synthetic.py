@@ -54,13 +54,13 @@ def test_the_values_are_awkward_as_real_ones_are() -> None:
 @pytest.mark.parametrize("option", ["email_marketing", "email_marketing_loyalty", "adobe_default"])
 def test_every_shipped_mapping_fits(option: str) -> None:
     schema = next(synthetic.profiles(1)).schema
-    config = load([f"mapping={option}"], now=datetime(2026, 1, 1, tzinfo=UTC))
+    config = load(["activation=demo", f"mapping={option}"], now=datetime(2026, 1, 1, tzinfo=UTC))
     audience.assert_memberships(schema)
     assert mapping.resolve(config.mapping, config.dedup, config.export, schema).header == list(config.mapping.columns)
 
 
 def test_the_demos_segment_has_members() -> None:
-    config = load([], now=datetime(2026, 1, 1, tzinfo=UTC))
+    config = load(["activation=demo"], now=datetime(2026, 1, 1, tzinfo=UTC))
     assert [segment.id for segment in config.audience.segments if segment.id not in synthetic.SEGMENTS] == []
 
 

@@ -54,7 +54,7 @@ class DialectConfig:
             self.delimiter = "\t"
         one_of("file.quoting", self.quoting, ("minimal", "all", "none", "spark"))
         one_of("file.escape", self.escape, tuple(self.ESCAPES))
-        one_of("file.encoding", self.encoding, tuple(self.ENCODINGS))
+        one_of("file.encoding", self.encoding, tuple(self.ENCODINGS), meant=self._meant_encoding())
         one_of("file.line_ending", self.line_ending, tuple(self.LINE_ENDINGS))
         one_of("file.newlines", self.newlines, ("keep", "replace", "fail"))
         one_of("file.on_special", self.on_special, ("fail", "replace"))
@@ -93,6 +93,14 @@ class DialectConfig:
     def quoted_empty(self) -> str:
         """What EMPTY_QUOTED looks like. Spark knows no such thing: it writes both texts as they are."""
         return EMPTY_QUOTED if self.quoting == "spark" else self.quote * 2
+
+    def _meant_encoding(self) -> str | None:
+        """What is called so here, where Python knows another name of it: latin1, utf8, windows-1252."""
+        try:
+            codec = codecs.lookup(self.encoding).name
+        except LookupError:
+            return None
+        return next((name for name in self.ENCODINGS if codecs.lookup(name).name == codec), None)
 
     def _check_quote(self) -> None:
         if self.quoting == "none":

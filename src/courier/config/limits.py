@@ -24,9 +24,11 @@ REFERENCES = {
 }
 
 
-def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+def one_of(key: str, value: str, allowed: tuple[str, ...], *, meant: str | None = None) -> None:
+    """`meant`: which of them the value is another name of, where that is known."""
     if value not in allowed:
-        raise ConfigError(f"{key} has a value that it cannot have", found=value, expected=" | ".join(allowed), fix=nearest(value, allowed))
+        fix = f"did you mean '{meant}'?" if meant else nearest(value, allowed)
+        raise ConfigError(f"{key} has a value that it cannot have", found=value, expected=" | ".join(allowed), fix=fix)
 
 
 def at_least(key: str, value: float, least: float) -> None:
