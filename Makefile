@@ -20,7 +20,9 @@ preflight: install data/profiles ## Try the demo activation out, and publish not
 history: install ## List past runs
 	@$(BIN)/python jobs/history.py
 
-profiles: install data/profiles ## Write synthetic profiles to data/profiles (PROFILES=200000)
+profiles: install ## Write synthetic profiles to data/profiles (PROFILES=200000)
+	@if [ -d data/profiles ]; then echo "data/profiles is there already, and stays as it is. To write others: rm -r data/profiles"; \
+	  else $(MAKE) --no-print-directory data/profiles; fi
 
 data/profiles: | $(VENV)/.installed
 	@$(BIN)/python jobs/make_profiles.py data/profiles --profiles $(PROFILES)

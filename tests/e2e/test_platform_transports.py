@@ -191,7 +191,7 @@ def test_the_steps_of_a_guide_lead_where_it_says(folder: Path, place: Place) -> 
     yaml_block, commands = (re.findall(rf"```{kind}\n(.*?)```", guide, re.DOTALL)[0] for kind in ("yaml", "bash"))
     (folder / "own" / "activation").mkdir(parents=True)
     (folder / "own" / "activation" / "spring_sale.yaml").write_text(yaml_block)
-    started = [shlex.split(line, comments=True)[1:] for line in commands.splitlines() if line.startswith("python jobs/")]
+    started = [shlex.split(line, comments=True)[1:] for line in commands.splitlines() if line.startswith(".venv/bin/python jobs/")]
     assert [Path(words[0]).name for words in started] == ["preflight.py", "activate.py"]
     done = []
     for script, *words in started:

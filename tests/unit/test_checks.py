@@ -102,7 +102,13 @@ def test_what_is_said_of_addresses_is_not_said_of_their_digests() -> None:
     """A platform may find people by a digest alone."""
     hashed = "+mapping.columns.EMAIL_SHA256_HASH_={source: personalEmail.address, hash: sha256_email}"
     config = load(
-        ["esp=oracle_responsys", hashed, "~mapping.columns.EMAIL_ADDRESS_", "mapping.deduplication_key=[EMAIL_SHA256_HASH_]"],
+        [
+            "activation=demo",
+            "esp=oracle_responsys",
+            hashed,
+            "~mapping.columns.EMAIL_ADDRESS_",
+            "mapping.deduplication_key=[EMAIL_SHA256_HASH_]",
+        ],
         now=datetime(2026, 1, 1, tzinfo=UTC),
     )
     suite = checks.resolve(config.checks, mapping.resolve(config.mapping, config.dedup, config.export, next(profiles(1)).schema))
