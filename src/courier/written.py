@@ -16,6 +16,7 @@ import yaml
 from courier.errors import ConfigError
 
 PACKAGE = "# @package _global_"
+ABSENT = object()
 #: Ids that the grammar of overrides would take for numbers, such as 1e5.
 BARE_ID = re.compile(r"(run_id|release)=(?!(?i:null)$)([A-Za-z0-9._-]+)")
 
@@ -96,6 +97,25 @@ def check_activation(file: Path, groups: Collection[str]) -> None:
         if group in groups:
             _check_suffix(choice, str(option), f"{file}, defaults")
 
+    _check_ids(file)
+
+
+def _check_ids(file: Path) -> None:
+    """Raise ConfigError for an id without quotes that YAML takes for another number: 007 for 7, 010 for 8, 1_000 for 1000."""
+    read, typed = content(file), content(file, yaml.BaseLoader)
+    for key in ("run_id", "release", "audience.segments"):
+        for value, text in zip(_leaves(_at(read, key)), _leaves(_at(typed, key)), strict=True):
+            if isinstance(value, int) and not isinstance(value, bool) and str(value) != text:
+                found = f"{text}, which YAML reads as {value}"
+                raise ConfigError(
+                    f"{key} has a text that is read as another number", where=str(file), found=found, fix=f"put it in quotes: '{text}'"
+                )
+
+
+def _leaves(inside: Any) -> list[Any]:
+    below = inside.values() if isinstance(inside, dict) else inside if isinstance(inside, list) else None
+    return [inside] if below is None else [leaf for each in below for leaf in _leaves(each)]
+
 
 def _choices(file: Path) -> Iterator[tuple[str, Any]]:
     defaults = content(file).get("defaults")
@@ -106,18 +126,21 @@ def _choices(file: Path) -> Iterator[tuple[str, Any]]:
 
 def sets(file: Path, key: str) -> bool:
     """Whether a file sets a key, such as destination.host."""
-    inside: Any = content(file)
+    return _at(content(file), key, ABSENT) is not ABSENT
+
+
+def _at(inside: Any, key: str, default: Any = None) -> Any:
     for part in key.split("."):
         if not isinstance(inside, dict) or part not in inside:
-            return False
+            return default
         inside = inside[part]
-    return True
+    return inside
 
 
-def content(file: Path) -> dict[str, Any]:
-    """What a file holds; nothing where it is no YAML, which Hydra says better."""
+def content(file: Path, loader: type[yaml.SafeLoader | yaml.BaseLoader] = yaml.SafeLoader) -> dict[str, Any]:
+    """What a file holds; nothing where it is no YAML, which Hydra says better. The base loader leaves all values as they are typed."""
     try:
-        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        loaded = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506  both make plain values only
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return loaded if isinstance(loaded, dict) else {}

@@ -196,7 +196,7 @@ def test_the_steps_of_a_guide_lead_where_it_says(folder: Path, place: Place) -> 
     done = []
     for script, *words in started:
         there = place.names()
-        done.append(start_job(Path(script).name, folder, *words, *command(*place.overrides), **place.secrets).succeeded())
+        done.append(start_job(Path(script).name, folder, *command(*words, *place.overrides), **place.secrets).succeeded())
         assert script.endswith("activate.py") or place.names() == there == []
     assert "Ready: the activation can run" in done[0].stdout
     artefacts = {path.name for path in (folder / "state/runs/run-1/artefacts").iterdir()}

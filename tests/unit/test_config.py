@@ -351,6 +351,25 @@ def test_an_activation_that_hydra_would_take_otherwise_is_answered_with_its_name
     assert [word for word in words if word not in message] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "found"),
+    [
+        ("audience: {segments: [a, 007]}", "audience.segments", "007, which YAML reads as 7"),
+        ("audience: {segments: [{id: 010, name: b}]}", "audience.segments", "010, which YAML reads as 8"),
+        ("run_id: 1_000", "run_id", "1_000, which YAML reads as 1000"),
+    ],
+)
+def test_an_id_that_yaml_would_change_in_an_activation_is_refused(tmp_path: Path, text: str, key: str, found: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\n{text}\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert message.startswith(f"{key} has a text that is read as another number. Where: {tmp_path}/activation/mine.yaml. Found: {found}.")
+
+
+def test_ids_that_are_plain_numbers_or_in_quotes_are_taken(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [12, '007', {id: 7, name: '008'}]}\n")
+    assert [segment.id for segment in load("activation=mine", config_dir=tmp_path).audience.segments] == ["12", "007", "7"]
+
+
 def test_the_package_line_may_have_blanks(tmp_path: Path) -> None:
     _write(tmp_path, "activation", "mine", "\n#  @package  _global_\n# ours\naudience: {segments: [a]}\n")
     assert load("activation=mine", config_dir=tmp_path).audience.segments[0].id == "a"
