@@ -22,7 +22,7 @@ def test_the_executors_of_a_cluster_deliver_the_same_bytes(tmp_path: Path, opens
     assert len(expected) == 4
     target = sftp_key_target(openssh, "ed25519")
     engine = ["engine=spark", "engine.delivery=executors", "engine.shared_disk=true", f"state.path={tmp_path}/state"]
-    arguments = [f"source.path={tmp_path}/profiles", "checks=none", "run_id=cluster", f"as_of={AS_OF}", *common, *engine]
+    arguments = ["activation=demo", f"source.path={tmp_path}/profiles", "checks=none", "run_id=cluster", f"as_of={AS_OF}", *common, *engine]
     source = str(Path(courier.__file__).parents[1])
     settings = {"spark.executorEnv.PYTHONPATH": source, "spark.executor.memory": "1g", "spark.ui.enabled": "false"}
     with standalone_cluster(tmp_path / "spark", workers=1) as cluster:
