@@ -44,11 +44,26 @@ class Workers(Protocol):
         """Stop them all. When this returns, none of them is at work any more, as far as can be known."""
 
 
-class Delivery:
-    """One run's delivery. The files and their order are the journal's: data files, manifest, triggers."""
+class Alone(Protocol):
+    """The activation's lock, as far as a delivery asks it."""
 
-    def __init__(self, config: DestinationConfig, destination: Destination, journal: Journal, progress: Progress | None = None) -> None:
-        self._config, self._destination, self._journal = config, destination, journal
+    lost: bool  # as far as is known without asking
+
+    def assert_held(self) -> None:
+        """Raise BusyError where another start has taken the delivery over."""
+
+
+class Delivery:
+    """One run's delivery. The files and their order are the journal's: data files, manifest, triggers.
+
+    Once the lock is lost, another start of the run may be at work on the same files and the same journal: nothing is touched
+    any more.
+    """
+
+    def __init__(
+        self, config: DestinationConfig, destination: Destination, journal: Journal, lock: Alone, progress: Progress | None = None
+    ) -> None:
+        self._config, self._destination, self._journal, self._lock = config, destination, journal, lock
         self._progress = progress or Silence()
         self._connections = Connections(destination, config)
         self._direct = config.direct
@@ -58,15 +73,12 @@ class Delivery:
         self._tried: set[int] = set()  # files that `publish_together` was asked for
         self.warnings: list[str] = []
 
-    def deliver(
-        self, data: list[FileToSend], closing: Callable[[], list[bytes]], assert_alone: Callable[[], None], workers: Workers | None = None
-    ) -> None:
+    def deliver(self, data: list[FileToSend], closing: Callable[[], list[bytes]], workers: Workers | None = None) -> None:
         """Stage and publish everything that is not delivered yet. With `workers`, they stage the data files.
 
         `closing` gives the contents of the journal's files after the data files, and is asked once, when all data is staged.
-        `assert_alone` raises where another run has taken over. When this raises, nothing of the run is visible at
-        the destination unless the error says so, or, after a transient error while publishing, the journal: then the next
-        start of the run finishes it.
+        When this raises, nothing of the run is visible at the destination unless the error says so, or, after a transient
+        error while publishing, the journal: then the next start of the run finishes it.
         """
         numbers, self._workers = range(len(self._journal.states)), workers
         self._unsure = self._journal.header.epoch > 0  # an earlier start may have begun what it could not write down
@@ -82,7 +94,7 @@ class Delivery:
             )
             if self._unsure:
                 self._connections.retrying(self._discard_unknown)
-            assert_alone()
+            self._lock.assert_held()
             self._journal.enter("publishing")
             self._publish_all(repeated=False)
         except BaseException as error:
@@ -305,8 +317,12 @@ class Delivery:
     # Taking back
 
     def _after_failure(self, error: BaseException) -> None:
-        """Take the delivery back; only where publishing failed for a passing reason, leave it to the next start."""
+        """Take the delivery back; only where publishing failed for a passing reason, leave it to the next start.
+
+        Raises BusyError where the lock is lost, which is then why it failed, or may be.
+        """
         self._give_up()
+        self._lock.assert_held()
         header = self._journal.header
         if header.phase == "published":
             return
@@ -314,7 +330,7 @@ class Delivery:
             error.fix = f"start again with run_id={header.run_id}: it publishes the rest, and sends nothing twice"
             return
         hasty = replace(self._config, attempts=min(2, self._config.attempts), retry_seconds=min(10, self._config.retry_seconds))
-        undoing = Delivery(hasty, self._destination, self._journal)
+        undoing = Delivery(hasty, self._destination, self._journal, self._lock)
         try:
             left = undoing.undo()
         except CourierError:
@@ -402,6 +418,8 @@ class Delivery:
                     _, pending = wait(futures, AWAKE_SECONDS, FIRST_EXCEPTION)
                     if failures:
                         raise failures[0]
+                    if self._lock.lost:
+                        self._lock.assert_held()
             except BaseException:
                 self._give_up()
                 pool.shutdown(cancel_futures=True)

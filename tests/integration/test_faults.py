@@ -102,7 +102,7 @@ def test_a_server_that_is_restarted_before_anything_is_published_is_waited_for(
     recorder: RecordingServer, recorded: Sender, many: int
 ) -> None:
     sender = changed(recorded, connections=many, attempts=3)
-    sender.send(assert_alone=lambda: recorder.restart(0.1))
+    sender.send(before_publishing=lambda: recorder.restart(0.1))
     sender.assert_delivered()
 
 
@@ -205,7 +205,7 @@ def test_a_renaming_that_is_done_and_not_answered_is_not_done_again(
 ) -> None:
     recorder.takes = takes
     sender = changed(recorded, operation_timeout_seconds=0.5)
-    journal = sender.send(assert_alone=lambda: getattr(recorder, fault).add("rename"))
+    journal = sender.send(before_publishing=lambda: getattr(recorder, fault).add("rename"))
     everything = [*NAMES, MANIFEST, TRIGGER]
     assert [name for name, _ in recorder.renames] == everything
     assert getattr(recorder, fault) == set()
@@ -225,7 +225,7 @@ def test_many_renamings_of_which_answers_are_lost_are_not_done_again(
     recorder.takes = takes
     names = [f"a_{part}.csv" for part in range(1, 71)]
     sender = replace(changed(recorded, operation_timeout_seconds=0.5, on_conflict="replace", connections=2), names=names)
-    journal = sender.send(assert_alone=lambda: getattr(recorder, fault).add("posix_rename"))
+    journal = sender.send(before_publishing=lambda: getattr(recorder, fault).add("posix_rename"))
     assert sorted(name for name, _ in recorder.renames[:-2]) == sorted(names)
     assert [name for name, _ in recorder.renames[-2:]] == [MANIFEST, TRIGGER]
     assert getattr(recorder, fault) == set()
@@ -242,7 +242,7 @@ def test_one_of_many_files_that_cannot_be_published_takes_all_with_it(openssh: S
     target = sftp_key_target(openssh, "ed25519")
     sender = Sender(target, tmp_path / "state", names=[f"a_{part}.csv" for part in range(1, 71)])
     with pytest.raises(TerminalError, match=r"'a_20\.csv' exists already"):
-        sender.send(assert_alone=lambda: target.put("a_20.csv", b"somebody else's"))
+        sender.send(before_publishing=lambda: target.put("a_20.csv", b"somebody else's"))
     assert target.everything() == {"a_20.csv": b"somebody else's"}
 
 

@@ -66,7 +66,7 @@ def killed_while_sending(sender: Sender, name: str) -> None:
 
 
 def killed_before_the_intent(sender: Sender) -> None:
-    assert in_a_process(lambda: sender.send(assert_alone=end)) == KILLED
+    assert in_a_process(lambda: sender.send(before_publishing=end)) == KILLED
 
 
 def killed_after(sender: Sender, method: str, times: int, kind: type | None = None) -> None:
@@ -130,7 +130,7 @@ class Noted:
 
 
 def test_what_was_noted_of_a_file_outlives_the_start_that_wrote_it(sender: Sender) -> None:
-    assert in_a_process(lambda: sender.send(Noted, assert_alone=end)) == KILLED
+    assert in_a_process(lambda: sender.send(Noted, before_publishing=end)) == KILLED
     journal = sender.send()
     assert [state.notes for state in journal.states] == [*({name: {"line_ends_replaced": 1}} for name in NAMES), {}, {}]
     sender.assert_delivered()
@@ -233,7 +233,7 @@ def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, publish
             return result
 
         setattr(owner, step[0], counting)
-        sender.send(assert_alone=somebody)
+        sender.send(before_publishing=somebody)
 
     assert in_a_process(work) == KILLED
     (sender.target.folder / "a_2.csv").unlink()

@@ -30,7 +30,9 @@ NOT_SO = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409", *ABS
 
 
 class S3Store:
-    """Credentials are read when constructed. botocore tries again by itself: every operation here is safe to repeat."""
+    """Credentials are read when constructed. botocore tries again by itself, and every operation here is safe to repeat; only,
+    a `swap` that was done and whose answer was lost says False.
+    """
 
     def __init__(self, config: StateConfig) -> None:
         self._config = config
