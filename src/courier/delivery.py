@@ -286,14 +286,21 @@ class Delivery:
         staged = state.staged
         if state.delivered or staged is None:
             return
-        look_first = repeated or number in self._tried
+        asked = repeated or number in self._tried
 
         def attempt(connection: Connection) -> bool:
-            nonlocal look_first
-            if look_first and not connection.is_staged(staged):
+            nonlocal asked
+            if asked and not connection.is_staged(staged):
                 return self._confirmed(connection, state)
-            look_first = True
-            if not connection.publish(staged, replace=self._journal.header.replace):
+            asked_before, asked = asked, True
+            try:
+                at_once = connection.publish(staged, replace=self._journal.header.replace)
+            except TerminalError:
+                # What was asked for before, and had not been done when we looked, may have been done since.
+                if asked_before and not connection.is_staged(staged) and connection.size(state.name) == staged.size:
+                    return True
+                raise
+            if not at_once:
                 self._warn(f"{state.name} took the place of an older file in two steps: for a moment there was none of that name")
             return True
 
