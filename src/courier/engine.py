@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.errors import ConfigError, SourceError
@@ -48,19 +50,21 @@ SAIL_SETTINGS = {
 @dataclass(frozen=True)
 class Engine:
     """An open engine. `one_machine` computes everything column by column (Sail): a single sorted stream is the fastest way
-    there, and lists are filtered before they are exploded. Others (Spark) compile loops over rows.
+    there, and lists are filtered before they are exploded. Spark compiles loops over rows, and sorts ranges side by side.
+    What answers by Spark Connect may be either, and only the first way keeps the order on both.
 
-    `spread`: executors are on other machines, which see none of this one's disks.
+    `remote`: it computes on other machines. `spread`: and these see none of this one's disks.
     """
 
     session: SparkSession
     kind: str
     one_machine: bool
+    remote: bool = False
     spread: bool = False
 
     def path(self, path: str) -> str:
-        """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a."""
-        return path.replace("s3://", "s3a://", 1) if self.kind == "spark" else path
+        """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a, which Sail's server takes as well."""
+        return path if self.kind == "sail" else path.replace("s3://", "s3a://", 1)
 
 
 @contextmanager
@@ -89,6 +93,10 @@ def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None
             server.stop()
 
 
+#: Spark Connect's own.
+CONNECT_PORT = 15002
+CONNECT_SECONDS = 20.0
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 #: The client of Spark Connect leaves these behind, and with them a later Spark session would be a remote one.
 CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
 
@@ -97,8 +105,14 @@ CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_R
 def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
     if source.has_keys:
         raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_…", fix="leave it out")
+    url = urlsplit(str(config.remote))
+    remote = url.hostname not in THIS_MACHINE
+    try:  # the client itself tries for ten minutes
+        socket.create_connection((url.hostname, url.port or CONNECT_PORT), CONNECT_SECONDS).close()
+    except OSError as exc:
+        raise ConfigError("The engine cannot be reached", where=f"engine.remote sc://{url.netloc}", found=exc.strerror or str(exc)) from exc
     with _connected(str(config.remote), config) as session:
-        yield Engine(session, "connect", one_machine=False)
+        yield Engine(session, "connect", one_machine=True, remote=remote, spread=remote and not config.shared_disk)
 
 
 @contextmanager
@@ -114,7 +128,8 @@ def _connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
             for key, value in {**SPARK_SETTINGS, **config.settings}.items():
                 session.conf.set(key, value)
         except (PySparkException, OSError) as exc:
-            raise ConfigError("The engine cannot be reached", where=url, found=str(exc)[:200]) from exc
+            # What stands after the address may be a token.
+            raise ConfigError("The engine cannot be reached", where=f"sc://{urlsplit(url).netloc}", found=str(exc)[:200]) from exc
         try:
             yield session
         finally:
@@ -146,8 +161,8 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
         ) from exc
     session.sparkContext.setLogLevel("ERROR")
     try:
-        local = session.sparkContext.master.startswith("local")
-        yield Engine(session, "spark", one_machine=False, spread=not local and not config.shared_disk)
+        remote = not session.sparkContext.master.startswith("local")
+        yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
     finally:
         session.stop()
 
