@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 def opened(config: RunConfig) -> Iterator[Engine]:
     with open_engine(config.engine, config.source, config.state) as engine:
         cluster.assert_possible(engine, config)
+        if config.engine.delivery == "executors":
+            cluster.assert_ready(engine, config)
         yield engine
 
 

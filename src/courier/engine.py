@@ -26,6 +26,8 @@ ROW_GROUP_BYTES = 16 * 1024 * 1024
 
 SPARK_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.caseSensitive": "true",
     "spark.sql.ansi.enabled": "true",
     # Spark's own default writes nanoseconds, which end in the year 2262.
@@ -33,6 +35,8 @@ SPARK_SETTINGS = {
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.parquet.binaryAsString": "false",
     # It would take a constant part of a key out of a window but not out of the ranges below it, and have the rows spread anew.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.FoldablePropagation",
 }
