@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(config: RunConfig) -> Iterator[Engine]:
-    with open_engine(config.engine, config.source, config.state) as engine:
+    lists = [each.path for each in config.suppression.lists.values()]
+    with open_engine(config.engine, config.source, config.state, lists) as engine:
         cluster.assert_possible(engine, config)
         if config.engine.delivery == "executors":
             cluster.assert_ready(engine, config)

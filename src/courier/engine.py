@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -72,15 +72,17 @@ class Engine:
 
 
 @contextmanager
-def open_engine(config: EngineConfig, source: SourceConfig, state: StateConfig | None = None) -> Iterator[Engine]:
-    """Yield the engine that the configuration names, and close what was started for it."""
+def open_engine(
+    config: EngineConfig, source: SourceConfig, state: StateConfig | None = None, lists: Sequence[str] = ()
+) -> Iterator[Engine]:
+    """Yield the engine that the configuration names, and close what was started for it. `lists`: paths read as the source is."""
     openers = {"sail": _sail, "spark": _spark, "connect": _connect}
-    with openers[config.kind](config, source, state) as engine:
+    with openers[config.kind](config, source, state, lists) as engine:
         yield engine
 
 
 @contextmanager
-def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
+def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None, _lists: Sequence[str]) -> Iterator[Engine]:
     # Sail's own variables win where the user has set them.
     wanted = {**SAIL_SETTINGS, "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(config.driver_memory_bytes)}
     settings = {name: os.environ.get(name, value) for name, value in wanted.items()}
@@ -106,7 +108,7 @@ CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_R
 
 
 @contextmanager
-def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
+def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | None, _lists: Sequence[str]) -> Iterator[Engine]:
     if source.has_keys:
         raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_…", fix="leave it out")
     url = urlsplit(str(config.remote))
@@ -141,7 +143,7 @@ def _connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
 
 
 @contextmanager
-def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None) -> Iterator[Engine]:
+def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> Iterator[Engine]:
     from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
@@ -150,7 +152,7 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
     if not submitted:
         builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
         builder = builder.config("spark.ui.enabled", "false")
-    for key, value in {**SPARK_SETTINGS, **_s3a_settings(source), **_state_settings(state), **config.settings}.items():
+    for key, value in {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}.items():
         builder = builder.config(key, value)
     # Python in tasks is this one, unless the cluster's user has named another.
     own_python = {} if submitted else {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)}
@@ -171,16 +173,19 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
         session.stop()
 
 
-def _state_settings(state: StateConfig | None) -> dict[str, str]:
-    """Of the state's bucket alone: the profiles may be at another store."""
-    if state is None or state.kind != "s3":
-        return {}
-    return _s3a_settings(state, f"bucket.{state.path.removeprefix('s3://').partition('/')[0]}.")
+def s3a_settings(source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> dict[str, str]:
+    """Of each bucket by its name, so that neither the source's keys nor its address are taken for the state's, or the other way."""
+    found: dict[str, str] = {}
+    for path in (source.path, *lists):
+        found |= _of_bucket(path, source)
+    return found if state is None else found | _of_bucket(state.path, state)
 
 
-def _s3a_settings(config: SourceConfig | StateConfig, bucket: str = "") -> dict[str, str]:
+def _of_bucket(path: str, config: SourceConfig | StateConfig) -> dict[str, str]:
     """Names that end in `access.key` and `secret.key` are those that Spark shows nowhere: neither in its UI nor in event logs."""
-    prefix, settings = f"spark.hadoop.fs.s3a.{bucket}", dict[str, str]()
+    if not path.startswith("s3://"):
+        return {}
+    prefix, settings = f"spark.hadoop.fs.s3a.bucket.{path.removeprefix('s3://').partition('/')[0]}.", dict[str, str]()
     if config.endpoint_url:
         settings[f"{prefix}endpoint"] = config.endpoint_url
         settings[f"{prefix}path.style.access"] = "true"
@@ -192,9 +197,9 @@ def _s3a_settings(config: SourceConfig | StateConfig, bucket: str = "") -> dict[
     return settings
 
 
-def _aws_variables(source: SourceConfig) -> dict[str, str]:
-    """Sail reads S3's settings from the environment."""
-    variables: dict[str, str] = {}
+def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
+    """Sail reads S3's settings from the environment. None: what belongs to other keys than these."""
+    variables: dict[str, str | None] = {}
     if source.endpoint_url:
         variables["AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL"] = source.endpoint_url
         variables["AWS_ALLOW_HTTP"] = "true" if source.endpoint_url.startswith("http://") else "false"
@@ -203,14 +208,15 @@ def _aws_variables(source: SourceConfig) -> dict[str, str]:
     if source.has_keys:
         variables["AWS_ACCESS_KEY_ID"] = referred(source, "access_key_id") or ""
         variables["AWS_SECRET_ACCESS_KEY"] = referred(source, "secret_access_key") or ""
+        variables |= dict.fromkeys(("AWS_SESSION_TOKEN", "AWS_PROFILE"))
     return variables
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
     """Set variables for as long as the engine is open, so that the destination never inherits the source's credentials."""
     with _as_before(variables):
-        os.environ.update(variables)
+        _set(variables)
         yield
 
 
@@ -221,11 +227,15 @@ def _as_before(names: Iterable[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @contextmanager
