@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import socket
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -77,6 +78,10 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Yield the engine that the configuration names, and close what was started for it. `lists`: paths read as the source is."""
     openers = {"sail": _sail, "spark": _spark, "connect": _connect}
+    needed = "pysail" if config.kind == "sail" else "pyspark"
+    if importlib.util.find_spec(needed) is None:  # as in an environment that was packed for a cluster
+        others = ", ".join(kind for kind in openers if kind != config.kind)
+        raise ConfigError("The engine is not installed", found=f"engine={config.kind}", fix=f"pip install {needed}, or engine={others}")
     with openers[config.kind](config, source, state, lists) as engine:
         yield engine
 
@@ -147,6 +152,7 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
     from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
+    _silence()
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     builder = SparkSession.builder.appName("audience-courier").config("spark.ui.showConsoleProgress", "false")
     if not submitted:
@@ -171,6 +177,15 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
         yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
     finally:
         session.stop()
+
+
+def _silence() -> None:
+    """pyspark logs what it raises, with what it quotes of rows. It is told once, by `source_errors`."""
+    with suppress(ImportError):  # Spark 3.5 does not
+        from pyspark.logger import PySparkLogger  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+        for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+            PySparkLogger.getLogger(name).disabled = True
 
 
 def s3a_settings(source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> dict[str, str]:
@@ -238,6 +253,15 @@ def _set(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
+ZERO = "an expression of the mapping divides by zero: write a / nullif(b, 0) there"
+#: What to do, by what is in an engine's message.
+ADVICE = {
+    "Failed to allocate": "give it more: engine.driver_memory=4g",
+    "DIVIDE_BY_ZERO": ZERO,
+    "Division by zero": ZERO,
+}
+
+
 @contextmanager
 def source_errors(what: str) -> Iterator[None]:
     """Translate what an engine raises while it reads profiles. The message's first line only, without what it quotes: values."""
@@ -247,7 +271,7 @@ def source_errors(what: str) -> Iterator[None]:
         yield
     except PySparkException as exc:
         gist = re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0])[:300]
-        fix = "give it more: engine.driver_memory=4g" if "Failed to allocate" in gist else ""
+        fix = next((advice for sign, advice in ADVICE.items() if sign in str(exc)), "")
         raise SourceError(f"The engine failed while {what}", found=gist, fix=fix) from exc
     except Exception as exc:
         if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):
