@@ -31,6 +31,9 @@ TOGETHER = 32
 
 AWAKE_SECONDS = 0.2
 
+#: Sending it again could mean that people get the same mail twice.
+GONE = "{name} is not at the destination any more: it counts as taken by the platform; where nothing takes files there, use another run_id"
+
 log = logging.getLogger(__name__)
 
 
@@ -170,6 +173,7 @@ class Delivery:
             return False
         if state.complete and self._direct:  # written under its final name, and gone: the platform has it
             self._journal.update(number, delivered=True, confirmed=False)
+            self._warn(GONE.format(name=state.name))
             return False
         return True
 
@@ -304,7 +308,10 @@ class Delivery:
                 self._warn(f"{state.name} took the place of an older file in two steps: for a moment there was none of that name")
             return True
 
-        self._journal.note(number, confirmed=self._connections.retrying(attempt), delivered=True)
+        confirmed = self._connections.retrying(attempt)
+        if not confirmed:
+            self._warn(GONE.format(name=state.name))
+        self._journal.note(number, confirmed=confirmed, delivered=True)
         self._progress.published(state.name)
 
     def _confirmed(self, connection: Connection, state: FileState) -> bool:
