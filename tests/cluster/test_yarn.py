@@ -55,7 +55,7 @@ def test_an_activation_in_cluster_mode_delivers_the_same_bytes(
     arguments = [each.replace("activation=demo", "activation=mine") for each in site.arguments("yarn", *site.to_sftp())]
     own = ["--config-dir", "conf", *(each for each in arguments if each != "file.name=members")]
     run = submit(site, hadoop, *own, CONF_ARCHIVE=str(tmp_path / "own.zip"))
-    code = run.code()
+    code = run.code(timeout=480)  # a busy machine takes more than two minutes
     written = containers(hadoop, run)
     assert code == 0, run.text + "".join(text[-6000:] for text in written.values())
     found = site.delivered()
@@ -72,7 +72,7 @@ def test_an_activation_in_cluster_mode_delivers_the_same_bytes(
 def test_a_held_run_is_computed_once_and_its_exit_code_is_in_the_record(site: Site, hadoop: Path) -> None:
     """spark-submit ends with 1 whatever the code was, and YARN's own default is to start such a driver twice."""
     run = submit(site, hadoop, *site.arguments("held", "guard.max_rows=1", *site.to_sftp()))
-    code = run.code()
+    code = run.code(timeout=480)  # a busy machine takes more than two minutes
     written = containers(hadoop, run)
     assert code == 1, run.text + "".join(text[-6000:] for text in written.values())
     attempts = {name.split("_")[-2] for name in written}
