@@ -48,7 +48,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@touch $@
 
 java:
-	@./scripts/need java 'openjdk-17-jre-headless' 'Java 17 or newer, for the Spark half of the tests'
+	@./scripts/need java 'openjdk-17-jre-headless|openjdk-21-jre-headless' 'Java 17 or newer, for the Spark half of the tests'
 
 jdk:
 	@./scripts/need javac 'openjdk-17-jdk-headless|openjdk-21-jdk-headless' 'a JDK 17 or newer, for the mini cluster of YARN'

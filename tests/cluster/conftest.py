@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from activation import activate
 from aws_server import AwsServer, aws_server
-from clusters import REPOSITORY, SPARK_HOME, Cluster, Submitted, end, fetched_jars, s3_jars, standalone_cluster
+from clusters import REPOSITORY, Cluster, end, fetched_jars, s3_jars, standalone_cluster
 from servers import S3Server, SftpServer, missing, openssh_server, rclone_s3_server
 from sites import AS_OF, STATE_BUCKET, Site
 from targets import new_inbox, s3_client
@@ -22,51 +20,6 @@ from courier.synthetic import write_profiles
 
 PROFILES = 20_000
 OUT_OF_REACH = pytest.StashKey[str]()
-
-
-class DeployedSite(Site):
-    """Submits with the scripts of deploy/, as a user does."""
-
-    def submit(self, *arguments: str, master: str | None = None, hadoop: Path | None = None, **settings: str) -> Submitted:
-        """`hadoop` (the folder of Hadoop's configuration) means YARN. In capitals: a variable; else a setting, with two underscores for a dot."""
-        variables = {name: value for name, value in settings.items() if name.isupper()}
-        wanted = {
-            "spark.driver.extraClassPath": ":".join(self.jars),
-            "spark.executor.extraClassPath": ":".join(self.jars),
-            "spark.driver.memory": "1g",
-            "spark.executor.memory": "1g",
-            "spark.sql.shuffle.partitions": "4",
-            "spark.ui.enabled": "false",
-            **{name.replace("__", "."): value for name, value in settings.items() if name not in variables},
-        }
-        own = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME", "LANG") if name in os.environ}
-        own |= {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": "127.0.0.1", **variables}
-        own["SUBMIT_OPTIONS"] = " ".join(f"--conf {name}={value}" for name, value in wanted.items())
-        command = ["submit-standalone.sh", master or self.cluster.master]
-        if hadoop:
-            own["HADOOP_CONF_DIR"] = str(hadoop)
-            command = ["submit-yarn.sh"]
-        process = subprocess.Popen(
-            [str(self.folder / "deploy" / command[0]), *command[1:], *arguments],
-            cwd=self.folder.parent,
-            env=own,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        output: list[str] = []
-        assert process.stdout is not None
-        reader = threading.Thread(target=output.extend, args=(process.stdout,), daemon=True)
-        reader.start()
-        started = Submitted(process, self.folder, output, reader)
-        self.started.append(started)
-        return started
-
-    def arguments(self, run_id: str, *overrides: str) -> list[str]:
-        """Without what the scripts say themselves."""
-        return [each for each in super().arguments(run_id, *overrides) if each not in ("engine=spark", "engine.delivery=executors")]
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +104,7 @@ def site(
         secrets[name] = tmp_path / name
         secrets[name].write_text(f"{value}\n")
     inbox, remote = new_inbox(sftp)
-    made = DeployedSite(cluster, deployed, s3, aws, sftp, secrets, jars, inbox, remote)
+    made = Site(cluster, deployed, s3, aws, sftp, secrets, jars, inbox, remote)
     try:
         yield made
     finally:
