@@ -124,6 +124,14 @@ def test_a_file_with_a_damaged_page(folder: Path) -> None:
     assert job.record()["status"] == "failed"
 
 
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_an_expression_that_divides_by_zero_is_told_with_what_helps(folder: Path, engine: str) -> None:
+    job = activate(folder, SEGMENTS, "+mapping.columns.x.expression='1 / (length(personalEmail.address) - 13)'", f"engine={engine}")
+    assert job.code == 4
+    assert "What to do: an expression of the mapping divides by zero: write a / nullif(b, 0) there." in job.stderr
+    assert '"class"' not in job.stderr  # pyspark's own log of it
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

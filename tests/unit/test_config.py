@@ -284,6 +284,17 @@ def test_columns_whose_names_differ_in_case_only_are_refused(tmp_path: Path) -> 
     assert message.endswith("Where: mapping.columns. Found: 'email' and 'Email'.")
 
 
+def test_the_name_of_a_column_may_have_dots(tmp_path: Path) -> None:
+    text = "columns:\n  home.city: {source: homeAddress.city}\n  home: {source: homeAddress.country}\ndeduplication_key: [home.city]\n"
+    _write(tmp_path, "mapping", "dotted", text)
+    mapping = load("mapping=dotted", config_dir=tmp_path).mapping
+    assert {name: column.source for name, column in mapping.columns.items()} == {
+        "home.city": "homeAddress.city",
+        "home": "homeAddress.country",
+    }
+    assert mapping.deduplication_key == ["home.city"]
+
+
 @pytest.mark.parametrize("text", ["columns: {email: {source: a}\n", "columns: [\n", "\tcolumns: {}\n"])
 def test_a_file_that_is_no_yaml_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
     _write(tmp_path, "mapping", "broken", text)
@@ -498,6 +509,12 @@ def test_a_run_id_is_kept_as_it_is(run_id: str) -> None:
 def test_a_run_id_that_is_no_folder_name_is_refused(run_id: str) -> None:
     with pytest.raises(ConfigError, match="run_id cannot be the name of a folder"):
         parse_run_id(run_id, NOW)
+
+
+def test_an_activation_takes_250_segments_and_no_more() -> None:
+    most, too_many = (f"audience.segments=[{','.join(f'seg-{number}' for number in range(count))}]" for count in (250, 251))
+    assert len(load(most).audience.segments) == 250
+    assert refused(too_many) == "audience.segments has too many segments. Found: 251. Expected: at most 250."
 
 
 @pytest.mark.parametrize("name", ["../b", "a/b", "a\\b", "..", ".b", "b.", "a\tb", "a\nb", "a\u202eb"])

@@ -125,3 +125,24 @@ def test_the_reference_has_every_macro_in_both_spellings() -> None:
     assert set().union(*(ours for ours, _ in rows)) == set(PLACEHOLDERS)
     assert {adobes: name for ours, spellings in rows for name in ours for adobes in spellings} == ADOBE
     assert "CUSTOM_TEXT" in ELSEWHERE
+
+
+ADOBE_ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (Path(__file__).parents[2] / "docs" / "adobe-compatibility.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| feature")
+]
+
+
+def test_each_row_about_adobe_that_claims_something_names_tests_that_exist() -> None:
+    wrong = []
+    for row in ADOBE_ROWS:
+        named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row[3]) if len(row) > 3 else []
+        claims = row[1].startswith(("same", "better"))
+        missing = [
+            f"{file}::{test}" for file, test in named if f"\ndef {test}(" not in "\n" + (Path(__file__).parents[1] / file).read_text()
+        ]
+        if missing or (claims and not named) or not row[1].startswith(("same", "better", "not")):
+            wrong.append((row[0], missing))
+    assert wrong == []
+    assert len(ADOBE_ROWS) > 80

@@ -33,6 +33,21 @@ def test_parts_are_numbered_as_adobe_numbers_them() -> None:
     assert names("{segment_name}", parts=3) == ["spring.csv", "spring_2.csv", "spring_3.csv"]
 
 
+@pytest.mark.parametrize(
+    ("file", "endings"),
+    [
+        ({"compression": "gzip"}, [".csv.gz", "_2.csv.gz"]),
+        ({"compression": "zstd"}, [".csv.zst", "_2.csv.zst"]),
+        ({"compression": "zip"}, [".zip", "_2.zip"]),
+        ({"encrypt_to": ["acme.asc"]}, [".csv.gpg", "_2.csv.gpg"]),
+        ({"encrypt_to": ["acme.asc"], "compression": "gzip"}, [".csv.gz.gpg", "_2.csv.gz.gpg"]),
+        ({"encrypt_to": ["acme.asc"], "compression": "gzip", "final_extension": "pgp"}, [".pgp", "_2.pgp"]),
+    ],
+)
+def test_the_number_of_a_part_stands_before_all_extensions(file: dict[str, Any], endings: list[str]) -> None:
+    assert names("{segment_name}", parts=2, **file) == [f"spring{ending}" for ending in endings]
+
+
 def test_the_part_can_be_placed_in_the_name() -> None:
     assert names("{segment_name}-{part}-of-{parts}", extension="txt", parts=2) == [
         "spring-1-of-2.txt",
