@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MEMBERSHIPS = "segmentMembership"
 ACTIVE = ("realized", "existing")
+#: Shown in a message.
+MOST_NAMESPACES = 20
 
 #: What a membership must have, and of which kind; further fields are left alone.
 MEMBERSHIP_FIELDS = {"status": xdm.is_text, "lastQualificationTime": pa.types.is_timestamp, "validUntil": pa.types.is_timestamp}
@@ -95,6 +97,14 @@ def members(
         name.alias("segmentName"),
     )
     return found.select(*[name for name in found.columns if name != "entry"], membership.alias("membership"))
+
+
+def namespaces(profiles: DataFrame, column: str, first: int) -> list[str]:
+    """The keys that a map has in the first profiles, sorted; at most `MOST_NAMESPACES`."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    keys = profiles.limit(first).select(F.explode(F.map_keys(column)).alias("key")).distinct().orderBy("key")
+    return [row["key"] for row in keys.limit(MOST_NAMESPACES).collect()]
 
 
 def _of_segments(audience: AudienceConfig, entry: Column) -> tuple[Column, Column]:

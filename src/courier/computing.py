@@ -30,6 +30,7 @@ from courier import (
     runs,
     snapshot,
     suppression,
+    suspicions,
 )
 from courier.config import RunConfig
 from courier.engine import Engine, open_engine
@@ -74,13 +75,15 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
             found = _kept(run, found, engine)
             planned = [_plan(run, staged, changes) for staged, changes in zip(snapshots, found, strict=True)]
             _write_rejects(run, ready, snapshots)
+            run.warnings += suspicions.warnings(run, ready, snapshots, engine)
             snapshots = [staged if changes is None else changes.snapshot for staged, changes in zip(snapshots, found, strict=True)]
         with run.step("check"):
             for record, segment, staged in zip(run.audiences, config.audience.segments, snapshots, strict=True):
                 assert record.counts is not None
-                record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), ready.suite, ready.columns)
-                size_before = known[segment.key].size if segment.key in known else None
-                record.held = guard.reason(config, record.counts, record.checks, size_before)
+                unchanged = record.baseline is not None and not (record.counts.added or record.counts.changed)
+                suite = checks.without_row_counts(ready.suite) if unchanged else ready.suite
+                record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), suite, ready.columns)
+                record.held = guard.reason(config, segment, record.counts, record.checks, known)
             guard.hold(run)
     return snapshots, _named(run, planned), ready
 
@@ -197,10 +200,6 @@ def _plan(run: runs.Run, staged: AudienceSnapshot, found: changes.Changes | None
     if found is not None:
         sent, cuts = counts.slices(found.snapshot.batches(counts.COUNTED), *limits)
         record.counts = counts.of_changes(record.counts, found, sent)
-    if not record.counts.members:
-        warning = f"No profile is a member of segment {record.segment_id} in namespace {record.namespace}; check the id and the namespace"
-        if warning not in run.warnings:
-            run.warnings.append(warning)
     return plan.planned_files(run.config, staged.ordinal, cuts)
 
 

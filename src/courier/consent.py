@@ -7,6 +7,7 @@ that says nothing; `consents.idSpecific` counts only where the channel has not s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from courier import expressions, xdm
 from courier.config import ConsentConfig
-from courier.errors import SourceError
+from courier.errors import SourceError, nearest
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -24,6 +25,13 @@ ADDRESS = "personalEmail.address"
 #: Names under which the identities of a channel are kept in idSpecific.
 NAMESPACES = {"email": ("Email", "email")}
 LEGACY = "https://ns.adobe.com/xdm/channels/{}"
+#: Channels of consents.marketing: those of XDM's data type, and those that Adobe's products add to it.
+CHANNELS = ("email", "sms", "push", "call", "commercialEmail", "fax", "postalMail", "whatsApp")
+#: Channels of optInOut, by XDM's schema OptInOut.
+LEGACY_CHANNELS = (
+    "adm apns application baidu direct-mail email facebook-feed fax gcm line mobile-app mpns phone sms twitter-feed web webpage wechat wns"
+).split()
+WITHOUT = "consent=off sends without asking"
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,37 @@ class Consent:
         return {"rule": self.config.channel, "unknown": self.config.unknown} if self.applies else {"rule": "the source has no consents"}
 
 
-def resolve(config: ConsentConfig, schema: pa.Schema) -> Consent:
-    """Find what the source has of consents. Raises SourceError where consent is required and there is none."""
+def resolve(config: ConsentConfig, schema: pa.Schema, others: Mapping[str, pa.Schema] | None = None) -> Consent:
+    """Find what the source has of consents. `others`: its files whose schema is another one.
+
+    Raises SourceError where consent is required and there is none, and where the source has consents of which none would be asked:
+    the channel is nobody's, nothing decides about it, or only some files have what does.
+    """
     if config.rule == "off":
         return Consent(config, {})
+    paths = _paths(config, schema)
+    if "consents" in schema.names or "optInOut" in schema.names:
+        _assert_asked(config, schema, paths)
+    for file, other in (others or {}).items():
+        more = [path for name, path in _paths(config, other).items() if name not in paths]
+        if more:
+            raise SourceError(
+                f"Files of the source disagree about consents: not all have '{more[0]}'", where=file, expected="the same in all files"
+            )
+    if not paths and config.rule == "required":
+        raise SourceError("The source has no consents", where="consent.rule=required", expected=f"consents.marketing.{config.channel}.val")
+    return Consent(config, paths)
+
+
+def warnings(consent: Consent) -> list[str]:
+    """What a user has to know of a source that nobody can be asked by."""
+    if consent.applies or consent.config.rule == "off":
+        return []
+    return ["The source has no consents, so nobody was excluded for want of one; consent=off says that this is meant"]
+
+
+def _paths(config: ConsentConfig, schema: pa.Schema) -> dict[str, str]:
+    """What the source has of all that can decide: what it tells → XDM path."""
     candidates = {
         "any": "consents.marketing.any.val",
         "channel": f"consents.marketing.{config.channel}.val",
@@ -61,9 +96,36 @@ def resolve(config: ConsentConfig, schema: pa.Schema) -> Consent:
             paths["address"] = ADDRESS
         else:
             del paths["specific"]
-    if not paths and config.rule == "required":
-        raise SourceError("The source has no consents", where="consent.rule=required", expected=f"consents.marketing.{config.channel}.val")
-    return Consent(config, paths)
+    return paths
+
+
+def _assert_asked(config: ConsentConfig, schema: pa.Schema, paths: dict[str, str]) -> None:
+    """Raise SourceError unless the channel is one, something decides about it, and what would decide can be read."""
+    channel, fields = config.channel, _fields("consents.marketing", schema)
+    legacy = [name.removeprefix(LEGACY.format("")) for name in _fields("optInOut", schema) if name != "globalOptout"]
+    for name in (each for each in ("any", channel) if each in fields):
+        answer = f"consents.marketing.{name}.val"
+        if not (_exists(answer, schema) and xdm.is_text(xdm.resolve(answer, schema, "consent")[1])):
+            raise SourceError(
+                f"'consents.marketing.{name}' has not the shape of XDM",
+                where="consent.channel",
+                found=xdm.describe(fields[name]),
+                expected="a struct with a text 'val'",
+                fix=WITHOUT,
+            )
+    in_map = LEGACY_CHANNELS if "legacy" in paths and not legacy else []
+    if paths and channel in {*fields, *legacy, *CHANNELS, *in_map}:
+        return
+    known = [*(name for name in fields if name != "preferred"), *legacy]
+    hint = f"{nearest(channel, known or CHANNELS)} " if known or channel not in CHANNELS else ""
+    place = "consents.marketing has" if fields else "The source's consents have"
+    raise SourceError(f"{place} no '{channel}'", where="consent.channel", fix=hint + WITHOUT)
+
+
+def _fields(path: str, schema: pa.Schema) -> dict[str, pa.DataType]:
+    """The fields of a struct; none where there is no such struct."""
+    kind = xdm.resolve(path, schema, "consent")[1] if _exists(path, schema) else None
+    return {field.name: field.type for field in kind} if kind is not None and pa.types.is_struct(kind) else {}
 
 
 def _tells_of_addresses(config: ConsentConfig, schema: pa.Schema) -> bool:

@@ -5,15 +5,16 @@ A held audience can be published as it is, by a run with `release=<the held run'
 
 from __future__ import annotations
 
+from courier.baseline import Baseline
 from courier.checks import CheckResult
-from courier.config import RunConfig
+from courier.config import RunConfig, SegmentConfig
 from courier.counts import Counts
 from courier.errors import HeldError
 from courier.runs import AudienceRecord, Run
 
 
-def reason(config: RunConfig, counts: Counts, checks: list[CheckResult], size_before: int | None) -> str | None:
-    """Why an audience is held, or None. `size_before`: the rows of a full file at the last published run."""
+def reason(config: RunConfig, segment: SegmentConfig, counts: Counts, checks: list[CheckResult], known: dict[str, Baseline]) -> str | None:
+    """Why an audience is held, or None. `known`: what the activation has published of its audiences, by their keys."""
     failed = [check.describe() for check in checks if not check.success and check.severity == "critical"]
     if failed:
         return f"checks failed: {'; '.join(failed)}"
@@ -22,7 +23,9 @@ def reason(config: RunConfig, counts: Counts, checks: list[CheckResult], size_be
     holding = [name for name, rule in config.rules.rows.items() if rule.on_failure == "hold" and counts.noted.get(name)]
     if holding:
         return "row rules failed: " + "; ".join(f"{name} by {counts.noted[name]:,} rows" for name in holding)
-    return _too_many_rejects(config, counts) or _unlikely_size(config, counts.size, size_before)
+    before = known[segment.key].size if segment.key in known else None
+    vanished = None if counts.size else _vanished(config, before, known)
+    return _too_many_rejects(config, counts) or vanished or _unlikely_size(config, counts.size, before)
 
 
 def _too_many_rejects(config: RunConfig, counts: Counts) -> str | None:
@@ -31,6 +34,24 @@ def _too_many_rejects(config: RunConfig, counts: Counts) -> str | None:
         return f"{counts.rejected:,} rows were rejected (rules.max_rejected_rows={most:,})"
     if percent is not None and counts.rejected * 100 > percent * counts.members:
         return f"{counts.rejected:,} of {counts.members:,} rows were rejected (rules.max_rejected_percent={percent:g})"
+    return None
+
+
+def _vanished(config: RunConfig, before: int | None, known: dict[str, Baseline]) -> str | None:
+    """An audience without rows that had some, or that was put in the place of one that had, is rather a mistake than meant: a
+    segment that is no longer evaluated, a wrong id. Nothing is held where nothing would be sent: a full export whose empty
+    files are skipped.
+    """
+    if config.guard.min_rows is not None or (config.file.on_empty == "skip" and not config.export.incremental):
+        return None
+    meant = "guard.min_rows=0 says that it is meant"
+    if before:
+        exits = "all would be sent as exited; " if config.export.incremental and not config.export.reset else ""
+        return f"it has no rows, and had {before:,} at the last published run ({exits}{meant})"
+    dropped = [key for key in known if known[key].size and key not in {segment.key for segment in config.audience.segments}]
+    if before is None and dropped:
+        shown = ", ".join(dropped[:5]) + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
+        return f"it has no rows and was never sent, and this activation has no longer what it has sent before: {shown} ({meant})"
     return None
 
 
@@ -71,7 +92,7 @@ def partly_held(run: Run) -> HeldError | None:
 
 
 def _held(run: Run, held: list[AudienceRecord], rest: str) -> HeldError:
-    shown = [f"segment {record.segment_id}: {record.held}" for record in held[:5]]
+    shown = [f"segment {record.shown}: {record.held}" for record in held[:5]]
     more = f" and {len(held) - 5} more" if len(held) > 5 else ""
     return HeldError(
         f"{len(held)} of {len(run.audiences)} audiences {'is' if len(held) == 1 else 'are'} held back; {rest}",

@@ -39,7 +39,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
         source = profiles.inspect(config.source)
         audience.assert_memberships(source.schema)
         columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
-        asked = consent.resolve(config.consent, source.schema)
+        asked = consent.resolve(config.consent, source.schema, source.others)
         profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
         assert_writable(config.file, columns)
         keys = open_keys(config.file, run.started_at)
@@ -55,7 +55,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             baseline.to_compare(config, run.history),
             keys,
         )
-        run.warnings += esp.check_configuration(config)
+        run.warnings += [*consent.warnings(asked), *esp.check_configuration(config)]
         assert_reachable(config.destination, destination)
     return ready
 

@@ -31,8 +31,6 @@ def _lines(run: Run) -> Iterator[str]:
         yield from audience_lines(audience)
     if run.consent.get("rule") == "off":
         yield "  consent is not asked for (consent=off)"
-    elif run.consent.get("rule", "").startswith("the source"):
-        yield "  the source has no consents, so nobody was excluded for want of one"
     for line in esp.lines(config, [audience.counts for audience in run.audiences if audience.counts]):
         yield f"  {line}"
     for artefact in run.artefacts:

@@ -58,6 +58,11 @@ class AudienceRecord:
     files: list[DeliveredFile] = field(default_factory=list)
 
     @property
+    def shown(self) -> str:
+        """The segment as people know it: its id, and its name where it has one of its own."""
+        return self.segment_id if self.segment_name == self.segment_id else f"{self.segment_id} ({self.segment_name})"
+
+    @property
     def left_out(self) -> bool:
         """This run sends no file of it."""
         return self.held is not None or self.status == PUBLISHED_BEFORE

@@ -151,6 +151,13 @@ def _identities(rng: np.random.Generator, ids: Ints, emails: pa.Array) -> pa.Arr
     return pa.MapArray.from_arrays(_offsets(slots.sum(axis=1)), _pick(["Email", "ECID"], kind), lists)
 
 
+def _phones(ids: Ints, exchange: pa.Array, line: pa.Array) -> pa.Array:
+    """Eight of ten as E.164 has them; the others with signs between, or without the plus, as people write them."""
+    forms = _join("+1408", exchange, line), _join("+1 (408) ", exchange, "-", line), _join("1-408-", exchange, "-", line)
+    chosen = np.searchsorted([8, 9], _scatter(ids, 13) % np.uint64(10), side="right")
+    return pc.choose(pa.array(chosen), *forms)
+
+
 def _loyalty(rng: np.random.Generator, ids: Ints) -> pa.Array:
     cards = np.searchsorted([0.60, 0.95], rng.random(len(ids)))
     owners = np.repeat(ids, cards)
@@ -172,7 +179,7 @@ def _chunk(seed: int, number: int, rows: int) -> pa.Table:
     domain = _pick(DOMAINS, _scatter(owners, 3) % np.uint64(len(DOMAINS)))
     address = _join(_pick(_ascii(FIRST_NAMES), first), ".", _pick(_ascii(LAST_NAMES), last), _text(owners), "@", domain)
     emails = _null_where(address, rng.random(rows) < 0.04)
-    phone = _join("1-408-", _text(rng.integers(200, 1000, rows)), "-", _text(rng.integers(0, 10_000, rows), 4))
+    phone = _phones(ids, _text(rng.integers(200, 1000, rows)), _text(rng.integers(0, 10_000, rows), 4))
     month, day = rng.integers(1, 13, rows), rng.integers(1, 29, rows)
     town = rng.integers(0, len(CITIES), rows)
     no_address = rng.random(rows) < 0.05

@@ -61,7 +61,7 @@ def test_one_audience_is_held_and_the_other_is_delivered(folder: Path, engine: s
     job = activate(folder, BOTH, MANY, f"engine={engine}")
     assert job.code == 3
     assert "1 of 2 audiences is held back; the other audiences were delivered" in job.stderr
-    assert "segment seg-b: it has 3 rows (guard.max_rows=2)" in job.stderr
+    assert "segment seg-b (autumn): it has 3 rows (guard.max_rows=2)" in job.stderr
     assert "release=run-1" in job.stderr
     assert job.files() == {SPRING: content("ab")}
     assert [entry["name"] for entry in json.loads(job.delivered()["manifest-local-run-1.json"])["exportResults"]] == [SPRING]
@@ -97,8 +97,8 @@ def test_a_held_audience_beside_one_that_has_nothing_to_send(folder: Path) -> No
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("file.on_empty=fail", "segment seg-a: it is empty (file.on_empty=fail)"),
-        ("guard.min_rows=1", "segment seg-a: it has 0 rows (guard.min_rows=1)"),
+        ("file.on_empty=fail", "segment seg-a (spring): it is empty (file.on_empty=fail)"),
+        ("guard.min_rows=1", "segment seg-a (spring): it has 0 rows (guard.min_rows=1)"),
     ],
 )
 def test_an_audience_that_is_too_small(folder: Path, override: str, reason: str) -> None:
@@ -108,7 +108,7 @@ def test_an_audience_that_is_too_small(folder: Path, override: str, reason: str)
 
 def test_failed_checks_hold_one_audience_and_show_no_value(folder: Path) -> None:
     write_profiles(folder / "profiles", [*rows("ab", "cd"), member("no-address-at-all", "seg-b")])
-    job = held(activate(folder, BOTH, "checks=email"), "segment seg-b: checks failed", "email_shape", "1 rows")
+    job = held(activate(folder, BOTH, "checks=email"), "segment seg-b (autumn): checks failed", "email_shape", "1 rows")
     assert job.files() == {SPRING: content("ab")}
     assert "no-address-at-all" not in job.stderr + job.stdout
 
@@ -129,7 +129,7 @@ def test_row_rules_hold_reject_and_list(folder: Path) -> None:
     counts = job.record("run-2")["audiences"][0]["counts"]
     assert (counts["rejected"], counts["rejected_by"]) == (1, {"org": 1})
     many = activate(folder, BOTH, reject, "rules.max_rejected_rows=0", "file.name='{run_id}-{segment_id}'", run_id="run-3")
-    held(many, "segment seg-a: 1 rows were rejected (rules.max_rejected_rows=0)")
+    held(many, "segment seg-a (spring): 1 rows were rejected (rules.max_rejected_rows=0)")
 
 
 def test_an_audience_is_held_where_too_large_a_share_of_its_rows_is_rejected(folder: Path) -> None:
@@ -151,6 +151,88 @@ def test_a_size_that_changes_too_much_is_held_but_not_at_the_first_run(folder: P
     assert sorted(job.files()) == ["run-1.csv", "run-2.csv"]
     write_profiles(folder / "profiles", rows("a", ""))
     held(activate(folder, *asked, run_id="run-4"), "it has 1 rows, and had 3")
+
+
+GONE = "segment seg-b (autumn): it has no rows, and had 3 at the last published run ("
+
+
+@pytest.mark.parametrize("why", ["no membership is left", "the segment is gone", "nobody has consent"])
+def test_an_audience_that_had_rows_and_has_none_is_held(folder: Path, why: str) -> None:
+    """A header alone would empty the list at the platform."""
+    activate(folder, BOTH).succeeded()
+    gone = {
+        "no membership is left": [profile(email="c@x.org", segments={"ups": {"seg-b": ("exited", "2026-01-01T00:00:00Z", None)}})],
+        "the segment is gone": [],
+        "nobody has consent": [member(f"{letter}@x.org", "seg-b", consent="n") for letter in "cde"],
+    }[why]
+    write_profiles(folder / "profiles", [*rows("ab", ""), *gone])
+    asked, named = [BOTH, "destination.path=second"], "file.name='{run_id}-{segment_name}'"
+    job = held(activate(folder, *asked, run_id="run-2"), GONE + "guard.min_rows=0 says that it is meant)", "release=run-2")
+    assert sorted(path.name for path in (folder / "second").iterdir()) == [SPRING, "manifest-local-run-2.json"]
+    assert statuses(job, "run-2") == ["published", "held"]
+    held(activate(folder, *asked, named, run_id="run-3"), "seg-b (autumn)")  # until somebody decides
+    assert (folder / "second" / "run-3-spring.csv").exists()
+    activate(folder, *asked, "guard.min_rows=0", named, run_id="run-4").succeeded()
+    assert (folder / "second" / "run-4-autumn.csv").read_bytes() == HEADER
+    activate(folder, *asked, named, run_id="run-5").succeeded()  # it had none at the last run
+
+
+def test_an_audience_without_rows_is_released_as_others_are(folder: Path) -> None:
+    activate(folder, BOTH, "destination.path=first").succeeded()
+    write_profiles(folder / "profiles", rows("ab", ""))
+    held(activate(folder, BOTH, run_id="run-2"), GONE)
+    job = activate(folder, BOTH, "release=run-2", run_id="run-3").succeeded()
+    assert job.files() == {SPRING: content("ab"), AUTUMN: HEADER}
+
+
+def test_of_an_incremental_export_nobody_is_sent_as_exited_who_may_be_one(folder: Path) -> None:
+    activate(folder, BOTH, *INCREMENTAL).succeeded()
+    write_profiles(folder / "profiles", rows("a", ""))
+    skip = "file.on_empty=skip"  # there is something to send, whatever becomes of empty files
+    job = held(
+        activate(folder, BOTH, *INCREMENTAL, skip, run_id="run-2", as_of=LATER), GONE + "all would be sent as exited; guard.min_rows=0"
+    )
+    assert {name for name in job.files() if "20261102" in name} == {"spring-20261102T000000Z.csv"}
+    third = "2026-11-03T00:00:00Z"
+    meant = activate(folder, BOTH, *INCREMENTAL, "guard.min_rows=0", run_id="run-3", as_of=third).succeeded()
+    assert meant.files()["autumn-20261103T000000Z.csv"] == changes(c="exited", d="exited", e="exited")
+
+
+def test_where_empty_files_are_skipped_there_is_nothing_to_hold_of_a_full_export(folder: Path) -> None:
+    asked = ["audience.segments=[seg-b]", "file.on_empty=skip"]
+    activate(folder, *asked).succeeded()
+    write_profiles(folder / "profiles", rows("ab", ""))
+    job = activate(folder, *asked, "destination.path=second", run_id="run-2").succeeded()
+    assert (job.record("run-2")["status"], [*(folder / "second").iterdir()]) == ("empty", [])
+
+
+@pytest.mark.parametrize("wrong", ["audience.segments=[{id: seg-bb, name: autumn}]", "audience.namespace=upss"])
+def test_an_empty_audience_in_the_place_of_one_that_had_rows_is_held(folder: Path, wrong: str) -> None:
+    """A file of the same name would replace that of the last run with a header."""
+    asked = ["audience.segments=[{id: seg-b, name: autumn}]", "file.name='{segment_name}'", "destination.on_conflict=replace"]
+    activate(folder, *asked).succeeded()
+    job = held(
+        activate(folder, *asked, wrong, run_id="run-2"),
+        "(autumn): it has no rows and was never sent, and this activation has no longer what it has sent before: ups/seg-b (guard.min_rows=0",
+    )
+    assert job.files() == {"autumn.csv": content("cde")}
+    activate(folder, *asked, wrong, "guard.min_rows=0", run_id="run-3").succeeded()
+    assert job.files() == {"autumn.csv": HEADER}
+
+
+def test_an_empty_audience_beside_those_that_had_rows_is_a_warning(folder: Path) -> None:
+    activate(folder, BOTH).succeeded()
+    more = BOTH.replace("}]", "}, {id: no-such, name: winter}]")
+    job = activate(folder, more, "destination.path=second", run_id="run-2").succeeded()
+    assert (folder / "second" / "demo_winter_20261101_000000.csv").read_bytes() == HEADER
+    assert "warning: No profile is a member of segment no-such (winter) in namespace ups" in job.stdout
+
+
+def test_an_audience_that_was_empty_from_the_first_run_on_is_a_warning(folder: Path) -> None:
+    for run_id in ("run-1", "run-2"):
+        job = activate(folder, "audience.segments=[no-such]", "file.name='{run_id}'", run_id=run_id).succeeded()
+        assert job.files()[f"{run_id}.csv"] == HEADER
+        assert "warning: No profile is a member of segment no-such in namespace ups" in job.stdout
 
 
 def test_a_held_audience_keeps_its_baseline_and_the_other_moves_on(folder: Path) -> None:

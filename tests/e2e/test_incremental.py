@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from activation import Job, activate
+from activation import JOBS, Job, activate, start_job
 from aws_server import aws_server
 from crm import ADDED, AFTER, BACKFILL, BEFORE, CHANGED, CHANGES, CRM, REMOVED, STATUS, crm_folder, lines, member, run, single
 from xdm_profiles import profile
@@ -102,6 +103,18 @@ def test_an_audience_without_changes_is_not_empty_but_one_without_members_is(fol
     assert run(folder, 3, "file.on_empty=fail", rows=[]).code == 3
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_that_nobody_is_added_or_changed_is_no_fault_of_a_check(folder: Path, left: int) -> None:
+    first = run(folder, 1, "checks=email").succeeded()
+    assert first.record("run-1")["checks"][0]["name"] == "has_rows"
+    second = run(folder, 2, "checks=email", "checks.expectations.has_rows.severity=critical", rows=BEFORE[left:]).succeeded()
+    judged = second.record("run-2")["checks"]
+    assert [check["name"] for check in judged] == [check["name"] for check in first.record("run-1")["checks"][1:]]
+    assert [check["name"] for check in judged if not check["success"]] == []
+    third = run(folder, 3, "checks=email", rows=AFTER).succeeded()
+    assert third.record("run-3")["checks"][0]["name"] == "has_rows"
+
+
 def test_who_enters_and_leaves_between_two_runs_is_not_sent(folder: Path) -> None:
     run(folder, 1).succeeded()
     assert run(folder, 2, rows=[*BEFORE, member("g@x.org", status="exited")]).succeeded().files() == single()
@@ -153,6 +166,36 @@ def test_an_identity_that_comes_or_goes_is_a_change_where_it_triggers(folder: Pa
     rows = [member("a@x.org", "Ann", identities={"ECID": ["1"]}), member("b@x.org", "Bea"), *BEFORE[2:]]
     assert run(folder, 2, identity, rows=rows).succeeded().files() == single(b"a@x.org,Ann,realized")
     assert run(folder, 3, identity, rows=rows).succeeded().files() == single()
+
+
+def test_a_segment_may_get_another_name_and_with_another_id_or_activation_all_begins_anew(folder: Path) -> None:
+    """Those whom the former one has sent get no `exited`, as docs/incremental.md says."""
+    moved = [member("a@x.org"), profile(email="z@x.org", segments={"ups": {"seg-z": ("realized", "2026-01-01T00:00:00Z", None)}})]
+    run(folder, 1).succeeded()
+    named = run(folder, 2, "audience.segments=[{id: seg-a, name: autumn}]").succeeded()
+    assert named.files() == {"autumn.csv": lines()}
+    other = run(folder, 3, "audience.segments=[{id: seg-z, name: spring}]", rows=moved).succeeded()
+    assert other.files() == single(b"z@x.org,Jane,realized")
+    (folder / "own" / "activation" / "crm.yaml").rename(folder / "own" / "activation" / "sales.yaml")
+    assert run(folder, 4, "activation=sales").succeeded().files() == single(b"a@x.org,Jane,realized")
+
+
+def test_the_example_of_the_documentation_gives_what_it_shows(tmp_path: Path) -> None:
+    text = (JOBS.parent / "docs" / "incremental.md").read_text()
+    example = text.partition("## Try it")[2].partition("\n## ")[0]
+    (activation,) = re.findall(r"```yaml\n(.*?)```", example, re.DOTALL)
+    (tmp_path / "own" / "activation").mkdir(parents=True)
+    (tmp_path / "own" / "activation" / "daily.yaml").write_text(activation)
+    commands = re.findall(r"^\$ \.venv/bin/python jobs/(\w+\.py) (.*)$", example, re.MULTILINE)
+    made, first, second = (start_job(job, tmp_path, *arguments.split()).succeeded() for job, arguments in commands)
+    assert "2,000 profiles" in made.stdout
+    assert "sends all 519 rows" in example
+    assert first.record("day-1")["audiences"][0]["counts"]["exported"] == 519
+    report, lines_of_file = re.findall(r"```text\n(.*?)```", example, re.DOTALL)
+    assert report in second.stdout
+    assert f"first lines of daily_spring_sale_20250602_000000.csv:\n{lines_of_file}" in second.stdout
+    third = start_job("activate.py", tmp_path, *commands[-1][1].replace("day-2", "day-3").replace("06-02", "06-03").split()).succeeded()
+    assert third.files()["daily_spring_sale_20250603_000000.csv"].count(b"\n") == 1
 
 
 def test_a_reset_begins_anew_with_all_of_it(folder: Path) -> None:

@@ -96,6 +96,11 @@ def test_a_source_without_files(folder: Path) -> None:
     activate(folder, SEGMENTS, "source.path=empty").refused(4, "no Parquet files", "empty")
 
 
+def test_a_channel_of_consent_that_the_source_has_not(folder: Path) -> None:
+    """It must not be taken for a source without consents: those who said no would get mail."""
+    activate(folder, SEGMENTS, "consent.channel=emial").refused(4, "consents.marketing has no 'emial'", "did you mean 'email'?")
+
+
 def test_a_file_whose_end_is_cut_off(folder: Path) -> None:
     path = folder / "profiles" / "profiles-00001.parquet"
     path.write_bytes(path.read_bytes()[:-100])

@@ -52,7 +52,7 @@ def test_what_was_changed_is_counted_for_each_file_and_told_for_each_column(fold
         {"city": {"unencodable_characters_transliterated": 1, "line_ends_replaced": 1}},
         {"city": {"unencodable_characters_transliterated": 1, "line_ends_replaced": 1, "formulas_prefixed": 1}},
     ]
-    assert record["warnings"] == [
+    assert [text for text in record["warnings"] if "is empty" not in text] == [
         "column 'city': formulas prefixed in 1 rows",
         "column 'city': line ends replaced in 2 rows",
         "column 'city': unencodable characters transliterated in 2 rows",

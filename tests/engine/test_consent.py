@@ -196,6 +196,95 @@ def test_where_consent_is_required_a_source_without_is_refused() -> None:
     assert consent.resolve(ConsentConfig("required"), schema_with()).describe() == {"rule": "email", "unknown": "exclude"}
 
 
+MARKETING = pa.struct({"preferred": pa.string(), "any": CHOICE, "email": CHOICE, "sms": CHOICE})
+CHANNEL_ONLY = pa.struct({"marketing": pa.struct({"preferred": pa.string(), "email": CHOICE, "sms": CHOICE})})
+
+
+def refused(channel: str, schema: pa.Schema, **keys: Any) -> str:
+    with pytest.raises(SourceError) as caught:
+        consent.resolve(ConsentConfig(channel=channel, **keys), schema)
+    assert "consent=off sends without asking" in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["auto", "required"])
+@pytest.mark.parametrize("consents", [CONSENTS, CHANNEL_ONLY])
+def test_a_channel_that_is_none_is_refused_and_not_taken_for_a_source_without_consents(rule: str, consents: pa.DataType) -> None:
+    """With `any` in the source a typo would have the others' answers ignored; without it, all of them."""
+    found = refused("emial", schema_with(consents=consents), rule=rule)
+    assert found == (
+        "consents.marketing has no 'emial'. Where: consent.channel. What to do: did you mean 'email'? consent=off sends without asking."
+    )
+
+
+@pytest.mark.parametrize("channel", ["emial", "Email", "preferred"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        schema_with(opt_in_out=STRUCT),
+        schema_with(opt_in_out=MAP),
+        schema_with(consents=None, opt_in_out=STRUCT),
+        schema_with(consents=None, opt_in_out=MAP),
+        schema_with(consents=pa.struct({"marketing": pa.map_(pa.string(), CHOICE)})),
+        schema_with(consents=pa.struct({"marketing": MARKETING, "idSpecific": SPECIFIC})),
+    ],
+)
+def test_a_channel_that_is_none_is_refused_whatever_else_could_be_asked(channel: str, schema: pa.Schema) -> None:
+    assert "consent.channel" in refused(channel, schema)
+
+
+@pytest.mark.parametrize(
+    ("consents", "words"),
+    [
+        (pa.struct({"marketing": pa.struct({"sms": CHOICE})}), "consents.marketing has no 'email'. "),
+        (pa.struct({"marketing": pa.struct({"preferred": pa.string()})}), "consents.marketing has no 'email'. "),
+        (pa.struct({"collect": CHOICE, "share": CHOICE}), "The source's consents have no 'email'. "),
+        (pa.string(), "The source's consents have no 'email'. "),
+        (pa.struct({"marketing": pa.struct({"email": pa.string()})}), "'consents.marketing.email' has not the shape of XDM. "),
+        (pa.struct({"marketing": pa.struct({"any": pa.bool_(), "email": CHOICE})}), "'consents.marketing.any' has not the shape of XDM. "),
+        (pa.struct({"marketing": pa.struct({"any": CHOICE, "email": pa.struct({"val": pa.bool_()})})}), "has not the shape of XDM. "),
+    ],
+)
+def test_a_source_with_consents_of_which_none_would_be_asked_is_refused(consents: pa.DataType, words: str) -> None:
+    found = refused("email", schema_with(consents=consents))
+    assert words in found
+    assert "did you mean 'email'" not in found
+
+
+def test_opt_outs_of_other_channels_alone_are_no_answer() -> None:
+    others = pa.struct({"https://ns.adobe.com/xdm/channels/sms": pa.string()})
+    assert "The source's consents have no 'email'" in refused("email", schema_with(consents=None, opt_in_out=others))
+
+
+@pytest.mark.parametrize(
+    ("channel", "schema", "asked"),
+    [
+        ("push", schema_with(), {"any"}),  # `any` stands in for a channel that says nothing
+        ("email", schema_with(consents=pa.struct({"marketing": pa.struct({"any": CHOICE})})), {"any"}),
+        ("newsletter", schema_with(consents=pa.struct({"marketing": pa.struct({"newsletter": CHOICE})})), {"channel"}),  # of one's own
+        ("email", schema_with(consents=pa.struct({"collect": CHOICE}), opt_in_out=STRUCT), {"global", "legacy"}),
+        ("direct-mail", schema_with(consents=None, opt_in_out=MAP), {"global", "legacy"}),
+    ],
+)
+def test_a_channel_that_the_source_lacks_is_judged_by_what_stands_in_for_it(channel: str, schema: pa.Schema, asked: set[str]) -> None:
+    assert {*consent.resolve(ConsentConfig(channel=channel), schema).paths} == asked
+
+
+@pytest.mark.parametrize("first", [None, CHANNEL_ONLY])
+def test_files_of_which_only_some_have_consents_are_refused(first: pa.DataType | None) -> None:
+    """Engines read the fields of the first file, and would ask nobody for what only later ones have."""
+    with pytest.raises(SourceError, match=r"^Files of the source disagree about consents: not all have 'consents\.marketing\.any\.val'"):
+        consent.resolve(ConsentConfig(), schema_with(consents=first), {"new.parquet": schema_with()})
+    assert consent.resolve(ConsentConfig("off"), schema_with(consents=first), {"new.parquet": schema_with()}).paths == {}
+
+
+def test_a_source_without_consents_is_a_warning_unless_it_is_meant() -> None:
+    (warning,) = consent.warnings(consent.resolve(ConsentConfig(), schema_with(consents=None)))
+    assert warning == "The source has no consents, so nobody was excluded for want of one; consent=off says that this is meant"
+    assert consent.warnings(consent.resolve(ConsentConfig("off"), schema_with(consents=None))) == []
+    assert consent.warnings(consent.resolve(ConsentConfig(), schema_with())) == []
+
+
 def test_where_the_rule_is_off_nobody_is_asked(engine: Engine, tmp_path: Path) -> None:
     assert outcomes(engine, tmp_path, [{"consents": says("n", "n", "n")}], ConsentConfig("off"), schema_with()) == [SENT]
     assert consent.resolve(ConsentConfig("off"), schema_with()).describe() == {"rule": "off"}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from courier.changes import Changes
-from courier.counts import COUNTED, Counts, Slice, of_changes, slices
+from courier.counts import COUNTED, Counts, Slice, of_changes, slices, without_values
 from courier.errors import CourierError
 from courier.snapshot import AudienceSnapshot
 
@@ -75,3 +79,27 @@ def test_slices_hold_exactly_the_exported_rows_in_order(batches: list[list[str]]
     )
     excluded = {outcome.removeprefix("excluded: "): rows.count(outcome) for outcome in (X, Y) if outcome in rows}
     assert counts == Counts(len(rows), excluded, rows.count(D), 0, len(exported), added=len(exported))
+
+
+# Columns without a value
+
+
+def snapshot(folder: Path, *files: dict[str, list[str | None]], **options: Any) -> AudienceSnapshot:
+    """Row groups have two rows."""
+    paths = [folder / f"{number}.parquet" for number in range(len(files))]
+    for path, columns in zip(paths, files, strict=True):
+        table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+        pq.write_table(table, path, row_group_size=2, **options)
+    return AudienceSnapshot(0, paths)
+
+
+def test_a_column_is_without_values_where_it_is_null_in_every_row_of_every_file(tmp_path: Path) -> None:
+    one = {"full": ["a", "b", "c"], "last": [None, None, "c"], "second": [None] * 3, "none": [None] * 3, "blank": ["", None, None]}
+    two = {"full": ["d"], "last": [None], "second": ["d"], "none": [None], "blank": [None]}
+    assert without_values(snapshot(tmp_path, one, two)) == {"none"}
+    assert without_values(snapshot(tmp_path, one)) == {"second", "none"}
+
+
+def test_nothing_is_said_of_columns_of_which_footers_tell_nothing_and_of_no_rows(tmp_path: Path) -> None:
+    assert without_values(snapshot(tmp_path, {"none": [None]}, write_statistics=False)) == set()
+    assert without_values(AudienceSnapshot(0, [])) == set()

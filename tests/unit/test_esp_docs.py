@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from courier import compose, esp
 from courier.config import POLICIES, RunConfig
+from courier.esp.base import Confidence, Source
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs" / "platforms"
@@ -41,12 +43,18 @@ def test_the_table_has_the_rows_of_the_presets() -> None:
 
 
 def test_the_table_has_what_an_empty_audience_gives() -> None:
-    words = {"header": "a file with the header", "fail": "**holds the run**"}
+    words = {"header": "a file with the header", "fail": "**the audience is held**"}
     assert cells("an audience without a row") == {name: words[loaded(name).file.on_empty] for name in COLUMNS}
 
 
 def test_the_table_has_every_rule() -> None:
     assert {found for row in rows(INDEX) for found in re.findall(r"^`([a-z_]+)`", row[0])} == {*POLICIES, *NAMES}
+
+
+def test_what_a_source_is_worth_has_the_words_of_the_output() -> None:
+    section = INDEX.partition("## What a source is worth")[2].partition("\n## ")[0]
+    assert [row[0] for row in rows(section)[2:]] == list(get_args(Confidence))
+    assert str(Source("a page", "our choice")) == "a page (our choice)"
 
 
 def test_the_tests_that_the_table_names_exist() -> None:
@@ -65,7 +73,7 @@ def test_a_guide_has_each_rule_with_its_source(name: str) -> None:
     platform = esp.PLATFORMS[name]
     for setting in platform.settings:
         assert f"`{setting.key}`: {setting.why}" in text
-        assert setting.source.document in text
+        assert str(setting.source) in text
     for note in (platform.name_on_s3, platform.fixed_name, platform.one_file):
         assert note is None or (note.text in text and note.source.document in text)
     for column in platform.columns:
@@ -77,7 +85,7 @@ def test_a_guide_has_each_rule_with_its_source(name: str) -> None:
     for limit in platform.bytes:
         assert f"at most {limit.most:,} bytes" in text
     for rule in (platform.key, platform.phone, platform.email, platform.dates, platform.exits):
-        assert rule.source.document in text
+        assert str(rule.source) in text
     assert f"`{platform.dates.date}` and `{platform.dates.timestamp}`" in text
 
 

@@ -51,6 +51,19 @@ def test_the_values_are_awkward_as_real_ones_are() -> None:
     assert set(pc.struct_field(table["consents"], ["marketing", "email", "val"]).unique().to_pylist()) == {"y", "n", "p", "u"}
 
 
+def test_most_telephone_numbers_are_as_platforms_and_hashes_want_them_and_some_are_as_people_write_them() -> None:
+    phones = pc.struct_field(next(synthetic.profiles(20_000))["mobilePhone"], "number").drop_null()
+    share = {
+        form: pc.sum(pc.match_substring_regex(phones, pattern)).as_py() / len(phones)
+        for form, pattern in {
+            "E.164": r"^\+1408[0-9]{7}$",
+            "spaced": r"^\+1 \(408\) [0-9]{3}-[0-9]{4}$",
+            "no plus": r"^1-408-[0-9]{3}-[0-9]{4}$",
+        }.items()
+    }
+    assert share == {"E.164": pytest.approx(0.8, abs=0.02), "spaced": pytest.approx(0.1, abs=0.02), "no plus": pytest.approx(0.1, abs=0.02)}
+
+
 @pytest.mark.parametrize("option", ["email_marketing", "email_marketing_loyalty", "adobe_default"])
 def test_every_shipped_mapping_fits(option: str) -> None:
     schema = next(synthetic.profiles(1)).schema

@@ -20,14 +20,14 @@ from courier.esp.base import (
 
 PRACTICES = Source("AdobeDocs/campaign-classic.en help/platform/using/import-export-best-practices.md")
 #: What is recommended there refuses nothing.
-RECOMMENDED = Source(PRACTICES.document, "proposal")
+RECOMMENDED = Source(PRACTICES.document, "our choice")
 LOADING = Source("AdobeDocs/campaign-classic.en help/workflow/using/data-loading-file.md")
 LOADING_V8 = Source("AdobeDocs/campaign.en help/automation/workflow/data-loading-file.md")
 LOADING_WEB = Source("AdobeDocs/campaign-web.en help/v8/workflows/activities/load-file.md")
 PROFILE = Source("AdobeDocs/campaign-standard.en help/developing/using/datamodel-profile.md")
 ONE_FILE = Source("AdobeDocs/campaign-standard.en help/automating/using/importing-data.md")
 CODE_PAGE = Source("a default code page of 1252 in a published instance fixture", "secondary")
-CUSTOM = Source("a field of your own, with the length that the column sheet gives it", "proposal")
+CUSTOM = Source("a field of your own, with the length that the column sheet gives it", "our choice")
 XPATHS = Source("paths of nms:recipient as they are usually named", "memory")
 
 PLATFORM = Platform(
@@ -67,7 +67,7 @@ PLATFORM = Platform(
     email=EmailRule(
         rf"^[^@{BLANKS}]{{1,64}}@[^@{BLANKS}.]+(\.[^@{BLANKS}.]+)+$",
         "one @, a domain with a dot, no blanks",
-        Source("RFC 5321, 4.5.3.1", "proposal"),
+        Source("RFC 5321, 4.5.3.1", "our choice"),
     ),
     dates=DateRule("yyyy/MM/dd", "yyyy/MM/dd HH:mm:ss", PRACTICES),
     bytes=(
@@ -77,7 +77,7 @@ PLATFORM = Platform(
     ),
     exits=Note(
         "rows of members who have left have the status exited: branch on that column in the workflow",
-        Source("the status is a column like others", "proposal"),
+        Source("the status is a column like others", "our choice"),
     ),
     compression_or_encryption=LOADING,
     empty_number=LOADING,

@@ -1,7 +1,7 @@
 """What a platform declares of itself: one object per platform, made of rules that each carry their source.
 
-A rule without a document behind it (`memory`) is a warning and never more. `proposal`: our own choice where documents
-leave one, such as the length of a field that the artefacts tell the user to create. `secondary`: partners, vendor-derived
+A rule without a document behind it (`memory`) is a warning and never more. `our choice`: where documents leave one,
+such as the length of a field that the artefacts tell the user to create. `secondary`: partners, vendor-derived
 code and the like. Documents are named by repository and path, or by site and page.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Confidence = Literal["documented", "secondary", "memory", "proposal"]
+Confidence = Literal["documented", "secondary", "our choice", "memory"]
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _columns(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     for wanted, note in platform.expected_columns:
         if wanted.casefold() not in folded:
             # A rule of another way of import, documented there: it tells what to expect here, and refuses nothing.
-            source = Source(note.source.document, "proposal")
+            source = Source(note.source.document, "our choice")
             yield Violation("columns", "mapping.columns", f"no column {wanted}", wanted, note.text, source)
     standard = {column.name.casefold(): column.name for column in platform.columns}
     if platform.exact_header:
@@ -131,13 +131,13 @@ def _columns(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     for column in platform.columns:
         if column.required and column.name.casefold() not in folded and column.path not in paths:
             why = "the import is made with this column, and without it finds or reaches nobody"
-            yield Violation("columns", "mapping.columns", f"no column {column.name}", column.name, why, Source("the presets", "proposal"))
+            yield Violation("columns", "mapping.columns", f"no column {column.name}", column.name, why, Source("the presets", "our choice"))
     strange = [name for key, name in folded.items() if key not in standard]
     if strange:
         why = "columns of your own are imported only where the platform has such fields"
         shown = ", ".join(strange[:10])
         yield Violation(
-            "columns", "mapping.columns", shown, "fields that are there, mapped in the import", why, Source("the presets", "proposal")
+            "columns", "mapping.columns", shown, "fields that are there, mapped in the import", why, Source("the presets", "our choice")
         )
 
 

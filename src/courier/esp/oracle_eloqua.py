@@ -23,8 +23,8 @@ UPLOADING = Source("docs.oracle.com OMCAA/Help/Contacts/Tasks/UploadingContacts.
 TYPES = Source("docs.oracle.com OMCAA/Help/DataTypes/DataTypes.htm")
 CUSTOM_FIELDS = Source("docs.oracle.com eloqua-user/Help/ContactFields/Tasks/CreatingContactFields.htm")
 NO_EMAIL = Source("docs.oracle.com ContactsNoEmailFAQ.htm")
-NOT_FOUND = Source("no document says that a scheduled import can do it", "proposal")
-BULK_UTF8 = Source("docs.oracle.com op-api-bulk-2.0-contacts-imports-id-data-post: UTF-8; not said of SFTP imports", "proposal")
+NOT_FOUND = Source("no document says that a scheduled import can do it", "our choice")
+BULK_UTF8 = Source("docs.oracle.com op-api-bulk-2.0-contacts-imports-id-data-post: UTF-8; not said of SFTP imports", "our choice")
 
 PLATFORM = Platform(
     name="oracle_eloqua",
@@ -71,7 +71,7 @@ PLATFORM = Platform(
     bytes=(ByteLimit(5_000_000_000, "Eloqua takes files up to 5 GB from SFTP", IMPORTING, hard=True),),
     exits=Note(
         "rows of members who have left have the status exited: import them into a field, or as a separate file with another purpose",
-        Source("an import has one purpose", "proposal"),
+        Source("an import has one purpose", "our choice"),
     ),
     text_length=(100, TYPES),
     max_columns=(250, CUSTOM_FIELDS),

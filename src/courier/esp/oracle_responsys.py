@@ -28,7 +28,7 @@ PERMISSION = Source("docs.oracle.com OMCED/op-rest-api-v1.3-lists-listname-membe
 TYPES = Source("docs.oracle.com OMCEZ data-types-fieldnames.htm: text up to 500 characters")
 DIALECT = Source("amperity/amperity-docs, sendto Oracle Responsys: comma, double quotes, UTF-8", "secondary")
 CHOICES = Source("further delimiters, enclosures and compression of a Connect job", "memory")
-CUSTOM = Source("a field of your own, with the length that the mapping sheet gives it", "proposal")
+CUSTOM = Source("a field of your own, with the length that the mapping sheet gives it", "our choice")
 SERVER = Source("docs.oracle.com responsys-user/Help/CED/FileServer.htm")
 
 #: The words that NAMES has, all of them, and the single letters that are no names.
@@ -64,7 +64,7 @@ PLATFORM = Platform(
             "destination.kind",
             ("sftp_password", "sftp_key", "local"),
             "a Connect job reads from SFTP; no import from S3 was found",
-            Source(SERVER.document, "proposal"),
+            Source(SERVER.document, "our choice"),
         ),
     ),
     columns=(
@@ -92,17 +92,19 @@ PLATFORM = Platform(
     email=EmailRule(
         rf"^[^@{BLANKS}]{{1,64}}@[^@{BLANKS}.]+(\.[^@{BLANKS}.]+)+$",
         "one @, a domain with a dot, no blanks",
-        Source("RFC 5321, 4.5.3.1", "proposal"),
+        Source("RFC 5321, 4.5.3.1", "our choice"),
     ),
     dates=DateRule("yyyy-MM-dd HH:mm:ss", "yyyy-MM-dd HH:mm:ss", LOADING, forbidden=("SSS", "XXX")),
     bytes=(
         ByteLimit(
-            1_000_000_000, "no limit of a Connect job was found; very large files are imported slowly", Source("a round number", "proposal")
+            1_000_000_000,
+            "no limit of a Connect job was found; very large files are imported slowly",
+            Source("a round number", "our choice"),
         ),
     ),
     exits=Note(
         "rows of members who have left have the status exited: import it into a field and select by that",
-        Source("the status is a field like others", "proposal"),
+        Source("the status is a field like others", "our choice"),
     ),
     header=HeaderRule(
         r"[A-Za-z][A-Za-z0-9$#_]*[A-Za-z0-9$#]|[A-Za-z]",
@@ -118,7 +120,7 @@ PLATFORM = Platform(
     text_length=(500, TYPES),
     expected_columns=(("EMAIL_PERMISSION_STATUS_", Note("new rows without a permission are opted out, and get no mail", PERMISSION)),),
     one_file=Note(
-        "a job reads one file: make one job for each part, or raise file.max_rows", Source("no pattern of names was found", "proposal")
+        "a job reads one file: make one job for each part, or raise file.max_rows", Source("no pattern of names was found", "our choice")
     ),
-    fixed_name=Note("a job reads one name: no pattern with a date was found", Source("no pattern of names was found", "proposal")),
+    fixed_name=Note("a job reads one name: no pattern with a date was found", Source("no pattern of names was found", "our choice")),
 )

@@ -24,7 +24,7 @@ EMAIL = Source("help.salesforce.com 005226498")
 MOBILE = Source("help.salesforce.com mc_moc_prepare_file_for_import")
 FIELDS = Source("developer.salesforce.com ssjs_dataExtensionFieldsAdd: Text has 1 to 4000 characters")
 KEY_LENGTH = Source("a subscriber key has at most 254 characters, gettectonic.com", "secondary")
-OURS = Source("a field of the data extension in the artefacts, with the length that it has there", "proposal")
+OURS = Source("a field of the data extension in the artefacts, with the length that it has there", "our choice")
 PHONE_FIELD = Source("a Phone field has 50 characters", "memory")
 DATES = Source("dates in ISO 8601 are read in any locale, cameronrobert.com.au", "secondary")
 DROP = Source("file-drop automations do not start on a rename, gortonington.com/sfmc-file-drop-automations", "secondary")
@@ -39,7 +39,7 @@ PLATFORM = Platform(
             "file.header",
             (True,),
             "a header is recommended: columns are found by its names",
-            Source(REQUIREMENTS.document, "proposal"),
+            Source(REQUIREMENTS.document, "our choice"),
         ),
         Setting("file", "file.extension", ("csv", "txt"), "files are .csv, or .txt with tabs", REQUIREMENTS),
         Setting("file", "file.quoting", ("minimal", "all"), "a comma in a value needs the double quotes that the import respects", QUOTES),
@@ -85,7 +85,9 @@ PLATFORM = Platform(
     dates=DateRule("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ssXXX", DATES),
     bytes=(
         ByteLimit(
-            1_000_000_000, "no limit of imported files was found; very large ones are imported slowly", Source("a round number", "proposal")
+            1_000_000_000,
+            "no limit of imported files was found; very large ones are imported slowly",
+            Source("a round number", "our choice"),
         ),
     ),
     exits=Note(
@@ -93,7 +95,7 @@ PLATFORM = Platform(
         Source("WSDL of the SOAP API: ImportDefinition.ControlColumn", "secondary"),
     ),
     text_length=(4000, FIELDS),
-    exact_header=Source(REQUIREMENTS.document, "proposal"),  # exactly those of your data extension, whose names may be others
+    exact_header=Source(REQUIREMENTS.document, "our choice"),  # exactly those of your data extension, whose names may be others
     name_on_s3=Note(
         "a scheduled import finds a file by year, month and day, and file drops, which find other names, are of the Enhanced SFTP only",
         Source(f"{NAMES.document}; {DROP.document}", "secondary"),
