@@ -29,6 +29,9 @@ NOTED_BYTES = 64 * 1024 * 1024
 #: So many files are looked for, and published, by one call, where there are more than this.
 TOGETHER = 32
 
+#: At the first login, when nothing has been done that would be lost.
+FIRST_ATTEMPTS = 4
+
 AWAKE_SECONDS = 0.2
 
 #: Sending it again could mean that people get the same mail twice.
@@ -447,8 +450,8 @@ def assert_absent(connections: Connections, name: str, where: str) -> None:
 
 
 def assert_reachable(config: DestinationConfig, destination: Destination) -> None:
-    """Log in once, so that a wrong password is told before the work and not after it."""
-    connections = Connections(destination, config)
+    """Log in once, so that a wrong password is told before the work and not after it; and a server that is down in seconds."""
+    connections = Connections(destination, replace(config, attempts=min(FIRST_ATTEMPTS, config.attempts)))
     with contextlib.closing(connections):
         connections.retrying(lambda _: None)
 

@@ -33,7 +33,7 @@ class DestinationConfig:
     path: str = ""
     on_conflict: str = "fail"  # fail | replace: what to do where a file of that name exists
     connections: int = 4
-    attempts: int = 6  # at one operation, while errors are transient
+    attempts: int = 12  # at one operation, while errors are transient
     retry_seconds: float = 300  # and no longer than this, with growing pauses in between
     manifest: bool = True
     id: str = ""
