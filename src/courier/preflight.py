@@ -1,7 +1,7 @@
 """Try an activation out: everything but the publishing.
 
-The rows are computed into a private temporary folder, which is removed again. At the destination a small hidden probe is
-written, renamed and removed (S3: an upload is begun and aborted, since objects may start things).
+The rows are computed into a private temporary folder, which is removed again. What a run may do at the state store and at
+the destination is tried out by probes (`probe.py`).
 """
 
 from __future__ import annotations
@@ -12,22 +12,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from courier import esp, manifest, runs
+from courier import esp, manifest, probe, runs
 from courier.computing import compute
 from courier.config import RunConfig, StateConfig
-from courier.connections import Connections
-from courier.delivery import assert_absent
-from courier.destinations import Connection, Destination
-from courier.errors import TerminalError
 from courier.masking import masked
 from courier.plan import PlannedFile
 from courier.reading import Ready, check_templates, read
-from courier.recovery import sink
 from courier.render import render
 from courier.snapshot import AudienceSnapshot
 from courier.state import open_store
 
-PROBE = b"A probe of Audience Courier. It may be removed.\n"
 SAMPLE_ROWS = 3
 #: Rows that are rendered to guess how many bytes a file will have.
 MEASURED_ROWS = 10_000
@@ -43,6 +37,8 @@ def _lines(config: RunConfig) -> Iterator[str]:
     store = open_store(config.state)
     if runs.published_before(store, config):
         yield f"  warning: run {config.run_id} has published its files already; with this run_id nothing would be done"
+    probe.try_state(store, f"preflight-{config.run_id}")
+    yield "  state store: a value could be written, changed, read and deleted"
     destination = check_templates(config)
     with tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path) as folder:
         run = runs.Run(config, open_store(StateConfig(path=folder)), started_at=datetime.now(UTC), earlier=store)
@@ -65,7 +61,7 @@ def _lines(config: RunConfig) -> Iterator[str]:
             yield from (f"    {line}" for line in sample)
         closing = manifest.closing_names(config, files)
         yield from (f"  {name}" for name in closing)
-        yield from _probed(config, destination, [*(file.name for file in files), *closing], expected)
+        yield from probe.try_destination(config, destination, [*(file.name for file in files), *closing], expected, run.started_at)
     yield "Ready: the activation can run"
 
 
@@ -82,35 +78,3 @@ def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, confi
     lines = text.decode(config.file.encoding, errors="replace").splitlines()
     head, rows = (lines[:1], lines[1:]) if config.file.header else ([], lines)
     return size, [*head, *(masked(line) for line in islice(rows, SAMPLE_ROWS))]
-
-
-def _probed(config: RunConfig, destination: Destination, names: list[str], expected: int) -> Iterator[str]:
-    connections = Connections(destination, config.destination)
-    try:
-        yield f"  {sink(config.destination)}: reached; server, login and folder are as they should be"
-        if config.destination.on_conflict == "fail":
-            for name in names:
-                assert_absent(connections, name, sink(config.destination))
-            yield "  none of these files exists there"
-        free = connections.retrying(lambda connection: connection.free_bytes())
-        if free is not None:
-            if free < expected and config.file.compression == "none":
-                raise TerminalError(
-                    "There is not enough space at the destination", found=f"{free:,} bytes", expected=f"about {expected:,} bytes"
-                )
-            yield f"  free space: {free:,} bytes"
-        yield f"  {connections.retrying(lambda connection: _probe(connection, config))}"
-    finally:
-        connections.close()
-
-
-def _probe(connection: Connection, config: RunConfig) -> str:
-    """Do to a small file all that a delivery does to its files."""
-    name = f".courier-probe-{config.run_id[-40:]}"
-    staged = connection.send(connection.begin(name), [PROBE], lambda _: None)
-    if config.destination.kind == "s3":
-        connection.discard(staged)
-        return "an upload could be begun, filled, listed and aborted"
-    connection.publish(staged, replace=False)
-    connection.remove(name)
-    return "a probe file could be written, renamed and removed"

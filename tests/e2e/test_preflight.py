@@ -1,0 +1,211 @@
+"""What a preflight shows and refuses, as its run would; and that nothing is left of it, whatever fails."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+from activation import Job, run_job
+from aws_server import AwsServer, aws_server
+from faulty_proxy import Answer, FaultyProxy, LoseAnswer, faulty_proxy
+from recording_server import RecordingServer, recorded_target
+from targets import Target
+from xdm_profiles import profile, write_profiles
+
+BOTH = "audience.segments=[{id: seg-a, name: spring}, {id: seg-b, name: autumn}]"
+SPRING, AUTUMN = "demo_spring_20261101_000000.csv", "demo_autumn_20261101_000000.csv"
+MANY = "guard.max_rows=2"
+DENIED = Answer(403, "AccessDenied")
+KEYS = {"STATE_KEY": "key", "STATE_SECRET": "secret"}
+
+
+def member(email: str, segment: str) -> dict[str, Any]:
+    return profile(email=email, segments={"ups": {segment: ("realized", "2026-01-01T00:00:00Z", None)}})
+
+
+def rows(a: str, b: str) -> list[dict[str, Any]]:
+    """A profile for each letter: members of seg-a, and of seg-b."""
+    return [member(f"{letter}@x.org", segment) for segment, letters in (("seg-a", a), ("seg-b", b)) for letter in letters]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two members of the one audience, three of the other."""
+    write_profiles(tmp_path / "profiles", rows("ab", "cde"))
+    return tmp_path
+
+
+def preflight(folder: Path, *overrides: str, run_id: str = "run-1", **environment: str) -> Job:
+    return run_job("preflight.py", folder, BOTH, *overrides, run_id=run_id, **environment)
+
+
+def stored(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """All that the state store holds, and when each file was last written."""
+    files = (path for path in (folder / "state").rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def bucket_state(url: str) -> list[str]:
+    login = ["state.access_key_id_env=STATE_KEY", "state.secret_access_key_env=STATE_SECRET", "state.region=us-east-1"]
+    return ["state=s3", "state.path=s3://the-state/crm", f"state.endpoint_url='{url}'", *login]
+
+
+@pytest.fixture
+def aws() -> Iterator[AwsServer]:
+    with aws_server("the-state") as server:
+        yield server
+
+
+def objects(server: AwsServer) -> dict[str, str]:
+    """Key → ETag of all that the bucket holds."""
+    return {each["Key"]: each["ETag"] for each in server.client.list_objects_v2(Bucket="the-state").get("Contents", [])}
+
+
+# The state store
+
+
+@contextlib.contextmanager
+def behind_a_proxy(aws: AwsServer) -> Iterator[tuple[FaultyProxy, list[str]]]:
+    with faulty_proxy(aws.endpoint_url) as proxy:
+        yield proxy, bucket_state(proxy.url)
+
+
+@pytest.mark.parametrize(("method", "operation"), [("PUT", "PutObject"), ("DELETE", "DeleteObject")])
+def test_a_state_store_that_takes_nothing_or_gives_nothing_back_is_refused(
+    folder: Path, aws: AwsServer, method: str, operation: str
+) -> None:
+    with behind_a_proxy(aws) as (proxy, state):
+        proxy.add(method, "/the-state/", DENIED, times=100)
+        job = preflight(folder, *state, **KEYS)
+    assert job.code == 2, job.stdout
+    (paragraph,) = job.said()
+    assert "The state store cannot be used" in paragraph
+    assert f"AccessDenied from {operation}" in paragraph
+    left = sorted(objects(aws))
+    assert left == ([] if method == "PUT" else ["crm/preflight-run-1/probe"])
+    assert ("remove what was left there: s3://the-state/crm/preflight-run-1" in paragraph) == (method == "DELETE")
+
+
+def test_nothing_stays_in_the_state_store(folder: Path, aws: AwsServer) -> None:
+    with behind_a_proxy(aws) as (proxy, state):
+        preflight(folder, *state, **KEYS).succeeded()
+        assert proxy.count("PUT", "/the-state/") > 0
+    assert objects(aws) == {}
+    preflight(folder).succeeded()
+    assert stored(folder).keys() <= {"state/.guard"}
+    assert [path.name for path in (folder / "state").iterdir() if path.is_dir()] == []
+
+
+# The destination
+
+
+def left(recorder: RecordingServer) -> list[str]:
+    return sorted(path.name for path in recorder.folder.iterdir())
+
+
+HIDDEN, SEEN = ".courier-run-1-.courier-probe-run-1.part", ".courier-probe-run-1"
+
+
+@pytest.mark.parametrize("operations", [["rename", "posix_rename"], ["write"]], ids=["rename", "write"])
+def test_what_a_server_refuses_leaves_nothing_there(folder: Path, recorder: RecordingServer, operations: list[str]) -> None:
+    recorder.refuse = dict.fromkeys(operations, asyncssh.SFTPPermissionDenied)
+    job = preflight(folder, *recorded_target(recorder).overrides())
+    assert (job.code, "permission denied" in job.stderr) == (5, True)
+    assert "left there" not in job.stderr
+    assert left(recorder) == []
+
+
+@pytest.mark.parametrize(("others", "name"), [([], SEEN), (["rename", "posix_rename"], HIDDEN)], ids=["seen", "hidden"])
+def test_what_cannot_be_removed_is_named_and_does_not_become_more(
+    folder: Path, recorder: RecordingServer, others: list[str], name: str
+) -> None:
+    destination = recorded_target(recorder).overrides()
+    recorder.refuse = dict.fromkeys(["remove", *others], asyncssh.SFTPPermissionDenied)
+    for _ in range(2):
+        job = preflight(folder, *destination)
+        assert (job.code, "permission denied" in job.stderr) == (5, True)
+        assert f"left there: sftp://127.0.0.1:{recorder.port}/{name}" in job.stderr
+        assert left(recorder) == [name]
+    recorder.refuse = {}
+    preflight(folder, *destination).succeeded()
+    assert left(recorder) == []
+
+
+@pytest.mark.parametrize("conflict", ["fail", "replace"])
+def test_a_probe_whose_renaming_was_not_answered_is_not_taken_for_another_file(
+    folder: Path, recorder: RecordingServer, conflict: str
+) -> None:
+    recorder.lose_answer = {"rename" if conflict == "fail" else "posix_rename"}
+    job = preflight(folder, *recorded_target(recorder, on_conflict=conflict).overrides()).succeeded(quiet=False)
+    assert recorder.lose_answer == set()
+    assert "a probe file could be written, renamed and removed" in job.stdout
+    assert left(recorder) == []
+
+
+def test_a_file_under_its_final_name_at_once_is_tried_out_too(folder: Path, recorder: RecordingServer) -> None:
+    job = preflight(folder, *recorded_target(recorder, publish="direct").overrides()).succeeded()
+    assert "a probe file could be written and removed" in job.stdout
+    assert left(recorder) == []
+    assert not recorder.renames
+
+
+def test_a_folder_that_cannot_be_listed_is_a_warning(folder: Path, recorder: RecordingServer) -> None:
+    """Nothing but a run that follows a killed one lists it."""
+    recorder.refuse = {"list": asyncssh.SFTPPermissionDenied}
+    job = preflight(folder, *recorded_target(recorder).overrides()).succeeded()
+    assert "warning: what a killed run leaves cannot be found" in job.stdout
+    assert "Ready" in job.stdout
+
+
+@pytest.fixture
+def bucket(make_target: Callable[[str], Target]) -> Iterator[tuple[Target, FaultyProxy]]:
+    target = make_target("s3")
+    with faulty_proxy(str(target.config.endpoint_url)) as proxy:  # type: ignore[attr-defined]
+        yield target.with_config(endpoint_url=proxy.url), proxy
+
+
+@pytest.mark.parametrize(
+    ("step", "operation"),
+    [(("PUT", "partNumber=1"), "UploadPart"), (("GET", "uploadId="), "ListParts")],
+    ids=["part", "parts"],
+)
+def test_an_upload_that_is_refused_half_way_is_aborted(
+    folder: Path, bucket: tuple[Target, FaultyProxy], step: tuple[str, str], operation: str
+) -> None:
+    target, proxy = bucket
+    proxy.add(*step, DENIED, times=100)
+    job = preflight(folder, *target.overrides())
+    assert (job.code, f"S3 refused {operation}" in job.stderr) == (5, True)
+    assert proxy.count("DELETE", "uploadId=") == 1
+    assert target.leftovers() == []
+
+
+def test_an_upload_whose_begin_was_not_answered_is_found_and_aborted(folder: Path, bucket: tuple[Target, FaultyProxy]) -> None:
+    target, proxy = bucket
+    proxy.add("POST", "?uploads", LoseAnswer())
+    preflight(folder, *target.overrides()).succeeded(quiet=False)
+    assert proxy.unused() == 0
+    assert target.leftovers() == []
+
+
+def test_an_upload_that_cannot_be_aborted_is_named(folder: Path, bucket: tuple[Target, FaultyProxy]) -> None:
+    target, proxy = bucket
+    proxy.add("DELETE", "uploadId=", DENIED, times=100)
+    job = preflight(folder, *target.overrides())
+    assert (job.code, "S3 refused AbortMultipartUpload" in job.stderr) == (5, True)
+    assert f"left there: an unfinished upload of s3://audiences/{target.config.folder}/.courier-probe-run-1" in job.stderr
+
+
+def test_uploads_that_cannot_be_listed_are_a_warning_but_where_executors_deliver(folder: Path, bucket: tuple[Target, FaultyProxy]) -> None:
+    target, proxy = bucket
+    proxy.add("GET", "?uploads", DENIED, times=100)
+    job = preflight(folder, *target.overrides()).succeeded()
+    assert "warning: what a killed run leaves cannot be found" in job.stdout
+    assert "s3:ListBucketMultipartUploads" in job.stdout
+    job = preflight(folder, "engine=spark", "engine.delivery=executors", *target.overrides())
+    assert (job.code, "s3:ListBucketMultipartUploads" in job.stderr) == (5, True)
+    assert target.leftovers() == []
