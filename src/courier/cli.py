@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
 from courier.compose import load, load_shown, load_state
@@ -34,7 +35,7 @@ def run_activation(arguments: Sequence[str]) -> int:
 def run_preflight(arguments: Sequence[str]) -> int:
     """Try an activation out without publishing anything. The exit codes are those of the activation."""
     description = "Try an activation out: configuration, source, checks, keys, login, folder and rights. Nothing is published."
-    return _run("preflight.py", description, arguments, preflight)
+    return _run("preflight.py", description, arguments, _preflight)
 
 
 def run_history(arguments: Sequence[str]) -> int:
@@ -65,6 +66,14 @@ def _activate(config: RunConfig) -> str:
         return report(run)
     _say(report(run))  # some of the audiences were published
     raise run.error
+
+
+def _preflight(config: RunConfig) -> str:
+    """Its lines are printed as they come, so that an error hides none of them."""
+    with closing(preflight(config)) as lines:
+        for line in lines:
+            print(line, flush=True)
+    return ""
 
 
 def _run(program: str, description: str, arguments: Sequence[str], job: Callable[[RunConfig], str]) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
-from activation import Job, run_job
+from activation import JOBS, Job, activate, command, run_job
 from aws_server import AwsServer, aws_server
 from faulty_proxy import Answer, FaultyProxy, LoseAnswer, faulty_proxy
 from recording_server import RecordingServer, recorded_target
@@ -63,6 +66,170 @@ def aws() -> Iterator[AwsServer]:
 def objects(server: AwsServer) -> dict[str, str]:
     """Key → ETag of all that the bucket holds."""
     return {each["Key"]: each["ETag"] for each in server.client.list_objects_v2(Bucket="the-state").get("Contents", [])}
+
+
+# A run that is released
+
+
+def test_a_release_is_shown_as_it_would_be_published(folder: Path) -> None:
+    assert activate(folder, BOTH, MANY).code == 3
+    (folder / "out" / SPRING).unlink()  # the platform has taken it
+    write_profiles(folder / "profiles", rows("xyz", "wxyz"))
+    before = stored(folder)
+    job = run_job("preflight.py", folder, BOTH, "release=run-1", "as_of=null", run_id="run-2").succeeded()
+    assert f"  {AUTUMN}: 3 rows" in job.stdout
+    assert "    x@x.xxx,,xxxx,xxx,,,,\n" in job.stdout
+    assert "audience autumn: 3 rows" in job.stdout
+    assert "audience spring: published before" in job.stdout
+    assert SPRING not in job.stdout
+    assert "manifest-local-run-2.json" in job.stdout
+    assert stored(folder) == before
+    assert sorted(job.delivered()) == ["manifest-local-run-1.json"]
+
+
+def test_a_release_of_changes_shows_the_changes(folder: Path) -> None:
+    asked = ["export=incremental", "file.name='{segment_name}-{as_of}'"]
+    activate(folder, BOTH, *asked).succeeded()
+    write_profiles(folder / "profiles", rows("ab", "defg"))
+    later = "2026-11-02T00:00:00Z"
+    assert activate(folder, BOTH, *asked, "guard.max_rows=3", run_id="run-2", as_of=later).code == 3
+    before = stored(folder)
+    job = run_job("preflight.py", folder, BOTH, *asked, "release=run-2", run_id="run-3", as_of=later).succeeded()
+    assert "  autumn-20261102T000000Z.csv: 3 rows" in job.stdout
+    assert stored(folder) == before
+
+
+def test_a_release_out_of_a_bucket_is_shown_and_stays_as_it_is(folder: Path, aws: AwsServer) -> None:
+    state = bucket_state(aws.endpoint_url)
+    assert activate(folder, BOTH, MANY, *state, **KEYS).code == 3
+    before = objects(aws)
+    job = preflight(folder, "release=run-1", *state, run_id="run-2", **KEYS).succeeded()
+    assert f"  {AUTUMN}: 3 rows" in job.stdout
+    assert objects(aws) == before
+
+
+ONE_EACH = "file.name='{run_id}-{segment_id}'"
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A held run (run-0) that run-2 has released, and another held one."""
+    folder = tmp_path_factory.mktemp("past")
+    write_profiles(folder / "profiles", rows("ab", "cde"))
+    assert activate(folder, BOTH, "guard.max_rows=1", ONE_EACH, run_id="run-0").code == 3
+    activate(folder, BOTH, "release=run-0", ONE_EACH, run_id="run-2").succeeded()
+    assert activate(folder, BOTH, "guard.max_rows=1", ONE_EACH).code == 3
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["release=run-9"], "There is no run of this activation to release"),
+        (["release=run-1", "file.delimiter=';'"], "A held run is released with the configuration that it had"),
+        (["release=run-1", "as_of=2026-12-01T00:00:00Z"], "A held run is released as of its own time"),
+        (["release=run-2"], "This run holds nothing back"),
+        (["release=run-0"], "This run has been released already"),
+        (["run_id=run-0"], "This run was held, and has been released since"),
+    ],
+)
+def test_a_release_that_the_run_refuses_is_refused_alike(past: Path, overrides: list[str], words: str) -> None:
+    tried = preflight(past, ONE_EACH, *overrides, run_id="run-3")
+    job = activate(past, BOTH, ONE_EACH, *overrides, run_id="run-3")
+    assert (tried.code, job.code) == (2, 2), tried.stdout
+    assert words in tried.stderr
+    assert tried.said() == job.said()
+    assert "Ready" not in tried.stdout
+
+
+def test_a_run_that_has_published_is_told_with_the_exit_code_of_its_next_start(folder: Path) -> None:
+    activate(folder, BOTH).succeeded()
+    job = preflight(folder).succeeded()
+    assert "run run-1 has published its files already" in job.stdout
+    assert "Ready" not in job.stdout
+    assert activate(folder, BOTH, MANY, ONE_EACH, run_id="run-2").code == 3
+    held = preflight(folder, MANY, ONE_EACH, run_id="run-2")
+    assert held.code == activate(folder, BOTH, MANY, ONE_EACH, run_id="run-2").code == 3
+    assert "the other audiences were delivered" in held.stderr
+
+
+def test_a_run_that_was_publishing_when_it_ended_is_told(folder: Path) -> None:
+    activate(folder, BOTH).succeeded()
+    record = folder / "state" / "runs" / "run-1" / "record.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "status": "failed"}))  # as a kill before the last write leaves it
+    job = preflight(folder).succeeded()
+    assert "an earlier start of run run-1 was publishing when it ended" in job.stdout
+    assert "Ready" not in job.stdout
+    activate(folder, BOTH).succeeded()
+
+
+# Audiences that are held
+
+
+def test_an_audience_that_would_be_held_is_named_with_the_reason_and_the_exit_code_of_the_run(folder: Path) -> None:
+    job = preflight(folder, MANY)
+    assert job.code == activate(folder, BOTH, MANY).code == 3
+    assert "  audience spring: 2 rows" in job.stdout
+    assert "  audience autumn: 3 rows, 0 of 0 checks passed; held: it has 3 rows (guard.max_rows=2)\n" in job.stdout
+    assert f"  {SPRING}: 2 rows" in job.stdout
+    assert AUTUMN not in job.stdout
+    assert "a probe file could be written" in job.stdout
+    assert "Ready" not in job.stdout
+    (paragraph,) = job.said()
+    assert "1 of 2 audiences would be held back" in paragraph
+    assert "segment seg-b (autumn): it has 3 rows (guard.max_rows=2)" in paragraph
+    assert "delivered" not in paragraph  # as the run would say it
+    assert "release=run-1" not in paragraph  # there is nothing that could be released
+
+
+def test_where_all_is_held_each_audience_is_told(folder: Path) -> None:
+    job = preflight(folder, MANY, "audience.all_or_nothing=true")
+    assert job.code == 3
+    assert "  audience spring: 2 rows, 0 of 0 checks passed; held: another audience is held (audience.all_or_nothing)\n" in job.stdout
+    assert "held: it has 3 rows (guard.max_rows=2)\n" in job.stdout
+    assert "release=run-1" not in job.stderr
+    assert ".csv" not in job.stdout
+
+
+def test_a_held_audience_beside_one_that_has_nothing_to_send(folder: Path) -> None:
+    write_profiles(folder / "profiles", rows("", "cde"))
+    job = preflight(folder, MANY, "file.on_empty=skip")
+    assert job.code == activate(folder, BOTH, MANY, "file.on_empty=skip").code == 3
+    assert "held: it has 3 rows" in job.stdout
+    assert "manifest" not in job.stdout
+
+
+def test_nothing_to_send_is_said_and_no_manifest_is_promised(folder: Path) -> None:
+    job = run_job("preflight.py", folder, "audience.segments=[no-such]", "file.on_empty=skip").succeeded()
+    assert "nothing would be sent" in job.stdout
+    assert "manifest" not in job.stdout
+
+
+# What is known is told, whatever fails after it
+
+
+def test_a_destination_that_refuses_hides_nothing_that_is_known(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / AUTUMN).write_bytes(b"older")
+    job = preflight(folder)
+    assert job.code == 5
+    assert f"A file '{AUTUMN}' exists already" in job.stderr
+    for known in ("columns: email", "audience spring: 2 rows", f"  {SPRING}: 2 rows", "    x@x.xxx,,xxxx,xxx,,,,\n", "manifest-local"):
+        assert known in job.stdout
+    assert "Ready" not in job.stdout
+
+
+def test_lines_are_printed_as_they_come(folder: Path, recorder: RecordingServer) -> None:
+    recorder.stall = {"rename"}
+    arguments = command(BOTH, "checks=none", *recorded_target(recorder, operation_timeout_seconds=5, attempts=1).overrides())
+    process = subprocess.Popen([sys.executable, str(JOBS / "preflight.py"), *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert any(line.startswith(f"  {AUTUMN}: 3 rows") for line in process.stdout)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
 
 
 # The state store
