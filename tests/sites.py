@@ -83,6 +83,11 @@ class Site:
         content: dict[str, Any] = json.loads(answer["Body"].read())
         return content
 
+    def stored(self) -> list[str]:
+        """The keys of all that the state store holds, without `<inbox>/`."""
+        listed = self.aws.client.list_objects_v2(Bucket=STATE_BUCKET, Prefix=f"{self.inbox.name}/")
+        return [each["Key"].removeprefix(f"{self.inbox.name}/") for each in listed.get("Contents", [])]
+
     def delivered(self) -> dict[str, bytes]:
         """All that is in the inbox, hidden files too."""
         found: dict[str, bytes] = {}

@@ -124,14 +124,9 @@ def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.C
 
 def _place(run: runs.Run, engine: Engine) -> Place:
     """Where the engine writes the snapshot: where every executor can, or else on this machine's disk, which is faster."""
-    if _in_bucket(run, engine) or engine.spread:
-        place = run.store.place(run.snapshot_key)
-        if place.state is None:
-            raise ConfigError(
-                "A preflight computes into a folder of this machine, which executors do not see", fix="try it out with engine=sail"
-            )
+    if _in_bucket(run, engine):
         run.store.delete_folder(run.snapshot_key)  # what an earlier start left
-        return place
+        return run.store.place(run.snapshot_key)
     return Place(str(run.store.folder(run.snapshot_key).absolute()))
 
 

@@ -1,6 +1,7 @@
 """Try an activation out: everything but the publishing.
 
-The rows are computed into a private temporary folder, which is removed again; those of a run that is released are only read. What a run may do at the state store and at the destination is tried out by
+The rows are computed where the engine can write them, but in a folder of the preflight's own, which is removed again;
+those of a run that is released are only read. What a run may do at the state store and at the destination is tried out by
 probes (`probe.py`).
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import Any
 
 from courier import computing, esp, guard, manifest, probe, release, runs
 from courier.config import RunConfig, StateConfig
+from courier.engine import Engine
 from courier.errors import HeldError
 from courier.journal import Journal
 from courier.masking import masked
@@ -106,9 +108,24 @@ def _computed(run: runs.Run, ready: Ready, stack: ExitStack) -> tuple[list[Audie
         if config.engine.delivery == "executors":
             stack.enter_context(computing.opened(config))  # only for what it refuses
         return *computing.reopened(run, release.held_record(run.history, config, ready.baselines)), ready
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path))
-    run.store = open_store(StateConfig(path=folder))
-    return computing.compute(run, ready)
+    engine = stack.enter_context(computing.opened(config))
+    run.store = stack.enter_context(_workspace(config, engine, run.history))
+    return computing.compute(run, ready, engine)
+
+
+@contextmanager
+def _workspace(config: RunConfig, engine: Engine, store: Store) -> Iterator[Store]:
+    """A store of the preflight's own, empty before and gone after: on this machine's disk, or, where the engine computes
+    elsewhere, in the run's own store, which it reaches.
+    """
+    if engine.remote or engine.kind == "connect":
+        try:
+            yield open_store(replace(config.state, path=f"{config.state.path.rstrip('/')}/{_folder(config)}"))
+        finally:
+            probe.take_away(store, _folder(config))
+    else:
+        with tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path) as folder:
+            yield open_store(StateConfig(path=folder))
 
 
 def _folder(config: RunConfig) -> str:

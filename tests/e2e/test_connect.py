@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyspark
 import pytest
-from activation import activate
+from activation import activate, run_job
 from servers import can_mount
 from xdm_profiles import profile, write_profiles
 
@@ -113,3 +113,16 @@ def test_a_server_elsewhere_wants_a_bucket(folder: Path) -> None:
 def test_a_server_that_is_not_there_is_told_at_once(folder: Path) -> None:
     job = activate(folder, SEGMENTS, "engine=connect", "engine.remote=sc://127.0.0.1:1")
     job.refused(2, "The engine cannot be reached. Where: engine.remote sc://127.0.0.1:1. Found: Connection refused.")
+
+
+def test_a_preflight_computes_where_the_server_can_write(folder: Path) -> None:
+    """That is the state store's folder, and not this machine's temporary one."""
+    if not can_mount():
+        pytest.skip("only root where it may mount can give a server a disk of its own")
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    with sail_server("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {temporary} && exec "$@"', "sh") as remote:
+        places = [f"source.path={folder}/profiles", "engine=connect", f"engine.remote={remote}", f"state.path={folder}/state"]
+        job = run_job("preflight.py", folder, SEGMENTS, *places, TMPDIR=str(temporary)).succeeded()
+    assert ": 90 rows" in job.stdout
+    assert [path.name for path in (folder / "state").iterdir() if path.is_dir()] == []
