@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -376,3 +377,58 @@ def test_uploads_that_cannot_be_listed_are_a_warning_but_where_executors_deliver
     job = preflight(folder, "engine=spark", "engine.delivery=executors", *target.overrides())
     assert (job.code, "s3:ListBucketMultipartUploads" in job.stderr) == (5, True)
     assert target.leftovers() == []
+
+
+# The rights on S3 that the reference names
+
+
+RIGHTS = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text().partition('<a id="s3-rights"></a>')[2]
+
+
+def documented_rights() -> list[dict[str, object]]:
+    """The table as a policy for buckets of these names. moto knows a call by its name, where IAM asks for `s3:ListBucket`."""
+    statements: list[dict[str, object]] = []
+    for name, *cells in re.findall(r"^\| the (source|state|destination) \| (.*?) \| (.*?) \|$", RIGHTS, flags=re.MULTILINE):
+        for cell, resource in zip(cells, (name, f"{name}/*"), strict=True):
+            actions = [*re.findall(r"s3:\w+", cell), *(["s3:HeadBucket"] if resource == name else [])]
+            statements.append({"Effect": "Allow", "Action": actions, "Resource": f"arn:aws:s3:::{resource}"})
+    assert len(statements) == 6
+    return statements
+
+
+def test_the_rights_on_s3_that_the_reference_names_suffice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As moto judges them, in this process."""
+    import boto3
+    from moto import settings
+
+    with aws_server("source") as server:
+        for bucket in ("state", "destination"):
+            server.client.create_bucket(Bucket=bucket)
+        for file in (folder / "profiles").iterdir():
+            server.client.upload_file(str(file), "source", f"profiles/{file.name}")
+        login = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+        iam = boto3.client("iam", endpoint_url=server.endpoint_url, **login)
+        iam.create_user(UserName="courier")
+        policy = {"Version": "2012-10-17", "Statement": documented_rights()}
+        iam.put_user_policy(UserName="courier", PolicyName="documented", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName="courier")["AccessKey"]
+        keys = {"STATE_KEY": key["AccessKeyId"], "STATE_SECRET": key["SecretAccessKey"]}
+        places = [
+            "source.path=s3://source/profiles",
+            "state=s3",
+            "state.path=s3://state/crm",
+            "destination=s3",
+            "destination.bucket=destination",
+        ]
+        for group in ("source", "state", "destination"):
+            places += [f"{group}.access_key_id_env=STATE_KEY", f"{group}.secret_access_key_env=STATE_SECRET"]
+            places += [f"{group}.endpoint_url='{server.endpoint_url}'", f"{group}.region=us-east-1"]
+        monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)
+        tried = preflight(folder, *places, **keys).succeeded()
+        assert "warning: what a killed run leaves" not in tried.stdout
+        activate(folder, BOTH, *places, **keys).succeeded()
+        fewer = {**policy, "Statement": documented_rights()[:-1]}  # so that moto is seen to judge
+        monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", float("inf"))
+        iam.put_user_policy(UserName="courier", PolicyName="documented", PolicyDocument=json.dumps(fewer))
+        monkeypatch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)
+        assert preflight(folder, *places, run_id="run-2", **keys).code == 5
