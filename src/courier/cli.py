@@ -72,7 +72,7 @@ def _preflight(config: RunConfig) -> str:
     """Its lines are printed as they come, so that an error hides none of them."""
     with closing(preflight(config)) as lines:
         for line in lines:
-            print(line, flush=True)
+            _say(line)
     return ""
 
 

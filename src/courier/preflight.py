@@ -24,6 +24,7 @@ from courier.masking import masked
 from courier.plan import PlannedFile
 from courier.reading import Ready, check_templates, read
 from courier.render import render
+from courier.report import audience_lines
 from courier.snapshot import AudienceSnapshot
 from courier.state import Store, open_store
 
@@ -139,10 +140,9 @@ def _audiences(run: runs.Run) -> Iterator[str]:
         if record.status == runs.PUBLISHED_BEFORE:
             yield f"  audience {record.segment_name}: published before, and not sent again"
             continue
-        passed = sum(check.success for check in record.checks)
-        held = f"; held: {record.held}" if record.held else ""
-        rows = record.counts.exported if record.counts else 0
-        yield f"  audience {record.segment_name}: {rows:,} rows, {passed} of {len(record.checks)} checks passed{held}"
+        yield from audience_lines(record)
+    if run.consent.get("rule") == "off":
+        yield "  consent is not asked for (consent=off)"
 
 
 def _would_be_held(run: runs.Run) -> HeldError | None:

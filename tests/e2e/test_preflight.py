@@ -80,7 +80,8 @@ def test_a_release_is_shown_as_it_would_be_published(folder: Path) -> None:
     job = run_job("preflight.py", folder, BOTH, "release=run-1", "as_of=null", run_id="run-2").succeeded()
     assert f"  {AUTUMN}: 3 rows" in job.stdout
     assert "    x@x.xxx,,xxxx,xxx,,,,\n" in job.stdout
-    assert "audience autumn: 3 rows" in job.stdout
+    assert "audience autumn" in job.stdout
+    assert "    exported                               3\n" in job.stdout
     assert "audience spring: published before" in job.stdout
     assert SPRING not in job.stdout
     assert "manifest-local-run-2.json" in job.stdout
@@ -170,8 +171,8 @@ def test_a_run_that_was_publishing_when_it_ended_is_told(folder: Path) -> None:
 def test_an_audience_that_would_be_held_is_named_with_the_reason_and_the_exit_code_of_the_run(folder: Path) -> None:
     job = preflight(folder, MANY)
     assert job.code == activate(folder, BOTH, MANY).code == 3
-    assert "  audience spring: 2 rows" in job.stdout
-    assert "  audience autumn: 3 rows, 0 of 0 checks passed; held: it has 3 rows (guard.max_rows=2)\n" in job.stdout
+    assert "    exported                               2\n" in job.stdout
+    assert "    exported                               3\n    held: it has 3 rows (guard.max_rows=2)\n" in job.stdout
     assert f"  {SPRING}: 2 rows" in job.stdout
     assert AUTUMN not in job.stdout
     assert "a probe file could be written" in job.stdout
@@ -186,7 +187,7 @@ def test_an_audience_that_would_be_held_is_named_with_the_reason_and_the_exit_co
 def test_where_all_is_held_each_audience_is_told(folder: Path) -> None:
     job = preflight(folder, MANY, "audience.all_or_nothing=true")
     assert job.code == 3
-    assert "  audience spring: 2 rows, 0 of 0 checks passed; held: another audience is held (audience.all_or_nothing)\n" in job.stdout
+    assert "    exported                               2\n    held: another audience is held (audience.all_or_nothing)\n" in job.stdout
     assert "held: it has 3 rows (guard.max_rows=2)\n" in job.stdout
     assert "release=run-1" not in job.stderr
     assert ".csv" not in job.stdout
@@ -215,7 +216,7 @@ def test_a_destination_that_refuses_hides_nothing_that_is_known(folder: Path) ->
     job = preflight(folder)
     assert job.code == 5
     assert f"A file '{AUTUMN}' exists already" in job.stderr
-    for known in ("columns: email", "audience spring: 2 rows", f"  {SPRING}: 2 rows", "    x@x.xxx,,xxxx,xxx,,,,\n", "manifest-local"):
+    for known in ("columns: email", "audience spring (", f"  {SPRING}: 2 rows", "    x@x.xxx,,xxxx,xxx,,,,\n", "manifest-local"):
         assert known in job.stdout
     assert "Ready" not in job.stdout
 

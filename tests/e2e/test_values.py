@@ -44,7 +44,7 @@ def test_preflight_tells_what_would_hold_the_files_back(folder: Path) -> None:
     (paragraph,) = job.said()
     assert "characters that iso-8859-1 has not" in paragraph
     assert "column 'city' 2" in paragraph
-    assert "audience seg-a: 6 rows" in job.stdout
+    assert "    exported                               6\n" in job.stdout
     assert job.delivered() == {}
 
 
