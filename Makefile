@@ -6,7 +6,7 @@ PROFILES ?= 200000
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java sshd gpg test test-paramiko4 test-older-spark mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport bench-scaling fault-run clean
+.PHONY: help run profiles preflight history install install-dev java jdk maven sshd gpg test test-paramiko4 test-older-spark mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport bench-scaling fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -20,7 +20,9 @@ preflight: install data/profiles ## Try the demo activation out, and publish not
 history: install ## List past runs
 	@$(BIN)/python jobs/history.py
 
-profiles: install data/profiles ## Write synthetic profiles to data/profiles (PROFILES=200000)
+profiles: install ## Write synthetic profiles to data/profiles (PROFILES=200000)
+	@if [ -d data/profiles ]; then echo "data/profiles is there already, and stays as it is. To write others: rm -r data/profiles"; \
+	  else $(MAKE) --no-print-directory data/profiles; fi
 
 data/profiles: | $(VENV)/.installed
 	@$(BIN)/python jobs/make_profiles.py data/profiles --profiles $(PROFILES)
@@ -48,7 +50,13 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@touch $@
 
 java:
-	@./scripts/need java 'openjdk-17-jre-headless' 'Java 17 or newer, for the Spark half of the tests'
+	@./scripts/need java 'openjdk-17-jre-headless|openjdk-21-jre-headless' 'Java 17 or newer, for the Spark half of the tests'
+
+jdk:
+	@./scripts/need javac 'openjdk-17-jdk-headless|openjdk-21-jdk-headless' 'a JDK 17 or newer, for the mini cluster of YARN'
+
+maven:
+	@./scripts/need mvn 'maven' 'Maven, which fetches the jars for S3 and YARN'
 
 sshd:
 	@./scripts/need /usr/sbin/sshd 'openssh-server' 'the OpenSSH server, for the SFTP tests'
@@ -79,7 +87,7 @@ mutation-test: install-dev sshd ## Take each protection of a delivery away, and 
 dist: install ## Build what a cluster needs into dist/: wheel, packed environment, jobs, deploy scripts
 	@./scripts/dist $(BIN)/python
 
-cluster-test: install-dev java sshd ## Run the tests on a Spark cluster and on YARN (fetches jars once; ten minutes)
+cluster-test: install-dev jdk java maven sshd ## Run the tests on a Spark cluster and on YARN (fetches jars once; ten minutes)
 	@$(BIN)/python -m pytest tests/cluster
 
 lint: install-dev ## Check format, style and types
@@ -100,13 +108,19 @@ bench: install-dev java sshd $(VENV)/koheesio/.installed ## Compare whole export
 bench-audiences: install-dev ## What many audiences, incremental runs and consent cost (5 million profiles, half an hour)
 	@$(BIN)/python benchmarks/audiences.py
 
-bench-transport: install-dev ## Compare deliveries to SFTP and S3 with the usual clients (some minutes, 9 GB of disk)
-	@$(BIN)/python benchmarks/transport.py
+# In an environment of its own, since it wants one version of botocore.
+$(VENV)/awscli/.installed: | $(VENV)/.installed-dev
+	@$(BIN)/python -m venv $(VENV)/awscli
+	@$(VENV)/awscli/bin/python -m pip install --quiet --disable-pip-version-check 'awscli==1.45.11'
+	@touch $@
+
+bench-transport: install-dev sshd $(VENV)/awscli/.installed ## Compare deliveries to SFTP and S3 with the usual clients (some minutes, 9 GB of disk)
+	@PATH="$(CURDIR)/$(VENV)/awscli/bin:$$PATH" $(BIN)/python benchmarks/transport.py
 
 bench-scaling: install-dev java sshd ## How time grows with rows, cores and files (half an hour)
 	@$(BIN)/python benchmarks/scaling.py
 
-fault-run: install-dev ## Kill runs and cut connections 300 times, and count what went wrong (an hour)
+fault-run: install-dev sshd ## Kill runs and cut connections 300 times, and count what went wrong (an hour)
 	@$(BIN)/python benchmarks/fault_run.py
 
 lock: ## Renew the lock files from pyproject.toml (needs uv)

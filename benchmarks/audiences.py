@@ -39,7 +39,14 @@ HASHES = 1_000_000
 
 def activate(work: Path, profiles: Path, run_id: str, *overrides: str) -> float:
     """Seconds of one run."""
-    command = [sys.executable, str(ROOT / "jobs" / "activate.py"), f"source.path={profiles}", f"as_of={AS_OF}", f"run_id={run_id}"]
+    command = [
+        sys.executable,
+        str(ROOT / "jobs" / "activate.py"),
+        "activation=demo",
+        f"source.path={profiles}",
+        f"as_of={AS_OF}",
+        f"run_id={run_id}",
+    ]
     command += [f"destination.path={work / 'out'}", f"state.path={work / 'state'}", "destination.on_conflict=replace", *overrides]
     started = time.monotonic()
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)

@@ -89,7 +89,14 @@ class Case:
         server = self.server
         segments = ",".join(f"{{id: '{segment}', name: '{number}'}}" for number, segment in enumerate(self.segments))
         return [
-            *(sys.executable, str(ROOT / "jobs" / "activate.py"), f"engine={engine}", f"source.path={self.profiles}", f"as_of={AS_OF}"),
+            *(
+                sys.executable,
+                str(ROOT / "jobs" / "activate.py"),
+                "activation=demo",
+                f"engine={engine}",
+                f"source.path={self.profiles}",
+                f"as_of={AS_OF}",
+            ),
             *(f"audience.segments=[{segments}]", "consent=off", "file.name='{segment_name}'", f"state.path={self.work / 'state'}"),
             *("destination=sftp_key", f"destination.host={server.host}", f"destination.port={server.port}", f"destination.path={inbox}"),
             *(f"destination.username={server.username}", f"destination.key_file={server.keys['ed25519']}"),

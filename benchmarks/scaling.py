@@ -42,7 +42,14 @@ DELAY_SECONDS = 0.02
 def export(work: Path, engine: str, cores: int, *overrides: str) -> tuple[float, float, dict[str, float]]:
     """Seconds, peak MiB of the largest process, and seconds of each step, of one run on so many cores."""
     shutil.rmtree(work / "state", ignore_errors=True)
-    command = [sys.executable, str(ROOT / "jobs" / "activate.py"), f"engine={engine}", f"source.path={work / 'profiles'}", "run_id=one"]
+    command = [
+        sys.executable,
+        str(ROOT / "jobs" / "activate.py"),
+        "activation=demo",
+        f"engine={engine}",
+        f"source.path={work / 'profiles'}",
+        "run_id=one",
+    ]
     command += [f"audience.segments=[{next(iter(SEGMENTS))}]", f"destination.path={work / 'out'}", f"state.path={work / 'state'}"]
     command += ["destination.on_conflict=replace", "as_of=2026-11-01T00:00:00Z", *overrides]
     started = time.monotonic()
@@ -93,7 +100,7 @@ def files(options: argparse.Namespace) -> None:
     from servers import openssh_server
 
     with folder() as work:
-        config = load([f"audience.segments=[{next(iter(SEGMENTS))}]", f"source.path={work}"], now=datetime.now(UTC))
+        config = load(["activation=demo", f"audience.segments=[{next(iter(SEGMENTS))}]", f"source.path={work}"], now=datetime.now(UTC))
         cuts = [Slice(number * ROWS_IN_FILE, ROWS_IN_FILE) for number in range(options.files)]
         started = time.monotonic()
         names = [file.name for file in plan.planned_files(config, 0, [cuts])]

@@ -1,8 +1,11 @@
-"""Run one activation: `python jobs/activate.py activation=NAME [group.key=value …]`."""
+"""Run one activation: `.venv/bin/python jobs/activate.py activation=NAME [group.key=value …]`."""
 
 import sys
 
-from courier.cli import run_activation
+try:
+    from courier.cli import run_activation
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}. Run `make install` once, and start this with .venv/bin/python.")
 
 if __name__ == "__main__":
     sys.exit(run_activation(sys.argv[1:]))

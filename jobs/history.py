@@ -1,8 +1,11 @@
-"""List past runs, or show one: `python jobs/history.py [activation=NAME] [--run RUN_ID] [--json] [--limit N]`."""
+"""List past runs, or show one: `.venv/bin/python jobs/history.py [activation=NAME] [--run RUN_ID] [--json] [--limit N]`."""
 
 import sys
 
-from courier.cli import run_history
+try:
+    from courier.cli import run_history
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}. Run `make install` once, and start this with .venv/bin/python.")
 
 if __name__ == "__main__":
     sys.exit(run_history(sys.argv[1:]))

@@ -1,10 +1,13 @@
-"""Write synthetic XDM profiles: `python jobs/make_profiles.py FOLDER [--profiles N] [--seed N]`."""
+"""Write synthetic XDM profiles: `.venv/bin/python jobs/make_profiles.py FOLDER [--profiles N] [--seed N]`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from courier.synthetic import write_profiles
+try:
+    from courier.synthetic import write_profiles
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}. Run `make install` once, and start this with .venv/bin/python.")
 
 
 def main() -> int:
@@ -13,6 +16,8 @@ def main() -> int:
     parser.add_argument("--profiles", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
+    if options.profiles < 1:
+        parser.error(f"--profiles: a number of at least 1 is needed, not {options.profiles}")
     try:
         files = write_profiles(options.folder, options.profiles, options.seed)
     except ValueError as error:

@@ -1,8 +1,11 @@
-"""Try one activation out and publish nothing: `python jobs/preflight.py activation=NAME [group.key=value …]`."""
+"""Try one activation out and publish nothing: `.venv/bin/python jobs/preflight.py activation=NAME [group.key=value …]`."""
 
 import sys
 
-from courier.cli import run_preflight
+try:
+    from courier.cli import run_preflight
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}. Run `make install` once, and start this with .venv/bin/python.")
 
 if __name__ == "__main__":
     sys.exit(run_preflight(sys.argv[1:]))

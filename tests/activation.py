@@ -60,7 +60,9 @@ class Job:
 
 
 def command(*overrides: str, run_id: str = RUN_ID, as_of: str = AS_OF) -> list[str]:
-    return ["source.path=profiles", f"run_id={run_id}", f"as_of={as_of}", *overrides]
+    """The activation is the demo's, whose segments a test replaces, where none is named."""
+    named = [] if any(override.startswith("activation=") for override in overrides) else ["activation=demo"]
+    return [*named, "source.path=profiles", f"run_id={run_id}", f"as_of={as_of}", *overrides]
 
 
 def activate(

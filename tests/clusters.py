@@ -139,14 +139,19 @@ def _started(
 def submit(
     folder: Path, master: str, job: Path, *arguments: str, settings: dict[str, str], python: str = sys.executable, **environment: str
 ) -> Submitted:
-    """Start spark-submit in `folder`, with an environment that has nothing of this process but the way to Java."""
-    own = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME", "LANG") if name in os.environ}
-    own |= {"SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": HOST, "PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python}
+    """Start spark-submit in `folder`."""
     given = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
+    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, *given, str(job), *arguments]
+    return start(command, folder, PYSPARK_PYTHON=python, PYSPARK_DRIVER_PYTHON=python, **environment)
+
+
+def start(command: list[str], folder: Path, **environment: str) -> Submitted:
+    """Start what submits, with an environment that has nothing of this process but the way to Java and Spark."""
+    own = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME", "LANG") if name in os.environ}
     process = subprocess.Popen(
-        [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, *given, str(job), *arguments],
+        command,
         cwd=folder,
-        env=own | environment,
+        env={**own, "SPARK_HOME": str(SPARK_HOME), "SPARK_LOCAL_IP": HOST, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

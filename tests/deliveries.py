@@ -10,7 +10,7 @@ from pathlib import Path
 from targets import RUN_ID, Target
 
 from courier.config import StateConfig
-from courier.delivery import Delivery
+from courier.delivery import Alone, Delivery
 from courier.destinations import open_destination
 from courier.journal import FileState, Header, Journal
 from courier.progress import Progress
@@ -30,13 +30,26 @@ def rendered(name: str) -> Iterator[bytes]:
     yield content(name)
 
 
-def nobody_else() -> None:
-    """No other run has taken over."""
+def nothing() -> None:
+    """Nothing happens."""
+
+
+class Held:
+    """A lock that no other run takes over. `first` is done when it is first asked: all is staged then, and nothing published."""
+
+    lost = False
+
+    def __init__(self, first: Callable[[], object] = nothing) -> None:
+        self._first = first
+
+    def assert_held(self) -> None:
+        first, self._first = self._first, nothing
+        first()
 
 
 @dataclass(frozen=True)
 class Sender:
-    """What one start of a run needs. `render` and `assert_alone` are where a test breaks in."""
+    """What one start of a run needs. `render` and `before_publishing` are where a test breaks in."""
 
     target: Target
     state: Path
@@ -69,22 +82,28 @@ class Sender:
         )
         return Journal(self.store, header, before.states if before else [FileState(name) for name in header.names])
 
-    def delivery(self, journal: Journal, progress: Progress | None = None) -> Delivery:
-        return Delivery(self.target.config, open_destination(self.target.config, self.run_id), journal, progress)
+    def delivery(self, journal: Journal, lock: Alone, progress: Progress | None = None) -> Delivery:
+        return Delivery(self.target.config, open_destination(self.target.config, self.run_id), journal, lock, progress)
 
-    def send(self, render: Render = rendered, assert_alone: Callable[[], None] = nobody_else, progress: Progress | None = None) -> Journal:
+    def send(
+        self,
+        render: Render = rendered,
+        before_publishing: Callable[[], object] = nothing,
+        progress: Progress | None = None,
+        lock: Alone | None = None,
+    ) -> Journal:
         """Deliver, or go on with what an earlier start has begun; as the pipeline does."""
+        lock = lock or Held(before_publishing)
         before = Journal.load(self.store, self.run_id)
         if before and before.header.phase == "publishing":
-            self.delivery(before, progress).finish()
+            self.delivery(before, lock, progress).finish()
             before.settle()
             return before
         if before and before.header.phase == "undoing":
-            self.delivery(before).undo()
+            self.delivery(before, lock).undo()
         journal = self.journal()
         files = [FileToSend(lambda name=name: render(name), rows=1, repeatable=self.repeatable) for name in self.names]
-        delivery = self.delivery(journal, progress)
-        delivery.deliver(files, lambda: [name.encode() for name in self.closing], assert_alone)
+        self.delivery(journal, lock, progress).deliver(files, lambda: [name.encode() for name in self.closing])
         journal.settle()
         return journal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aws_server import AwsServer
-from clusters import Cluster, Submitted, submit
+from clusters import Cluster, Submitted, start
 from servers import S3Server, SftpServer
 
 STATE_BUCKET = "courier-state"
@@ -41,11 +41,11 @@ class Site:
         return {name: path.read_text().strip() for name, path in self.secrets.items()}
 
     def arguments(self, run_id: str, *overrides: str) -> list[str]:
-        """Profiles and state in the bucket; delivery by executors; the rest as a test says."""
+        """Profiles and state in the bucket; the rest as a test says, and as the scripts do: Spark, and delivery by executors."""
         source = [f"source.path=s3://{self.s3.bucket}/profiles", *self.keys("source")]
         state = ["state=s3", f"state.path=s3://{STATE_BUCKET}/{self.inbox.name}", *self.keys("state")]
         common = ["activation=demo", "checks=none", "file.max_rows=1000", f"as_of={AS_OF}", f"run_id={run_id}", "file.name=members"]
-        return [*common, "engine=spark", "engine.delivery=executors", *source, *state, *overrides]
+        return [*common, *source, *state, *overrides]
 
     def to_sftp(self, port: int | None = None) -> list[str]:
         fixed = {"host": self.server.host, "port": port or self.server.port, "username": self.server.username, "path": self.remote_inbox}
@@ -56,25 +56,25 @@ class Site:
         return ["destination=s3", f"destination.bucket={self.s3.bucket}", f"destination.path={prefix}", *self.keys("destination")]
 
     def submit(self, *arguments: str, master: str | None = None, hadoop: Path | None = None, **settings: str) -> Submitted:
-        """Settings are written with two underscores for each dot. `hadoop`: the folder of Hadoop's configuration."""
-        own = {
-            "spark.archives": f"{self.folder}/environment.tar.gz#environment",
+        """With the scripts of deploy/, as a user does. `hadoop` (the folder of Hadoop's configuration) means YARN. In capitals: a
+        variable; else a setting, with two underscores for a dot.
+        """
+        variables = {name: value for name, value in settings.items() if name.isupper()}
+        wanted = {
             "spark.driver.extraClassPath": ":".join(self.jars),
             "spark.executor.extraClassPath": ":".join(self.jars),
             "spark.driver.memory": "1g",
             "spark.executor.memory": "1g",
             "spark.sql.shuffle.partitions": "4",
             "spark.ui.enabled": "false",
+            **{name.replace("__", "."): value for name, value in settings.items() if name not in variables},
         }
-        started = submit(
-            self.folder,
-            master or self.cluster.master,
-            self.folder / "jobs" / "activate.py",
-            *arguments,
-            settings=own | {name.replace("__", "."): value for name, value in settings.items()},
-            python="./environment/bin/python",
-            **({"HADOOP_CONF_DIR": str(hadoop)} if hadoop else {}),
-        )
+        variables["SUBMIT_OPTIONS"] = " ".join(f"--conf {name}={value}" for name, value in wanted.items())
+        script, before = ("submit-standalone.sh", [master or self.cluster.master])
+        if hadoop:
+            variables["HADOOP_CONF_DIR"] = str(hadoop)
+            script, before = "submit-yarn.sh", []
+        started = start([str(self.folder / "deploy" / script), *before, *arguments], self.folder.parent, **variables)
         self.started.append(started)
         return started
 
@@ -82,6 +82,11 @@ class Site:
         answer = self.aws.client.get_object(Bucket=STATE_BUCKET, Key=f"{self.inbox.name}/runs/{run_id}/record.json")
         content: dict[str, Any] = json.loads(answer["Body"].read())
         return content
+
+    def stored(self) -> list[str]:
+        """The keys of all that the state store holds, without `<inbox>/`."""
+        listed = self.aws.client.list_objects_v2(Bucket=STATE_BUCKET, Prefix=f"{self.inbox.name}/")
+        return [each["Key"].removeprefix(f"{self.inbox.name}/") for each in listed.get("Contents", [])]
 
     def delivered(self) -> dict[str, bytes]:
         """All that is in the inbox, hidden files too."""

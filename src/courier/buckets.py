@@ -9,13 +9,19 @@ from courier.secrets import referred
 
 
 def open_bucket(config: SourceConfig | StateConfig) -> pafs.S3FileSystem:
-    """The filesystem of all buckets that this login sees. Secrets are read here. Raises OSError where it cannot be used."""
+    """The filesystem of all buckets that this login sees. Secrets are read here. Raises OSError where it cannot be used.
+
+    Without a region AWS's own variables and profiles tell it, as they do elsewhere; a store of one's own has none to tell.
+    """
     options: dict[str, str] = {}
     if config.has_keys:
         options = {"access_key": referred(config, "access_key_id") or "", "secret_key": referred(config, "secret_access_key") or ""}
     if config.endpoint_url:
         options["scheme"], _, options["endpoint_override"] = config.endpoint_url.rpartition("://")
-    return pafs.S3FileSystem(region=config.region or "us-east-1", request_timeout=30, connect_timeout=10, **options)
+        options["region"] = "us-east-1"
+    if config.region:
+        options["region"] = config.region
+    return pafs.S3FileSystem(request_timeout=30, connect_timeout=10, **options)
 
 
 def files_in(config: SourceConfig | StateConfig, folder: str) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
-from courier.compose import load, load_state
+from courier.compose import load, load_shown, load_state
 from courier.config import RunConfig
 from courier.errors import CourierError
 from courier.garbage import seldom_collected
@@ -33,7 +35,7 @@ def run_activation(arguments: Sequence[str]) -> int:
 def run_preflight(arguments: Sequence[str]) -> int:
     """Try an activation out without publishing anything. The exit codes are those of the activation."""
     description = "Try an activation out: configuration, source, checks, keys, login, folder and rights. Nothing is published."
-    return _run("preflight.py", description, arguments, preflight)
+    return _run("preflight.py", description, arguments, _preflight)
 
 
 def run_history(arguments: Sequence[str]) -> int:
@@ -62,16 +64,29 @@ def _activate(config: RunConfig) -> str:
         run = activate(config, progress)
     if run.error is None:
         return report(run)
-    print(report(run))  # some of the audiences were published
+    _say(report(run))  # some of the audiences were published
     raise run.error
 
 
+def _preflight(config: RunConfig) -> str:
+    """Its lines are printed as they come, so that an error hides none of them."""
+    with closing(preflight(config)) as lines:
+        for line in lines:
+            _say(line)
+    return ""
+
+
 def _run(program: str, description: str, arguments: Sequence[str], job: Callable[[RunConfig], str]) -> int:
-    options = _parser(program, description).parse_intermixed_args(arguments)
+    parser = _parser(program, description)
+    parser.add_argument("--show-config", action="store_true", help="print the composed configuration as YAML, and do nothing else")
+    options = parser.parse_intermixed_args(arguments)
     # A scheduler's SIGTERM ends the run like Ctrl-C does: what is staged is discarded, and the record is written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stopped = "Stopped before the end. What was staged is discarded; see the run's record."
-    return _ended(lambda: job(load(options.overrides, now=datetime.now(UTC), config_dir=options.config_dir)), stopped=stopped)
+    given = {"now": datetime.now(UTC), "config_dir": options.config_dir}
+    if options.show_config:
+        return _ended(lambda: load_shown(options.overrides, **given), stopped=stopped)
+    return _ended(lambda: job(load(options.overrides, **given)), stopped=stopped)
 
 
 def _parser(program: str, description: str) -> argparse.ArgumentParser:
@@ -88,7 +103,7 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
         with seldom_collected():
             text = work()
         if text:  # no line at all where there is none for machines
-            print(text)
+            _say(text)
     except CourierError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -96,6 +111,14 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
         print(stopped, file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _say(text: str) -> None:
+    """Print for whoever reads: `| head` may have read enough, which changes nothing of what was done."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
 
 
 def _log_to_stderr() -> None:

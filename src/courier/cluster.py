@@ -8,18 +8,20 @@ that of the first to end, and takes all others away before it publishes.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from courier.config import RunConfig
 from courier.connections import Connections
+from courier.delivery import assert_reachable
 from courier.destinations import Connection, Staged, open_destination
 from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, TerminalError
@@ -82,6 +84,39 @@ def assert_possible(engine: Engine, config: RunConfig) -> None:
         )
 
 
+def assert_ready(engine: Engine, config: RunConfig) -> None:
+    """Have an executor log in at the destination and open the keys, before any work: its files and variables are not the driver's."""
+    found = _on_an_executor(engine.session.sparkContext, _tried, config, "An executor cannot be used")
+    if isinstance(found, CourierError):
+        raise found
+
+
+def _tried(configs: Iterator[RunConfig]) -> Iterator[CourierError | None]:
+    for config in configs:
+        try:
+            open_keys(config.file, datetime.now(UTC))
+            open_store(config.state, make=False)
+            assert_reachable(config.destination, open_destination(config.destination, config.run_id))
+        except CourierError as error:
+            error.what = f"On an executor: {error.what}"
+            yield error
+        else:
+            yield None
+
+
+def _on_an_executor(context: Any, work: Callable[[Iterator[Any]], Iterator[Any]], item: object, what: str) -> Any:
+    """What a task of its own makes of one item."""
+    try:
+        (found,) = context.parallelize([item], 1).mapPartitions(work).collect()
+    except Exception as exc:
+        if type(exc).__module__.partition(".")[0] not in ("py4j", "pyspark"):
+            raise
+        raise TerminalError(
+            what, found=_reason(str(exc)), fix="see the logs of the executors, and whether they have enough memory"
+        ) from None  # Spark's own text has many lines of other machines' tracebacks
+    return found
+
+
 class Executors:
     """The workers of one delivery, as `delivery.Workers`."""
 
@@ -93,18 +128,10 @@ class Executors:
     def stage(self, number: int) -> Sent:
         """Wait for the job of one file. Raises what its task has met."""
         task = self._tasks[number]
-        try:
-            # Both hold for the jobs of this thread. A task that is interrupted has its Python process killed.
-            self._context.setJobGroup(self._group, f"Stage {task.file.name}", interruptOnCancel=True)
-            (found,) = self._context.parallelize([task], 1).mapPartitions(_staged).collect()
-        except Exception as exc:
-            if type(exc).__module__.partition(".")[0] not in ("py4j", "pyspark"):
-                raise
-            raise TerminalError(
-                f"The task that sends '{task.file.name}' failed on the cluster, and again wherever it was tried",
-                found=_reason(str(exc)),
-                fix="see the logs of the executors, and whether they have enough memory",
-            ) from None  # Spark's own text has many lines of other machines' tracebacks
+        # Both hold for the jobs of this thread. A task that is interrupted has its Python process killed.
+        self._context.setJobGroup(self._group, f"Stage {task.file.name}", interruptOnCancel=True)
+        what = f"The task that sends '{task.file.name}' failed on the cluster, and again wherever it was tried"
+        found = _on_an_executor(self._context, _staged, task, what)
         if isinstance(found, CourierError):
             raise found
         return found  # type: ignore[no-any-return]  # the result of a task has no type
@@ -160,7 +187,8 @@ def stage(task: Task, attempt: str) -> Sent:
     try:
         return connections.retrying(upload.attempt, upload.reached)
     except BaseException:
-        connections.retrying(upload.discard)
+        with contextlib.suppress(CourierError):  # what is left is taken away by the driver
+            connections.retrying(upload.discard)
         raise
     finally:
         connections.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from courier import config as schema
-from courier import esp
+from courier import esp, written
 from courier.errors import ConfigError, nearest
 
 GROUPS: dict[str, type] = {
@@ -36,7 +36,17 @@ GROUPS: dict[str, type] = {
     "esp": schema.EspConfig,
     "state": schema.StateConfig,
 }
+#: Keys that refer to secrets, and those that users guess for them.
+SECRETS = re.compile(r"password|passphrase|secret|_env\b|_file\b|encrypt_to")
+#: The groups of which a file is chosen.
+CHOSEN = {*GROUPS, "destination", "activation"}
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
+
+
+@dataclass(frozen=True)
+class Activation:
+    name: str
+    file: Path | None
 
 
 def conf_folder() -> Path:
@@ -51,16 +61,32 @@ def load(overrides: Sequence[str], *, now: datetime, config_dir: str | None = No
     `overrides` are Hydra's (`group=option`, `group.key=value`); `config_dir` is a folder of the user's own, with the
     same sub-folders as conf/, which is searched beside it. Raises ConfigError, and nothing else, for anything wrong.
     """
-    composed = _compose(list(overrides), config_dir)
-    activation = str(composed.hydra.runtime.choices["activation"])
+    return _checked(*_composed(overrides, config_dir), now)
+
+
+def load_shown(overrides: Sequence[str], *, now: datetime, config_dir: str | None = None) -> str:
+    """The composed configuration as YAML, once it is found to be valid: no secret is in it then, only what holds them."""
+    plain, activation = _composed(overrides, config_dir)
+    _checked(plain, activation, now)
+    return f"# activation: {activation.name}\n{OmegaConf.to_yaml(plain)}".rstrip()
+
+
+def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictConfig, Activation]:
+    """What Hydra makes of it, without Hydra's own keys, and the activation that was chosen."""
+    composed, own = _compose(list(overrides), config_dir)
+    name = str(composed.hydra.runtime.choices["activation"])
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    return plain, Activation(name, written.file_of("activation", name, [conf_folder(), own]))
+
+
+def _checked(plain: DictConfig, activation: Activation, now: datetime) -> schema.RunConfig:
     unknown = {str(key) for key in plain} - TOP_LEVEL
     if unknown:
         raise ConfigError("The configuration has an unknown key", found=", ".join(sorted(unknown)), fix=nearest(min(unknown), TOP_LEVEL))
-    groups = {name: _typed(plain, name, kind) for name, kind in GROUPS.items()}
+    groups = {name: _typed(plain, name, kind, activation.file) for name, kind in GROUPS.items()}
     config = schema.RunConfig(
-        activation=activation,
-        destination=_typed(plain, "destination", _destination_type(plain)),
+        activation=activation.name,
+        destination=_typed(plain, "destination", _destination_type(plain), activation.file),
         run_id=schema.parse_run_id(_text(plain, "run_id"), now),
         as_of=schema.parse_as_of(_text(plain, "as_of"), now),
         as_of_given=plain.get("as_of") is not None,
@@ -76,8 +102,8 @@ def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tu
 
     An activation may say where its state is. Without one, none is composed, and nothing of it must be there.
     """
-    named = any(override.startswith("activation=") for override in overrides)
-    composed = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
+    named = written.activation_named(overrides) is not None
+    composed, _ = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
     activation = str(composed.hydra.runtime.choices["activation"]) if named else None
     state: schema.StateConfig = _typed(composed, "state", schema.StateConfig)
     return state, activation
@@ -85,22 +111,29 @@ def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tu
 
 def _text(plain: DictConfig, key: str) -> str | None:
     value = plain.get(key)
+    if isinstance(value, float | bool):  # YAML reads 1e5 and true as no text
+        raise ConfigError(f"{key} is no text", found=str(value), fix=f"put it in quotes: {key}: '…'")
     return None if value is None else str(value)
 
 
-def _compose(overrides: list[str], config_dir: str | None) -> DictConfig:
-    if config_dir is not None:
-        folder = Path(config_dir).expanduser().resolve()
-        if not folder.is_dir():
-            raise ConfigError("The configuration folder does not exist", where="--config-dir", found=str(folder))
-        quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, Path | None]:
+    """What Hydra composes, and the user's own folder."""
+    shipped = conf_folder().resolve()
+    own = written.own_folder(config_dir, shipped)
+    written.check_overrides(overrides, CHOSEN)
+    activation = written.file_of("activation", written.activation_named(overrides) or "", [shipped, own])
+    if activation:
+        written.check_activation(activation, CHOSEN)
+    overrides = written.with_ids_as_text(overrides)
+    if own is not None:
+        quoted = str(own).replace("\\", "\\\\").replace("'", "\\'")
         overrides = [f"hydra.searchpath=['file://{quoted}']", *overrides]
     try:
-        with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
+        with initialize_config_dir(str(shipped), version_base="1.3"):
             composed: DictConfig = compose("config", overrides=overrides, return_hydra_config=True)
-            return composed
+            return composed, own
     except MissingConfigException as exc:
-        raise _missing_option(exc) from exc
+        raise _missing_option(exc, shipped, own) from exc
     except yaml.YAMLError as exc:
         raise ConfigError("A configuration file is no valid YAML", found=_one_line(exc)) from exc
     except (ConfigKeyError, ConfigAttributeError) as exc:
@@ -108,7 +141,7 @@ def _compose(overrides: list[str], config_dir: str | None) -> DictConfig:
     except OverrideParseException as exc:
         raise ConfigError(
             "The command line cannot be read",
-            found=exc.override,
+            found=_without_secret(exc.override or ""),
             expected="group=option or group.key=value",
             fix="a value with signs such as ; | { é or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
         ) from exc
@@ -118,35 +151,57 @@ def _compose(overrides: list[str], config_dir: str | None) -> DictConfig:
         raise ConfigError("The configuration cannot be composed", found=_one_line(exc)) from exc
 
 
-def _missing_option(exc: MissingConfigException) -> ConfigError:
+def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:
     missing = exc.missing_cfg_file or ""
-    option = Path(missing).name
-    return ConfigError(
-        f"There is no configuration '{missing}'",
-        where=f"group {Path(missing).parent}",
-        fix=nearest(option, exc.options or []),
-    )
+    group, _, option = missing.rpartition("/")
+    longer = [name for name in exc.options or [] if name.startswith(f"{option}_")]
+    fix = f"there are: {', '.join(longer)}" if option and len(longer) > 1 else nearest(option, exc.options or [])
+    where = f"group {group}"
+    if own is not None:
+        where += f", in {shipped / group} and {own / group}{'' if (own / group).is_dir() else ', which is no folder'}"
+        if own.name == group and (own / f"{option}.yaml").is_file():
+            fix = f"--config-dir {own.parent}"
+    return ConfigError(f"There is no configuration '{missing}'", where=where, fix=fix)
 
 
 def _bad_override(exc: ConfigCompositionException) -> ConfigError:
     """Hydra says `Could not override 'file.delimeter'`; say which keys there are instead of how Hydra is built."""
     text = _one_line(exc)
+    if text.startswith("You must specify 'activation'"):
+        names = text.partition("Available options: ")[2].split()
+        return ConfigError("No activation is named", expected="activation=NAME", fix=f"choose one: {', '.join(names)}")
     named = re.search(r"[Cc]ould not (?:override|append|find) '([^']+)'", text)
     if not named:
         return ConfigError("The command line cannot be applied to the configuration", found=text)
     key = named.group(1)
-    group, _, leaf = key.partition(".")
-    leaf = leaf.partition(".")[0]
-    kind = GROUPS.get(group)
-    known = [field.name for field in fields(kind)] if kind and leaf else sorted(TOP_LEVEL | {"activation"})
-    fix = nearest(leaf if kind and leaf else group, known)
-    if group == "destination" and leaf:
-        kinds = [name for name, kind in schema.DESTINATIONS.items() if leaf in {field.name for field in fields(kind)}]
+    group, *parts = key.split(".")
+    if group == "destination" and parts:
+        kinds = _destinations_with(parts[0])
         others = {field.name for kind in schema.DESTINATIONS.values() for field in fields(kind)}
-        fix = f"this key is of destination={' or '.join(kinds)}; choose that first" if kinds else nearest(leaf, others)
-    elif kind and leaf in known:
-        fix = f"to add what is not there yet, put a plus before it: +{key}=…"
+        fix = f"this key is of destination={' or '.join(kinds)}; choose that first" if kinds else nearest(parts[0], others)
+    else:
+        fix = _fix_of_unknown(group, parts) or f"to add what is not there yet, put a plus before it: +{key}=…"
     return ConfigError("The command line sets an unknown key", found=key, fix=fix)
+
+
+def _destinations_with(key: str) -> list[str]:
+    return [name for name, kind in schema.DESTINATIONS.items() if key in {field.name for field in fields(kind)}]
+
+
+def _fix_of_unknown(group: str, parts: list[str]) -> str | None:
+    """The nearest to the first part of a key that no configuration can have; None where there is no such part."""
+    kind = GROUPS.get(group)
+    if kind is None or not parts:
+        return nearest(group, TOP_LEVEL | {"activation"})
+    key, *inside = parts
+    hints = get_type_hints(kind)
+    if key not in hints:
+        return nearest(key, [field.name for field in fields(kind)])
+    if (group, key) == ("esp", "policies") and inside and inside[0] not in schema.POLICIES:
+        return nearest(inside[0], schema.POLICIES)
+    entry = (None, *get_args(hints[key]))[-1]
+    known = [field.name for field in fields(entry)] if is_dataclass(entry) else []
+    return nearest(inside[1], known) if len(inside) > 1 and known and inside[1] not in known else None
 
 
 def _destination_type(plain: DictConfig) -> type:
@@ -156,22 +211,45 @@ def _destination_type(plain: DictConfig) -> type:
     return schema.DESTINATIONS[kind]
 
 
-def _typed(plain: DictConfig, group: str, kind: type) -> Any:
+def _typed(plain: DictConfig, group: str, kind: type, activation: Path | None = None) -> Any:
     """Merge one group into its dataclass, which refuses unknown keys, wrong types and values out of range."""
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), plain.get(group) or {}))
     except (ConfigKeyError, ConfigAttributeError) as exc:
         key = str(exc.full_key or exc.key)
         inner = exc.object_type if is_dataclass(exc.object_type) else kind
-        known = [field.name for field in fields(inner)]
-        raise ConfigError(f"{group} has an unknown key", found=f"{group}.{key}", fix=nearest(key.rpartition(".")[2], known)) from exc
+        fix = nearest(key.rpartition(".")[2], [field.name for field in fields(inner)])
+        if group == "destination" and (kinds := _destinations_with(key)):
+            chosen = plain.destination.kind
+            fix = f"it is a key of destination={' or '.join(kinds)}, and {chosen} is chosen: choose one of these, or leave the key out"
+        where = str(activation) if activation and written.sets(activation, f"{group}.{key}") else None
+        raise ConfigError(f"{group} has an unknown key", where=where, found=f"{group}.{key}", fix=fix) from exc
     except OmegaConfBaseException as exc:
-        # YAML and the command line read NULL and null as nothing, where a text may be meant.
-        fix = f"for the text, use quotes: \"{group}.{exc.full_key or exc.key}='null'\"" if "'None'" in str(exc) else None
-        raise ConfigError(f"{group}.{exc.full_key or exc.key} has a value of the wrong kind", found=_one_line(exc), fix=fix) from exc
+        raise _wrong_kind(plain, group, exc) from exc
+
+
+def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> ConfigError:
+    key, text = f"{group}.{exc.full_key or exc.key}", _one_line(exc)
+    leaf, secret = key.rpartition(".")[2], SECRETS.search(key)
+    value = "…" if secret else OmegaConf.select(plain, key, default="…")
+    expected, fix = None, None
+    if "is not a ListConfig" in text:
+        expected, fix = "a list", f"put it in brackets: {leaf}: [{value}], on the command line '{key}=[{value}]'"
+    elif "is not a subclass of" in text:
+        inside = f"source: {value}" if key.startswith("mapping.columns.") else "key: value, …"
+        expected, fix = "keys with their values", f"write {leaf}: {{{inside}}}"
+    elif "'None'" in text:  # YAML and the command line read NULL and null as nothing, where a text may be meant
+        fix = f"for the text, use quotes: \"{key}='null'\""
+    found = None if secret else str(value) if expected else text
+    return ConfigError(f"{key} has a value of the wrong kind", found=found, expected=expected, fix=fix)
+
+
+def _without_secret(override: str) -> str:
+    """An override as it is shown: where it is about a secret, which could stand there by mistake, its key alone."""
+    return f"{override.partition('=')[0]}=…" if SECRETS.search(override) else override
 
 
 def _one_line(exc: BaseException) -> str:
-    """The gist of a library's many-lined message. Its context may show a value, but secrets are never values here."""
+    """The gist of a library's many-lined message. Its context may show a value, so not for what is about a secret."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))[:400]

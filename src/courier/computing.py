@@ -46,8 +46,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(config: RunConfig) -> Iterator[Engine]:
-    with open_engine(config.engine, config.source, config.state) as engine:
+    lists = [each.path for each in config.suppression.lists.values()]
+    with open_engine(config.engine, config.source, config.state, lists) as engine:
         cluster.assert_possible(engine, config)
+        if config.engine.delivery == "executors":
+            cluster.assert_ready(engine, config)
         yield engine
 
 
@@ -121,20 +124,20 @@ def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.C
 
 def _place(run: runs.Run, engine: Engine) -> Place:
     """Where the engine writes the snapshot: where every executor can, or else on this machine's disk, which is faster."""
-    if engine.spread:
-        place = run.store.place(run.snapshot_key)
-        if place.state is None:
-            raise ConfigError(
-                "A preflight computes into a folder of this machine, which executors do not see", fix="try it out with engine=sail"
-            )
+    if _in_bucket(run, engine):
         run.store.delete_folder(run.snapshot_key)  # what an earlier start left
-        return place
+        return run.store.place(run.snapshot_key)
     return Place(str(run.store.folder(run.snapshot_key).absolute()))
+
+
+def _in_bucket(run: runs.Run, engine: Engine) -> bool:
+    """A folder of this machine that stands for one of a bucket is on no disk that other machines share."""
+    return engine.remote and run.store.place(run.snapshot_key).state is not None
 
 
 def _kept(run: runs.Run, found: list[changes.Changes | None], engine: Engine) -> list[changes.Changes | None]:
     """Put what this machine wrote into the state store; for executors, speak of it as it is there."""
-    if not engine.spread:
+    if not _in_bucket(run, engine):
         run.store.keep_folder(run.snapshot_key)
         return found
     run.store.keep_folder(f"{run.snapshot_key}/changes")

@@ -29,7 +29,13 @@ NOTED_BYTES = 64 * 1024 * 1024
 #: So many files are looked for, and published, by one call, where there are more than this.
 TOGETHER = 32
 
+#: At the first login, when nothing has been done that would be lost.
+FIRST_ATTEMPTS = 4
+
 AWAKE_SECONDS = 0.2
+
+#: Sending it again could mean that people get the same mail twice.
+GONE = "{name} is not at the destination any more: it counts as taken by the platform; where nothing takes files there, use another run_id"
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +50,26 @@ class Workers(Protocol):
         """Stop them all. When this returns, none of them is at work any more, as far as can be known."""
 
 
-class Delivery:
-    """One run's delivery. The files and their order are the journal's: data files, manifest, triggers."""
+class Alone(Protocol):
+    """The activation's lock, as far as a delivery asks it."""
 
-    def __init__(self, config: DestinationConfig, destination: Destination, journal: Journal, progress: Progress | None = None) -> None:
-        self._config, self._destination, self._journal = config, destination, journal
+    lost: bool  # as far as is known without asking
+
+    def assert_held(self) -> None:
+        """Raise BusyError where another start has taken the delivery over."""
+
+
+class Delivery:
+    """One run's delivery. The files and their order are the journal's: data files, manifest, triggers.
+
+    Once the lock is lost, another start of the run may be at work on the same files and the same journal: nothing is touched
+    any more.
+    """
+
+    def __init__(
+        self, config: DestinationConfig, destination: Destination, journal: Journal, lock: Alone, progress: Progress | None = None
+    ) -> None:
+        self._config, self._destination, self._journal, self._lock = config, destination, journal, lock
         self._progress = progress or Silence()
         self._connections = Connections(destination, config)
         self._direct = config.direct
@@ -58,15 +79,12 @@ class Delivery:
         self._tried: set[int] = set()  # files that `publish_together` was asked for
         self.warnings: list[str] = []
 
-    def deliver(
-        self, data: list[FileToSend], closing: Callable[[], list[bytes]], assert_alone: Callable[[], None], workers: Workers | None = None
-    ) -> None:
+    def deliver(self, data: list[FileToSend], closing: Callable[[], list[bytes]], workers: Workers | None = None) -> None:
         """Stage and publish everything that is not delivered yet. With `workers`, they stage the data files.
 
         `closing` gives the contents of the journal's files after the data files, and is asked once, when all data is staged.
-        `assert_alone` raises where another run has taken over. When this raises, nothing of the run is visible at
-        the destination unless the error says so, or, after a transient error while publishing, the journal: then the next
-        start of the run finishes it.
+        When this raises, nothing of the run is visible at the destination unless the error says so, or, after a transient
+        error while publishing, the journal: then the next start of the run finishes it.
         """
         numbers, self._workers = range(len(self._journal.states)), workers
         self._unsure = self._journal.header.epoch > 0  # an earlier start may have begun what it could not write down
@@ -82,7 +100,7 @@ class Delivery:
             )
             if self._unsure:
                 self._connections.retrying(self._discard_unknown)
-            assert_alone()
+            self._lock.assert_held()
             self._journal.enter("publishing")
             self._publish_all(repeated=False)
         except BaseException as error:
@@ -158,6 +176,7 @@ class Delivery:
             return False
         if state.complete and self._direct:  # written under its final name, and gone: the platform has it
             self._journal.update(number, delivered=True, confirmed=False)
+            self._warn(GONE.format(name=state.name))
             return False
         return True
 
@@ -274,18 +293,28 @@ class Delivery:
         staged = state.staged
         if state.delivered or staged is None:
             return
-        look_first = repeated or number in self._tried
+        asked = repeated or number in self._tried
 
         def attempt(connection: Connection) -> bool:
-            nonlocal look_first
-            if look_first and not connection.is_staged(staged):
+            nonlocal asked
+            if asked and not connection.is_staged(staged):
                 return self._confirmed(connection, state)
-            look_first = True
-            if not connection.publish(staged, replace=self._journal.header.replace):
+            asked_before, asked = asked, True
+            try:
+                at_once = connection.publish(staged, replace=self._journal.header.replace)
+            except TerminalError:
+                # What was asked for before, and had not been done when we looked, may have been done since.
+                if asked_before and not connection.is_staged(staged) and connection.size(state.name) == staged.size:
+                    return True
+                raise
+            if not at_once:
                 self._warn(f"{state.name} took the place of an older file in two steps: for a moment there was none of that name")
             return True
 
-        self._journal.note(number, confirmed=self._connections.retrying(attempt), delivered=True)
+        confirmed = self._connections.retrying(attempt)
+        if not confirmed:
+            self._warn(GONE.format(name=state.name))
+        self._journal.note(number, confirmed=confirmed, delivered=True)
         self._progress.published(state.name)
 
     def _confirmed(self, connection: Connection, state: FileState) -> bool:
@@ -305,8 +334,12 @@ class Delivery:
     # Taking back
 
     def _after_failure(self, error: BaseException) -> None:
-        """Take the delivery back; only where publishing failed for a passing reason, leave it to the next start."""
+        """Take the delivery back; only where publishing failed for a passing reason, leave it to the next start.
+
+        Raises BusyError where the lock is lost, which is then why it failed, or may be.
+        """
         self._give_up()
+        self._lock.assert_held()
         header = self._journal.header
         if header.phase == "published":
             return
@@ -314,7 +347,7 @@ class Delivery:
             error.fix = f"start again with run_id={header.run_id}: it publishes the rest, and sends nothing twice"
             return
         hasty = replace(self._config, attempts=min(2, self._config.attempts), retry_seconds=min(10, self._config.retry_seconds))
-        undoing = Delivery(hasty, self._destination, self._journal)
+        undoing = Delivery(hasty, self._destination, self._journal, self._lock)
         try:
             left = undoing.undo()
         except CourierError:
@@ -402,6 +435,8 @@ class Delivery:
                     _, pending = wait(futures, AWAKE_SECONDS, FIRST_EXCEPTION)
                     if failures:
                         raise failures[0]
+                    if self._lock.lost:
+                        self._lock.assert_held()
             except BaseException:
                 self._give_up()
                 pool.shutdown(cancel_futures=True)
@@ -415,8 +450,8 @@ def assert_absent(connections: Connections, name: str, where: str) -> None:
 
 
 def assert_reachable(config: DestinationConfig, destination: Destination) -> None:
-    """Log in once, so that a wrong password is told before the work and not after it."""
-    connections = Connections(destination, config)
+    """Log in once, so that a wrong password is told before the work and not after it; and a server that is down in seconds."""
+    connections = Connections(destination, replace(config, attempts=min(FIRST_ATTEMPTS, config.attempts)))
     with contextlib.closing(connections):
         connections.retrying(lambda _: None)
 

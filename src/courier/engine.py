@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import socket
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.errors import ConfigError, SourceError
@@ -24,6 +27,8 @@ ROW_GROUP_BYTES = 16 * 1024 * 1024
 
 SPARK_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.caseSensitive": "true",
     "spark.sql.ansi.enabled": "true",
     # Spark's own default writes nanoseconds, which end in the year 2262.
@@ -31,6 +36,8 @@ SPARK_SETTINGS = {
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.parquet.binaryAsString": "false",
     # It would take a constant part of a key out of a window but not out of the ranges below it, and have the rows spread anew.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.FoldablePropagation",
 }
@@ -48,31 +55,39 @@ SAIL_SETTINGS = {
 @dataclass(frozen=True)
 class Engine:
     """An open engine. `one_machine` computes everything column by column (Sail): a single sorted stream is the fastest way
-    there, and lists are filtered before they are exploded. Others (Spark) compile loops over rows.
+    there, and lists are filtered before they are exploded. Spark compiles loops over rows, and sorts ranges side by side.
+    What answers by Spark Connect may be either, and only the first way keeps the order on both.
 
-    `spread`: executors are on other machines, which see none of this one's disks.
+    `remote`: it computes on other machines. `spread`: and these see none of this one's disks.
     """
 
     session: SparkSession
     kind: str
     one_machine: bool
+    remote: bool = False
     spread: bool = False
 
     def path(self, path: str) -> str:
-        """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a."""
-        return path.replace("s3://", "s3a://", 1) if self.kind == "spark" else path
+        """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a, which Sail's server takes as well."""
+        return path if self.kind == "sail" else path.replace("s3://", "s3a://", 1)
 
 
 @contextmanager
-def open_engine(config: EngineConfig, source: SourceConfig, state: StateConfig | None = None) -> Iterator[Engine]:
-    """Yield the engine that the configuration names, and close what was started for it."""
+def open_engine(
+    config: EngineConfig, source: SourceConfig, state: StateConfig | None = None, lists: Sequence[str] = ()
+) -> Iterator[Engine]:
+    """Yield the engine that the configuration names, and close what was started for it. `lists`: paths read as the source is."""
     openers = {"sail": _sail, "spark": _spark, "connect": _connect}
-    with openers[config.kind](config, source, state) as engine:
+    needed = "pysail" if config.kind == "sail" else "pyspark"
+    if importlib.util.find_spec(needed) is None:  # as in an environment that was packed for a cluster
+        others = ", ".join(kind for kind in openers if kind != config.kind)
+        raise ConfigError("The engine is not installed", found=f"engine={config.kind}", fix=f"pip install {needed}, or engine={others}")
+    with openers[config.kind](config, source, state, lists) as engine:
         yield engine
 
 
 @contextmanager
-def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
+def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None, _lists: Sequence[str]) -> Iterator[Engine]:
     # Sail's own variables win where the user has set them.
     wanted = {**SAIL_SETTINGS, "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(config.driver_memory_bytes)}
     settings = {name: os.environ.get(name, value) for name, value in wanted.items()}
@@ -89,16 +104,26 @@ def _sail(config: EngineConfig, source: SourceConfig, _state: StateConfig | None
             server.stop()
 
 
+#: Spark Connect's own.
+CONNECT_PORT = 15002
+CONNECT_SECONDS = 20.0
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 #: The client of Spark Connect leaves these behind, and with them a later Spark session would be a remote one.
 CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
 
 
 @contextmanager
-def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | None) -> Iterator[Engine]:
+def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | None, _lists: Sequence[str]) -> Iterator[Engine]:
     if source.has_keys:
         raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_…", fix="leave it out")
+    url = urlsplit(str(config.remote))
+    remote = url.hostname not in THIS_MACHINE
+    try:  # the client itself tries for ten minutes
+        socket.create_connection((url.hostname, url.port or CONNECT_PORT), CONNECT_SECONDS).close()
+    except OSError as exc:
+        raise ConfigError("The engine cannot be reached", where=f"engine.remote sc://{url.netloc}", found=exc.strerror or str(exc)) from exc
     with _connected(str(config.remote), config) as session:
-        yield Engine(session, "connect", one_machine=False)
+        yield Engine(session, "connect", one_machine=True, remote=remote, spread=remote and not config.shared_disk)
 
 
 @contextmanager
@@ -114,7 +139,8 @@ def _connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
             for key, value in {**SPARK_SETTINGS, **config.settings}.items():
                 session.conf.set(key, value)
         except (PySparkException, OSError) as exc:
-            raise ConfigError("The engine cannot be reached", where=url, found=str(exc)[:200]) from exc
+            # What stands after the address may be a token.
+            raise ConfigError("The engine cannot be reached", where=f"sc://{urlsplit(url).netloc}", found=str(exc)[:200]) from exc
         try:
             yield session
         finally:
@@ -122,16 +148,17 @@ def _connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
 
 
 @contextmanager
-def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None) -> Iterator[Engine]:
+def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> Iterator[Engine]:
     from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
+    _silence()
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     builder = SparkSession.builder.appName("audience-courier").config("spark.ui.showConsoleProgress", "false")
     if not submitted:
         builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
         builder = builder.config("spark.ui.enabled", "false")
-    for key, value in {**SPARK_SETTINGS, **_s3a_settings(source), **_state_settings(state), **config.settings}.items():
+    for key, value in {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}.items():
         builder = builder.config(key, value)
     # Python in tasks is this one, unless the cluster's user has named another.
     own_python = {} if submitted else {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)}
@@ -146,22 +173,34 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
         ) from exc
     session.sparkContext.setLogLevel("ERROR")
     try:
-        local = session.sparkContext.master.startswith("local")
-        yield Engine(session, "spark", one_machine=False, spread=not local and not config.shared_disk)
+        remote = not session.sparkContext.master.startswith("local")
+        yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
     finally:
         session.stop()
 
 
-def _state_settings(state: StateConfig | None) -> dict[str, str]:
-    """Of the state's bucket alone: the profiles may be at another store."""
-    if state is None or state.kind != "s3":
-        return {}
-    return _s3a_settings(state, f"bucket.{state.path.removeprefix('s3://').partition('/')[0]}.")
+def _silence() -> None:
+    """pyspark logs what it raises, with what it quotes of rows. It is told once, by `source_errors`."""
+    with suppress(ImportError):  # Spark 3.5 does not
+        from pyspark.logger import PySparkLogger  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+        for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+            PySparkLogger.getLogger(name).disabled = True
 
 
-def _s3a_settings(config: SourceConfig | StateConfig, bucket: str = "") -> dict[str, str]:
+def s3a_settings(source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> dict[str, str]:
+    """Of each bucket by its name, so that neither the source's keys nor its address are taken for the state's, or the other way."""
+    found: dict[str, str] = {}
+    for path in (source.path, *lists):
+        found |= _of_bucket(path, source)
+    return found if state is None else found | _of_bucket(state.path, state)
+
+
+def _of_bucket(path: str, config: SourceConfig | StateConfig) -> dict[str, str]:
     """Names that end in `access.key` and `secret.key` are those that Spark shows nowhere: neither in its UI nor in event logs."""
-    prefix, settings = f"spark.hadoop.fs.s3a.{bucket}", dict[str, str]()
+    if not path.startswith("s3://"):
+        return {}
+    prefix, settings = f"spark.hadoop.fs.s3a.bucket.{path.removeprefix('s3://').partition('/')[0]}.", dict[str, str]()
     if config.endpoint_url:
         settings[f"{prefix}endpoint"] = config.endpoint_url
         settings[f"{prefix}path.style.access"] = "true"
@@ -173,9 +212,9 @@ def _s3a_settings(config: SourceConfig | StateConfig, bucket: str = "") -> dict[
     return settings
 
 
-def _aws_variables(source: SourceConfig) -> dict[str, str]:
-    """Sail reads S3's settings from the environment."""
-    variables: dict[str, str] = {}
+def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
+    """Sail reads S3's settings from the environment. None: what belongs to other keys than these."""
+    variables: dict[str, str | None] = {}
     if source.endpoint_url:
         variables["AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL"] = source.endpoint_url
         variables["AWS_ALLOW_HTTP"] = "true" if source.endpoint_url.startswith("http://") else "false"
@@ -184,14 +223,15 @@ def _aws_variables(source: SourceConfig) -> dict[str, str]:
     if source.has_keys:
         variables["AWS_ACCESS_KEY_ID"] = referred(source, "access_key_id") or ""
         variables["AWS_SECRET_ACCESS_KEY"] = referred(source, "secret_access_key") or ""
+        variables |= dict.fromkeys(("AWS_SESSION_TOKEN", "AWS_PROFILE"))
     return variables
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
     """Set variables for as long as the engine is open, so that the destination never inherits the source's credentials."""
     with _as_before(variables):
-        os.environ.update(variables)
+        _set(variables)
         yield
 
 
@@ -202,11 +242,24 @@ def _as_before(names: Iterable[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+ZERO = "an expression of the mapping divides by zero: write a / nullif(b, 0) there"
+#: What to do, by what is in an engine's message.
+ADVICE = {
+    "Failed to allocate": "give it more: engine.driver_memory=4g",
+    "DIVIDE_BY_ZERO": ZERO,
+    "Division by zero": ZERO,
+}
 
 
 @contextmanager
@@ -218,7 +271,7 @@ def source_errors(what: str) -> Iterator[None]:
         yield
     except PySparkException as exc:
         gist = re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0])[:300]
-        fix = "give it more: engine.driver_memory=4g" if "Failed to allocate" in gist else ""
+        fix = next((advice for sign, advice in ADVICE.items() if sign in str(exc)), "")
         raise SourceError(f"The engine failed while {what}", found=gist, fix=fix) from exc
     except Exception as exc:
         if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):

@@ -22,6 +22,10 @@ FIELDS = {"yyyy": YEAR, "YYYY": YEAR, "MM": MONTH, "dd": DAY, "DD": DAY, "HH": H
 DESCRIBED = {"yyyymmddhhmmss": "yyyyMMddHHmmss"}
 DEFAULT = "yyyyMMdd_HHmmss"
 
+#: What is found and what is expected where months and minutes are taken for each other.
+MINUTES_APART = ("mm without HH before it", "MM for the month")
+MONTH_AFTER_HOUR = ("MM after HH", "mm for minutes, or the month before the hour")
+
 PIECE = re.compile(r"''|'(?:[^']|'')+'|([^\W\d_])\1*|.", re.DOTALL)
 
 
@@ -35,6 +39,17 @@ def check(where: str, layout: str) -> None:
     """Raise ConfigError for a layout that cannot be read, or could be read in two ways."""
     if not any(directive for _, directive in _read(where, layout)):
         raise _refused(where, layout, layout, "at least one of yyyy, MM, dd, HH, mm and ss")
+
+
+def check_minutes(where: str, layout: str) -> None:
+    """Raise ConfigError where months and minutes stand in each other's place. For layouts in which MM is always the month."""
+    before = ""
+    for field in (match[0] for match in PIECE.finditer(layout) if match[1]):
+        if field == "mm" and before != "HH":
+            raise _refused(where, layout, *MINUTES_APART)
+        if field == "MM" and before == "HH":
+            raise _refused(where, layout, *MONTH_AFTER_HOUR)
+        before = field
 
 
 def _read(where: str, layout: str) -> list[tuple[str, str]]:
@@ -66,9 +81,9 @@ def _directive(where: str, layout: str, field: str, before: str, after: str) -> 
     if field == "MM" and before == HOUR:
         if after in ("", "ss", "SS"):
             return MINUTE
-        raise _refused(where, layout, "MM after HH", "mm for minutes, or the month before the hour")
+        raise _refused(where, layout, *MONTH_AFTER_HOUR)
     if field == "mm" and before != HOUR:
-        raise _refused(where, layout, "mm without HH before it", "MM for the month")
+        raise _refused(where, layout, *MINUTES_APART)
     if field == "SS" and before != MINUTE:
         raise _refused(where, layout, "SS without the minutes before it", "ss for seconds; there are no fractions")
     return FIELDS[field]

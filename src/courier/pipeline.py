@@ -46,7 +46,7 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
                 run.config = release.as_it_was(store, config)
             elif earlier and not config.as_of_given:
                 run.config = replace(config, as_of=earlier.header.as_of)
-            run.warnings += recovery.settle_dead_runs(store, config)
+            run.warnings += recovery.settle_dead_runs(store, config, lock)
             _run(run, earlier, lock, progress)
             run.error = guard.partly_held(run)
         except CourierError as error:
@@ -58,7 +58,8 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
             raise
         finally:
             run.finished_at = datetime.now(UTC)
-            runs.save(run)
+            if not lock.lost:  # or the record is that of another start of the run, which is at work on it
+                runs.save(run)
         retention.tidy(run, lock.assert_held)
     return run
 
@@ -77,10 +78,10 @@ def _is_done(run: runs.Run) -> bool:
 def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress | None) -> None:
     config = run.config
     destination = reading.check_templates(config)
-    before = recovery.resumable(earlier, destination, config, run.store) if earlier else None
+    before = recovery.resumable(earlier, destination, config, run.store, lock) if earlier else None
     if before is not None and before.header.phase in ("publishing", "published"):
         with run.step("deliver"):
-            _finish(run, destination, before, progress)
+            _finish(run, destination, before, lock, progress)
         return
     ready = reading.read(run, destination)
     artefacts = reading.artefacts(run, ready)
@@ -128,18 +129,18 @@ def _deliver(run: runs.Run, lock: Lock, destination: Destination, sending: Sendi
             )
             for file in files
         ]
-        delivery = Delivery(config.destination, destination, journal, progress)
+        delivery = Delivery(config.destination, destination, journal, lock, progress)
         workers = None
         if sending.engine is not None:
             workers = cluster.Executors(sending.engine, cluster.tasks(config, snapshots, files, columns, run.started_at))
-        delivery.deliver(to_send, closing, lock.assert_held, workers)
+        delivery.deliver(to_send, closing, workers)
         _published(run, journal, delivery.warnings)
 
 
-def _finish(run: runs.Run, destination: Destination, journal: Journal, progress: Progress | None) -> None:
+def _finish(run: runs.Run, destination: Destination, journal: Journal, lock: Lock, progress: Progress | None) -> None:
     """Complete what an earlier start was publishing when it ended."""
     runs.restore(run, journal.header.record)
-    delivery = Delivery(run.config.destination, destination, journal, progress)
+    delivery = Delivery(run.config.destination, destination, journal, lock, progress)
     if journal.header.phase == "publishing":
         delivery.finish()
     run.warnings.append("An earlier start of this run was publishing when it ended; this one finished it, and sent nothing again")

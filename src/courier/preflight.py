@@ -1,77 +1,159 @@
 """Try an activation out: everything but the publishing.
 
-The rows are computed into a private temporary folder, which is removed again. At the destination a small hidden probe is
-written, renamed and removed (S3: an upload is begun and aborted, since objects may start things).
+The rows are computed where the engine can write them, but in a folder of the preflight's own, which is removed again;
+those of a run that is released are only read. What a run may do at the state store and at the destination is tried out by
+probes (`probe.py`).
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
-from courier import esp, manifest, runs
-from courier.computing import compute
+from courier import computing, esp, guard, manifest, probe, release, runs
 from courier.config import RunConfig, StateConfig
-from courier.connections import Connections
-from courier.delivery import assert_absent
-from courier.destinations import Connection, Destination
-from courier.errors import TerminalError
+from courier.engine import Engine
+from courier.errors import HeldError
+from courier.journal import Journal
 from courier.masking import masked
 from courier.plan import PlannedFile
 from courier.reading import Ready, check_templates, read
-from courier.recovery import sink
 from courier.render import render
+from courier.report import audience_lines
 from courier.snapshot import AudienceSnapshot
-from courier.state import open_store
+from courier.state import Store, open_store
 
-PROBE = b"A probe of Audience Courier. It may be removed.\n"
 SAMPLE_ROWS = 3
 #: Rows that are rendered to guess how many bytes a file will have.
 MEASURED_ROWS = 10_000
 
 
-def preflight(config: RunConfig) -> str:
-    """What the activation would do, for people. Raises what the activation would raise."""
-    return "\n".join(_lines(config))
-
-
-def _lines(config: RunConfig) -> Iterator[str]:
+def preflight(config: RunConfig) -> Generator[str]:
+    """What the activation would do, for people, each line as soon as it is known. Raises what the activation would raise."""
     yield f"Preflight of activation '{config.activation}' on {config.engine.kind}: nothing is published"
     store = open_store(config.state)
-    if runs.published_before(store, config):
-        yield f"  warning: run {config.run_id} has published its files already; with this run_id nothing would be done"
+    before = runs.published_before(store, config)
+    if before is not None:
+        yield from _published_before(config, store, before)
+        return
+    probe.try_state(store, _folder(config))
+    yield "  state store: a value could be written, changed, read and deleted"
+    earlier = Journal.load(store, config.run_id)
+    if earlier is not None:
+        if earlier.header.phase in ("publishing", "published"):
+            yield f"Nothing would be computed: an earlier start of run {config.run_id} was publishing when it ended; the next one finishes that"
+            return
+        yield f"  warning: an earlier start of run {config.run_id} did not end its delivery; the run goes on with its rows where it can"
+    run = runs.Run(_as_the_run(config, store, earlier), store, started_at=datetime.now(UTC), earlier=store)
+    yield from _tried(run)
+    held = _would_be_held(run)
+    if held is not None:
+        raise held
+    yield "Ready: the activation can run"
+
+
+def _published_before(config: RunConfig, store: Store, record: dict[str, Any]) -> Iterator[str]:
+    yield f"Nothing would be done: run {config.run_id} has published its files already. Use another run_id to send again"
+    held = guard.partly_held(runs.Run(config, store, datetime.now(UTC), audiences=runs.audiences(record)))
+    if held is not None:
+        raise held
+
+
+def _as_the_run(config: RunConfig, store: Store, earlier: Journal | None) -> RunConfig:
+    """As the run would have it: under the time of the run that it releases, or of its own earlier start."""
+    release.assert_not_released(store, config)
+    if config.release:
+        return release.as_it_was(store, config)
+    return config if earlier is None or config.as_of_given else replace(config, as_of=earlier.header.as_of)
+
+
+def _tried(run: runs.Run) -> Iterator[str]:
+    config = run.config
     destination = check_templates(config)
-    with tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path) as folder:
-        run = runs.Run(config, open_store(StateConfig(path=folder)), started_at=datetime.now(UTC), earlier=store)
-        ready = read(run, destination)
-        yield f"  configuration, secrets, source and its {ready.source.profiles:,} profiles: as they should be"
-        yield from _keys(ready)
-        snapshots, files, ready = compute(run, ready)
+    ready = read(run, destination)
+    yield f"  configuration, secrets, source and its {ready.source.profiles:,} profiles: as they should be"
+    if ready.keys is not None:
+        yield f"  encryption: {ready.keys.describe()}"
+    with ExitStack() as stack:
+        try:
+            snapshots, files, ready = _computed(run, ready, stack)
+        except HeldError as error:
+            yield from _audiences(run)
+            raise _would_be_held(run) or error from error
         yield f"  columns: {', '.join(ready.columns.header)}"
         yield from (f"  {line}" for line in esp.lines(config, [record.counts for record in run.audiences if record.counts]))
-        yield from (f"  warning: {text}" for text in run.warnings)
-        for record in run.audiences:
-            passed = sum(check.success for check in record.checks)
-            rows = record.counts.exported if record.counts else 0
-            yield f"  audience {record.segment_name}: {rows:,} rows, {passed} of {len(record.checks)} checks passed"
+        yield from _audiences(run)
         expected = 0
         for file in files:
             size, sample = _measured(snapshots[file.audience], file, ready, config)
             expected += size
             yield f"  {file.name}: {file.slice.rows:,} rows, about {size:,} bytes before compression and encryption; masked:"
             yield from (f"    {line}" for line in sample)
-        closing = manifest.closing_names(config, files)
-        yield from (f"  {name}" for name in closing)
-        yield from _probed(config, destination, [*(file.name for file in files), *closing], expected)
-    yield "Ready: the activation can run"
+    if not files:
+        yield "  no audience has a file, so nothing would be sent"
+        return
+    closing = manifest.closing_names(config, files)
+    yield from (f"  {name}" for name in closing)
+    yield from probe.try_destination(config, destination, [*(file.name for file in files), *closing], expected, run.started_at)
 
 
-def _keys(ready: Ready) -> Iterator[str]:
-    if ready.keys is not None:
-        yield f"  encryption: {ready.keys.describe()}"
+def _computed(run: runs.Run, ready: Ready, stack: ExitStack) -> tuple[list[AudienceSnapshot], list[PlannedFile], Ready]:
+    """As the run has them. What is computed stays where it is until the end of `stack`."""
+    config = run.config
+    if config.release:
+        if config.engine.delivery == "executors":
+            stack.enter_context(computing.opened(config))  # only for what it refuses
+        return *computing.reopened(run, release.held_record(run.history, config, ready.baselines)), ready
+    engine = stack.enter_context(computing.opened(config))
+    run.store = stack.enter_context(_workspace(config, engine, run.history))
+    return computing.compute(run, ready, engine)
+
+
+@contextmanager
+def _workspace(config: RunConfig, engine: Engine, store: Store) -> Iterator[Store]:
+    """A store of the preflight's own, empty before and gone after: on this machine's disk, or, where the engine computes
+    elsewhere, in the run's own store, which it reaches.
+    """
+    if engine.remote or engine.kind == "connect":
+        try:
+            yield open_store(replace(config.state, path=f"{config.state.path.rstrip('/')}/{_folder(config)}"))
+        finally:
+            probe.take_away(store, _folder(config))
+    else:
+        with tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path) as folder:
+            yield open_store(StateConfig(path=folder))
+
+
+def _folder(config: RunConfig) -> str:
+    """In the state store, where nothing else of a run is."""
+    return f"preflight-{config.run_id}"
+
+
+def _audiences(run: runs.Run) -> Iterator[str]:
+    yield from (f"  warning: {text}" for text in run.warnings)
+    for record in run.audiences:
+        if record.status == runs.PUBLISHED_BEFORE:
+            yield f"  audience {record.segment_name}: published before, and not sent again"
+            continue
+        yield from audience_lines(record)
+    if run.consent.get("rule") == "off":
+        yield "  consent is not asked for (consent=off)"
+
+
+def _would_be_held(run: runs.Run) -> HeldError | None:
+    """As the run would tell it, but nothing is delivered, and there is nothing yet that could be released."""
+    held = guard.partly_held(run)
+    if held is None:
+        return None
+    number = sum(record.held is not None for record in run.audiences)
+    what = f"{number} of {len(run.audiences)} audiences would be held back"
+    fix = "correct the profiles or the configuration; what the run then holds can be published as it is, with release=RUN_ID"
+    return HeldError(what, found=held.found, fix=fix)
 
 
 def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, config: RunConfig) -> tuple[int, list[str]]:
@@ -82,35 +164,3 @@ def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, confi
     lines = text.decode(config.file.encoding, errors="replace").splitlines()
     head, rows = (lines[:1], lines[1:]) if config.file.header else ([], lines)
     return size, [*head, *(masked(line) for line in islice(rows, SAMPLE_ROWS))]
-
-
-def _probed(config: RunConfig, destination: Destination, names: list[str], expected: int) -> Iterator[str]:
-    connections = Connections(destination, config.destination)
-    try:
-        yield f"  {sink(config.destination)}: reached; server, login and folder are as they should be"
-        if config.destination.on_conflict == "fail":
-            for name in names:
-                assert_absent(connections, name, sink(config.destination))
-            yield "  none of these files exists there"
-        free = connections.retrying(lambda connection: connection.free_bytes())
-        if free is not None:
-            if free < expected and config.file.compression == "none":
-                raise TerminalError(
-                    "There is not enough space at the destination", found=f"{free:,} bytes", expected=f"about {expected:,} bytes"
-                )
-            yield f"  free space: {free:,} bytes"
-        yield f"  {connections.retrying(lambda connection: _probe(connection, config))}"
-    finally:
-        connections.close()
-
-
-def _probe(connection: Connection, config: RunConfig) -> str:
-    """Do to a small file all that a delivery does to its files."""
-    name = f".courier-probe-{config.run_id[-40:]}"
-    staged = connection.send(connection.begin(name), [PROBE], lambda _: None)
-    if config.destination.kind == "s3":
-        connection.discard(staged)
-        return "an upload could be begun, filled, listed and aborted"
-    connection.publish(staged, replace=False)
-    connection.remove(name)
-    return "a probe file could be written, renamed and removed"

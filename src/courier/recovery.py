@@ -14,7 +14,7 @@ from typing import Any
 
 from courier import baseline, runs
 from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
-from courier.delivery import Delivery
+from courier.delivery import Alone, Delivery
 from courier.destinations import Destination, open_destination
 from courier.errors import ConfigError, CourierError
 from courier.esp.artefacts import beside
@@ -57,7 +57,7 @@ def _values(config: RunConfig, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
     return [(key, getattr(config, key)) for key in keys]
 
 
-def resumable(journal: Journal, destination: Destination, config: RunConfig, store: Store) -> Journal | None:
+def resumable(journal: Journal, destination: Destination, config: RunConfig, store: Store, lock: Alone) -> Journal | None:
     """The journal of an earlier start of this run, if this one can go on with it; None where it starts from the beginning.
 
     What that start left in the middle of taking things back is taken back first. Raises ConfigError where files are
@@ -76,7 +76,7 @@ def resumable(journal: Journal, destination: Destination, config: RunConfig, sto
             fix="start it again as it was, or use another run_id (which takes back what can be)",
         )
     if journal.header.phase == "undoing" or (journal.header.phase == "staging" and not same):
-        Delivery(config.destination, destination, journal).undo()
+        Delivery(config.destination, destination, journal, lock).undo()
     return journal if same else None
 
 
@@ -113,20 +113,20 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
     return Journal(run.store, header, states)
 
 
-def settle_dead_runs(store: Store, config: RunConfig) -> list[str]:
+def settle_dead_runs(store: Store, config: RunConfig, lock: Alone) -> list[str]:
     """Take back what dead runs of this activation left at their destinations, and say so. This run's own is left to it."""
     told = []
     for run_id in Journal.open_runs(store, config.activation):
         if run_id == config.run_id:
             continue
         try:
-            told += _settle(store, config.activation, run_id)
+            told += _settle(store, config.activation, run_id, lock)
         except CourierError as error:
             told.append(f"Run {run_id} ended before its delivery was settled, and what it left cannot be taken back now: {error}")
     return told
 
 
-def _settle(store: Store, activation: str, run_id: str) -> list[str]:
+def _settle(store: Store, activation: str, run_id: str, lock: Alone) -> list[str]:
     journal = Journal.load(store, run_id)
     if journal is None:  # killed before it sent anything
         store.delete(Journal.marker(activation, run_id))
@@ -140,7 +140,7 @@ def _settle(store: Store, activation: str, run_id: str) -> list[str]:
         known["jump"] = JumpConfig(**known["jump"])
     destination = DESTINATIONS[known["kind"]](**known)
     quick = replace(destination, attempts=min(2, destination.attempts))
-    left = Delivery(quick, open_destination(quick, run_id), journal).undo()
+    left = Delivery(quick, open_destination(quick, run_id), journal, lock).undo()
     gone = f"; delivered before that, and not taken back: {', '.join(left[:5])}" if left else ""
     return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}"]
 

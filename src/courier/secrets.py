@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from courier.errors import ConfigError
 
+#: What references usually begin with or look like. Of others nothing is shown: they may be the secret itself, put there by mistake.
+USUAL = {"env": re.compile(r"[A-Z_][A-Z0-9_]*\Z"), "file": re.compile(r"[/~.]"), "secret": re.compile(r"arn:|[^#]*/")}
 
-def secret(variable: str) -> str:
-    """The value of an environment variable that the configuration names. Raises ConfigError when it is unset."""
+
+def secret(variable: str, key: str) -> str:
+    """The value of the environment variable that a key of the configuration names. Raises ConfigError when it is unset."""
     value = os.environ.get(variable)
     if not value:
-        raise ConfigError("An environment variable that holds a secret is not set", found=variable, fix=f"export {variable}=…")
+        usual = USUAL["env"].match(variable)
+        raise ConfigError(
+            "An environment variable that holds a secret is not set",
+            where=key,
+            found=variable if usual else "a name that is not shown, since it could be the secret itself",
+            fix=f"export {variable}=…" if usual else f"{key} is the name of a variable: export the one that it names",
+        )
     return value
 
 
@@ -25,36 +35,41 @@ def referred(config: Any, name: str) -> str | None:
     """The secret that a configuration refers to by `<name>_secret`, `<name>_file` or `<name>_env`: the first of them that is
     set. None where none is.
     """
-    reference = getattr(config, f"{name}_secret", None)
-    if reference:
-        return _managed(reference)
-    path = getattr(config, f"{name}_file", None)
-    if path:
-        return _from_file(path)
-    variable = getattr(config, f"{name}_env", None)
-    return secret(variable) if variable else None
+    for form, read in (("secret", _managed), ("file", _from_file), ("env", secret)):
+        reference = getattr(config, f"{name}_{form}", None)
+        if reference:
+            return read(reference, f"{config.GROUP}.{name}_{form}")
+    return None
 
 
-def _from_file(path: str) -> str:
+def _shown(key: str, form: str, reference: str) -> str:
+    return f"{key} {reference}" if USUAL[form].match(reference) else key
+
+
+def _from_file(path: str, key: str) -> str:
     """The whole file but for the line end that editors put there."""
+    where = _shown(key, "file", path)
     try:
         value = Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
         found = getattr(exc, "strerror", None) or type(exc).__name__
-        raise ConfigError("A file that holds a secret cannot be read", where=path, found=found) from exc
+        raise ConfigError("A file that holds a secret cannot be read", where=where, found=found) from exc
     if not value:
-        raise ConfigError("A file that holds a secret is empty", where=path)
+        raise ConfigError("A file that holds a secret is empty", where=where)
     return value
 
 
-def _managed(reference: str) -> str:
+def _managed(reference: str, origin: str) -> str:
     """`NAME`, or `NAME#KEY` for one value of a secret that is a JSON object. NAME may be an ARN, which tells the region, too."""
     import boto3  # noqa: PLC0415  loaded only where a secret is asked for
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     name, _, key = reference.partition("#")
     region = name.split(":")[3] if name.startswith("arn:") and name.count(":") >= 6 else None
-    where, fix = f"AWS Secrets Manager, {name}", "check the name, the region, and the right to secretsmanager:GetSecretValue"
+    where, fix = (
+        f"{_shown(origin, 'secret', name)} in AWS Secrets Manager",
+        "check the name, the region, and the right to secretsmanager:GetSecretValue",
+    )
     try:
         answer = boto3.session.Session().client("secretsmanager", region_name=region).get_secret_value(SecretId=name)
     except ClientError as exc:

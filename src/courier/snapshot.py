@@ -7,7 +7,7 @@ its rows in the order of `outcomes.with_outcomes`, each with its outcome; only r
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from courier.engine import ROW_GROUP_BYTES, Engine, source_errors
-from courier.errors import CourierError
+from courier.errors import ConfigError, CourierError
 from courier.mapping import Mapping
 from courier.state.place import Place, StoredFile
 
@@ -75,21 +75,46 @@ def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_
     """Compute the rows and write them. What an earlier start left on a disk is replaced; a bucket's folder must be empty.
 
     Raises CourierError where a file's values of `sorted_by` come before those of the file before it: engines spread rows by
-    plans of their own making, and a file that is out of order would go unnoticed.
+    plans of their own making, and a file that is out of order would go unnoticed. Raises ConfigError where the engine wrote
+    other rows than are found here, because its disk is another one.
     """
     if place.state is None:
         shutil.rmtree(place.path, ignore_errors=True)
     with source_errors("reading the profiles and writing the snapshot"):
+        rows, count = _counted(rows, engine, place)
         writer = rows.write.partitionBy("audience").option("compression", "snappy").option("parquet.block.size", str(ROW_GROUP_BYTES))
         writer.parquet(engine.path(place.url))
+        written = count()
     if place.state is None:
         for path in filter(Path.exists, (Path(place.path), *Path(place.path).rglob("*"))):  # engines write with modes of their own
             path.chmod(0o700 if path.is_dir() else 0o600)
     staged = reopen(place, audiences)
+    found = sum(sum(audience.row_counts()) for audience in staged)
+    if written is not None and written != found:
+        raise ConfigError(
+            "The engine has written the snapshot to another disk than this machine's",
+            where=place.url,
+            found=f"{found:,} of {written:,} rows",
+            fix="set state=s3, or a state.path on a disk that all machines share",
+        )
     if sorted_by is not None:
         for audience in staged:
             _assert_in_order(audience.files, sorted_by)
     return staged
+
+
+def _counted(rows: DataFrame, engine: Engine, place: Place) -> tuple[DataFrame, Callable[[], int | None]]:
+    """The rows, and how to learn how many the engine has written of them, by its own word; None where it works in this process."""
+    if engine.kind == "sail":
+        return rows, lambda: None
+    from pyspark.sql import Observation  # noqa: PLC0415  engines are loaded only by the steps that need one
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  see above
+
+    if engine.kind == "spark":
+        observed = Observation("staged")
+        return rows.observe(observed, F.count(F.lit(1)).alias("rows")), lambda: int(observed.get["rows"])
+    kinds = rows.schema  # not every server of Spark Connect can observe; each sees what it has written
+    return rows, lambda: engine.session.read.schema(kinds).parquet(engine.path(place.url)).count()
 
 
 def _assert_in_order(files: Sequence[Path | StoredFile], name: str) -> None:

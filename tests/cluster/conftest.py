@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,14 +19,26 @@ from targets import new_inbox, s3_client
 from courier.synthetic import write_profiles
 
 PROFILES = 20_000
+OUT_OF_REACH = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
-def jars() -> list[str]:
+def jars(request: pytest.FixtureRequest) -> list[str]:
+    """What may be installed here must be there; what no one here can help is a reason to skip."""
     reason = fetched_jars()
+    if reason and reason.startswith("Maven is missing"):
+        pytest.fail(f"{reason}, or run make cluster-test")
     if reason:
+        request.config.stash[OUT_OF_REACH] = reason
         pytest.skip(reason)
     return s3_jars()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Skipped tests end well. That must not look as if something had been tested."""
+    if OUT_OF_REACH in config.stash:
+        terminalreporter.section("NOTHING WAS TESTED ON A CLUSTER", sep="!", red=True)
+        terminalreporter.line(config.stash[OUT_OF_REACH])
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +52,12 @@ def dist() -> Path:
 
 
 @pytest.fixture(scope="session")
-def deployed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A machine's folder that holds the deployable and nothing else; the environment unpacked for the driver."""
+def deployed(jars: list[str], dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A machine's folder that holds the deployable and nothing else."""
     folder = tmp_path_factory.mktemp("deployed")
-    for file in ("environment.tar.gz", "jobs"):
-        (folder / file).symlink_to(dist / file)
-    with tarfile.open(dist / "environment.tar.gz") as packed:
-        packed.extractall(folder / "environment", filter="fully_trusted")
+    (folder / "environment.tar.gz").symlink_to(dist / "environment.tar.gz")
+    for part in ("jobs", "deploy"):
+        shutil.copytree(dist / part, folder / part)
     return folder
 
 
@@ -86,7 +97,7 @@ def profiles(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(
-    cluster: Cluster, deployed: Path, s3: S3Server, aws: AwsServer, sftp: SftpServer, profiles: Path, jars: list[str], tmp_path: Path
+    jars: list[str], cluster: Cluster, deployed: Path, s3: S3Server, aws: AwsServer, sftp: SftpServer, profiles: Path, tmp_path: Path
 ) -> Iterator[Site]:
     secrets = {}
     for name, value in {"id": s3.access_key, "key": s3.secret_key, "password": str(sftp.password)}.items():

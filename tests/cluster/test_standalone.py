@@ -1,9 +1,11 @@
-"""spark-submit to a Spark cluster in client mode, from a folder that holds the deployable and nothing else."""
+"""deploy/submit-standalone.sh to a Spark cluster in client mode, from a folder that holds the deployable and nothing else."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,8 @@ def test_the_same_bytes_as_on_one_machine_over_sftp_and_to_s3(site: Site, local_
     run = site.submit(*site.arguments("to-sftp", *site.to_sftp()), **logging_to(events))
     assert run.code() == 0, run.text
     assert without_manifest(site.delivered()) == expected
-    assert {path.name for path in site.folder.iterdir()} == before  # no outputs/, no spark-warehouse/, no state/
+    left = {path.name for path in site.folder.iterdir()} - before  # no outputs/, no spark-warehouse/, no state/
+    assert all(name.startswith("environment-") for name in left), left  # the driver's, unpacked by the first that submits
     logged = "".join(path.read_text(errors="replace") for path in events.rglob("*") if path.is_file())
     assert '"spark.app.name":"audience-courier"' in logged  # what is looked through is an event log
     assert [name for name, value in site.values().items() if value in logged + run.text] == []
@@ -119,6 +122,47 @@ def test_the_cap_on_connections_holds_over_all_executors_and_a_task_that_crashes
     assert run.code() == 0, run.text
     assert without_manifest(site.delivered()) == local_files
     assert slow.most == 2  # there were four cores, and two workers
+
+
+@pytest.fixture
+def trial(site: Site, tmp_path: Path) -> Site:
+    """The same deployable, but that its scripts submit a preflight."""
+    folder = tmp_path / "trial"
+    (folder / "jobs").mkdir(parents=True)
+    for part in site.folder.iterdir():
+        if part.name != "jobs":
+            (folder / part.name).symlink_to(part)
+    shutil.copy(site.folder / "jobs" / "preflight.py", folder / "jobs" / "activate.py")
+    return replace(site, folder=folder)
+
+
+def test_a_preflight_on_a_cluster_shows_what_would_be_sent_and_leaves_nothing(
+    site: Site, trial: Site, local_files: dict[str, bytes]
+) -> None:
+    run = trial.submit(*site.arguments("tried", *site.to_sftp()))
+    assert run.code() == 0, run.text
+    for name, content in local_files.items():
+        rows = content.count(b"\n") - 1
+        assert f"  {name}: {rows:,} rows" in run.text
+    assert "Ready: the activation can run" in run.text
+    assert site.delivered() == {}
+    assert site.stored() == []
+
+
+def test_a_preflight_on_a_cluster_of_what_is_held_and_of_its_release(site: Site, trial: Site, local_files: dict[str, bytes]) -> None:
+    held = site.arguments("held", *site.to_sftp(), "guard.max_rows=10")
+    run = trial.submit(*held)
+    assert run.code() == 3, run.text
+    assert "held: it has " in run.text
+    assert site.stored() == []
+    run = site.submit(*held)
+    assert run.code() == 3, run.text
+    before = site.stored()
+    run = trial.submit(*site.arguments("tried", *site.to_sftp(), "release=held"))
+    assert run.code() == 0, run.text
+    assert all(f"  {name}: " in run.text for name in local_files)
+    assert site.stored() == before
+    assert site.delivered() == {}
 
 
 def test_what_only_the_driver_sees_is_refused(site: Site, profiles: Path) -> None:

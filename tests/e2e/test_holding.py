@@ -132,6 +132,15 @@ def test_row_rules_hold_reject_and_list(folder: Path) -> None:
     held(many, "segment seg-a (spring): 1 rows were rejected (rules.max_rejected_rows=0)")
 
 
+def test_an_audience_is_held_where_too_large_a_share_of_its_rows_is_rejected(folder: Path) -> None:
+    write_profiles(folder / "profiles", [*rows("abc", ""), member("x@y.com", "seg-a")])
+    asked = ["audience.segments=[{id: seg-a, name: spring}]", "++rules.rows={org: {column: email, regex: 'org$'}}"]
+    job = activate(folder, *asked, "rules.max_rejected_percent=24.9")
+    job.refused(3, "segment seg-a: 1 of 4 rows were rejected (rules.max_rejected_percent=24.9)")
+    assert (job.record()["status"], statuses(job)) == ("held", ["held"])
+    assert activate(folder, *asked, "rules.max_rejected_percent=25").succeeded().files() == {SPRING: content("abc")}
+
+
 def test_a_size_that_changes_too_much_is_held_but_not_at_the_first_run(folder: Path) -> None:
     asked = ["audience.segments=[seg-a]", "guard.max_change_percent=50", "file.name='{run_id}'"]
     activate(folder, *asked).succeeded()

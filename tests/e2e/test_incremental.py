@@ -214,6 +214,23 @@ def test_a_full_run_moves_the_baseline_too(folder: Path) -> None:
     assert run(folder, 4, rows=AFTER).succeeded().files() == CHANGES
 
 
+def test_an_audience_that_is_added_begins_with_all_of_it_and_the_other_goes_on(folder: Path) -> None:
+    def of_both(email: str) -> dict[str, Any]:
+        return profile(email=email, segments={"ups": dict.fromkeys(("seg-a", "seg-b"), ("realized", "2026-01-01T00:00:00Z", None))})
+
+    both = "audience.segments=[{id: seg-a, name: spring}, {id: seg-b, name: autumn}]"
+    run(folder, 1).succeeded()
+    second = run(folder, 2, both, rows=[of_both("a@x.org"), *BEFORE[1:4], of_both("f@x.org")]).succeeded()
+    assert second.files() == {
+        "spring.csv": lines(b"e@x.org,Jane,exited", b"f@x.org,Jane,realized"),
+        "autumn.csv": lines(b"a@x.org,Jane,realized", b"f@x.org,Jane,realized"),
+    }
+    assert [audience["baseline"] for audience in second.record("run-2")["audiences"]] == ["run-1", None]
+    third = run(folder, 3, both, rows=[member("a@x.org"), *BEFORE[1:3], of_both("f@x.org")]).succeeded()
+    assert third.files() == {"spring.csv": lines(b"d@x.org,Jane,exited"), "autumn.csv": lines(b"a@x.org,Jane,exited")}
+    assert [audience["baseline"] for audience in third.record("run-3")["audiences"]] == ["run-2", "run-2"]
+
+
 def test_failed_and_held_runs_change_nothing(folder: Path) -> None:
     run(folder, 1).succeeded()
     held = run(folder, 2, "guard.max_rows=1", rows=AFTER)

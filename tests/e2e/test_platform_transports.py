@@ -191,12 +191,12 @@ def test_the_steps_of_a_guide_lead_where_it_says(folder: Path, place: Place) -> 
     yaml_block, commands = (re.findall(rf"```{kind}\n(.*?)```", guide, re.DOTALL)[0] for kind in ("yaml", "bash"))
     (folder / "own" / "activation").mkdir(parents=True)
     (folder / "own" / "activation" / "spring_sale.yaml").write_text(yaml_block)
-    started = [shlex.split(line, comments=True)[1:] for line in commands.splitlines() if line.startswith("python jobs/")]
+    started = [shlex.split(line, comments=True)[1:] for line in commands.splitlines() if line.startswith(".venv/bin/python jobs/")]
     assert [Path(words[0]).name for words in started] == ["preflight.py", "activate.py"]
     done = []
     for script, *words in started:
         there = place.names()
-        done.append(start_job(Path(script).name, folder, *words, *command(*place.overrides), **place.secrets).succeeded())
+        done.append(start_job(Path(script).name, folder, *command(*words, *place.overrides), **place.secrets).succeeded())
         assert script.endswith("activate.py") or place.names() == there == []
     assert "Ready: the activation can run" in done[0].stdout
     artefacts = {path.name for path in (folder / "state/runs/run-1/artefacts").iterdir()}

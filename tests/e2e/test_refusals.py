@@ -72,6 +72,14 @@ def test_configurations_that_cannot_be(folder: Path, overrides: list[str], words
     activate(folder, *overrides).refused(2, *words)
 
 
+@pytest.mark.parametrize("pasted", ["Hunter2 !secret", "Hunter2secret"], ids=["no name", "a name that is not set"])
+def test_a_password_in_place_of_its_variables_name_is_shown_and_recorded_nowhere(folder: Path, pasted: str) -> None:
+    login = ["destination=sftp_password", "destination.host=localhost", "destination.username=u"]
+    job = activate(folder, SEGMENTS, *login, f"destination.password_env='{pasted}'")
+    job.refused(2, "destination.password_env")
+    assert_unseen(pasted, folder, job.stdout, job.stderr)
+
+
 # Sources
 
 
@@ -125,6 +133,14 @@ def test_a_file_with_a_damaged_page(folder: Path) -> None:
     job = activate(folder, SEGMENTS)
     job.refused(4, "The engine failed while reading the profiles")
     assert job.record()["status"] == "failed"
+
+
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_an_expression_that_divides_by_zero_is_told_with_what_helps(folder: Path, engine: str) -> None:
+    job = activate(folder, SEGMENTS, "+mapping.columns.x.expression='1 / (length(personalEmail.address) - 13)'", f"engine={engine}")
+    assert job.code == 4
+    assert "What to do: an expression of the mapping divides by zero: write a / nullif(b, 0) there." in job.stderr
+    assert '"class"' not in job.stderr  # pyspark's own log of it
 
 
 @pytest.mark.parametrize(

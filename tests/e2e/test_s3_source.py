@@ -40,7 +40,12 @@ def test_profiles_are_read_from_s3_with_the_named_credentials(endpoint: str, pat
         "file.name=members",
     ]
     run = subprocess.run(
-        [sys.executable, str(JOB), *overrides], env={**os.environ, **KEYS}, cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, str(JOB), "activation=demo", *overrides],
+        env={**os.environ, **KEYS},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     lines = (tmp_path / "out" / "members.csv").read_text().splitlines()

@@ -40,7 +40,12 @@ def test_a_value_that_cannot_be_written_holds_all_files_back(folder: Path, make_
 
 def test_preflight_tells_what_would_hold_the_files_back(folder: Path) -> None:
     job = run_job("preflight.py", folder, SEGMENTS, "file.encoding=iso-8859-1")
-    job.refused(3, "characters that iso-8859-1 has not", "column 'city' 2")
+    assert job.code == 3, job.stderr
+    (paragraph,) = job.said()
+    assert "characters that iso-8859-1 has not" in paragraph
+    assert "column 'city' 2" in paragraph
+    assert "    exported                               6\n" in job.stdout
+    assert job.delivered() == {}
 
 
 def test_what_was_changed_is_counted_for_each_file_and_told_for_each_column(folder: Path) -> None:

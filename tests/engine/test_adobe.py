@@ -23,13 +23,13 @@ def preset(**changes: Any) -> FileConfig:
     return FileConfig(**{**yaml.safe_load((conf_folder() / "file" / "adobe_cloud.yaml").read_text()), **changes})
 
 
-def hostile_rows() -> list[list[str | None]]:
-    """Every sequence of up to three of the alphabet, and longer ones by chance, always the same; with nulls and empty texts."""
-    chance = random.Random(1)
-    values: list[str | None] = [None, "", *ALPHABET]
-    values += [one + other for one in ALPHABET for other in ALPHABET]
-    values += [one + other + third for one in ALPHABET for other in ALPHABET for third in ALPHABET]
-    values += ["".join(chance.choices(ALPHABET, k=chance.randint(4, 9))) for _ in range(2000)]
+def hostile_rows(delimiter: str) -> list[list[str | None]]:
+    """Every sequence of up to three characters, and longer ones by chance, always the same; with nulls and empty texts."""
+    chance, alphabet = random.Random(1), list(dict.fromkeys([*ALPHABET, delimiter]))
+    values: list[str | None] = [None, "", *alphabet]
+    values += [one + other for one in alphabet for other in alphabet]
+    values += [one + other + third for one in alphabet for other in alphabet for third in alphabet]
+    values += ["".join(chance.choices(alphabet, k=chance.randint(4, 9))) for _ in range(2000)]
     others = [*values]
     chance.shuffle(others)
     return [list(pair) for pair in zip(values, others, strict=True)]
@@ -40,16 +40,22 @@ def hostile_rows() -> list[list[str | None]]:
     [
         {},
         {"quote": '"'},
+        {"escape": "apostrophe"},
         {"quote": '"', "escape": "apostrophe"},
         {"delimiter": "\t", "null_text": "", "empty_text": '""'},
         {"delimiter": ":"},
+        {"delimiter": ";"},
+        {"delimiter": "|"},
+        {"null_text": '""'},
+        {"empty_text": "null"},
     ],
     ids=lambda changes: ", ".join(changes) or "adobe_cloud",
 )
 def test_the_bytes_are_those_of_sparks_csv_writer(engine: Engine, tmp_path: Path, changes: dict[str, Any]) -> None:
     if engine.kind != "spark":
         pytest.skip("Spark's CSV writer is what this compares with")
-    config, rows, header = preset(**changes), hostile_rows(), ["e,mail", "say\\"]
+    config, header = preset(**changes), ["e,mail", "say\\"]
+    rows = hostile_rows(config.delimiter)
     frame = engine.session.createDataFrame([tuple(row) for row in rows], "a string, b string").toDF(*header).coalesce(1)
     options = {"sep": config.delimiter, "quote": config.quote, "escape": config.escape_character, "lineSep": "\n", "header": "true"}
     options |= {"nullValue": config.null_text, "emptyValue": config.empty_text, "encoding": "UTF-8"}

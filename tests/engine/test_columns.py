@@ -69,6 +69,15 @@ def test_a_namespace_may_have_a_dot(engine: Engine, tmp_path: Path) -> None:
     assert made(engine, tmp_path, [member(identities={"Phone_E.164": ["+1"]})], Column(identity="Phone_E.164")) == ["+1"]
 
 
+def test_identities_of_two_namespaces_are_two_columns(engine: Engine, tmp_path: Path) -> None:
+    rows = [
+        member(_id="1", identities={"Email": ["a@x.com", "b@x.com"], "Phone_E.164": ["+1"]}),
+        member(_id="2", identities={"Email": ["c@x.com"]}),
+    ]
+    columns = {"id": "_id", "email": Column(identity="Email"), "phone": Column(identity="Phone_E.164")}
+    assert run_rows(engine, tmp_path, rows, columns, key=["id"]).file() == b"id,email,phone\n1,a@x.com,+1\n2,c@x.com,null\n"
+
+
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -164,6 +173,17 @@ def test_json_is_what_a_parser_reads_and_leaves_out_null_fields(engine: Engine, 
     assert found["homeAddress"] == '{"city":"a \\"quoted\\" \\\\ / \\n\\t ü 👩 \\u0001 </script>","postalCode":""}'
 
 
+def test_json_and_an_expression_stand_in_one_row(engine: Engine, tmp_path: Path) -> None:
+    columns = {
+        "ids": Column("loyalty.loyaltyID", json=True),
+        "home": Column("homeAddress", json=True),
+        "greeting": Column(expression="concat(person.name.firstName, ' of ', homeAddress.city)"),
+    }
+    ran = run_rows(engine, tmp_path, [member(city="Oslo", loyalty_ids=["b", None])], columns)
+    assert ran.rows() == [('["b",null]', '{"city":"Oslo"}', "Jane of Oslo", "exported")]
+    assert ran.file() == b'ids,home,greeting\n"[""b"",null]","{""city"":""Oslo""}",Jane of Oslo\n'
+
+
 MOMENTS = [
     "2026-03-29T00:59:59.123456Z",  # the hour is put forward in Stockholm at 01:00
     "2026-03-29T01:00:00Z",
@@ -249,6 +269,14 @@ def test_a_default_comes_after_the_format_and_mandatory_after_the_default(engine
         ("1", "none", sha256("+14085550100"), "exported"),
         ("2", "3.0", None, "excluded: missing_hash"),
     ]
+
+
+def test_a_header_with_dots_is_written_as_it_is(engine: Engine, tmp_path: Path) -> None:
+    columns = {"home.city": Column("homeAddress.city", mandatory=True), "home": "homeAddress.postalCode"}
+    rows = [member(city="Oslo", postal_code="1"), member(city="Rome", postal_code="2"), member(city=None)]
+    ran = run_rows(engine, tmp_path, rows, columns, key=["home.city"])
+    assert ran.file() == b"home.city,home\nOslo,1\nRome,2\n"
+    assert ran.counts().excluded == {"missing_home.city": 1}
 
 
 STATUS = "segmentMembership.seg_namespace.seg_id.status"

@@ -206,6 +206,23 @@ def test_fanned_out_rows_may_have_a_key_of_attributes_and_use_the_identity_in_ex
     ]
 
 
+def test_a_key_may_have_the_identity_and_an_attribute(engine: Engine, tmp_path: Path) -> None:
+    columns = {"email": "identity.id", "city": "homeAddress.city", "first": "person.name.firstName"}
+    rows = [
+        known("A", JAN, "1", "2", city="Oslo"),
+        known("B", FEB, "1", city="Oslo"),
+        known("C", MAR, "3", city="Oslo"),
+        known("D", MAR, "1", city="Rome"),
+    ]
+    assert run_rows(engine, tmp_path, rows, columns, key=["email", "city"], fan_out="Email").rows() == [
+        ("1", "Oslo", "B", E),
+        ("1", "Oslo", "A", D),
+        ("1", "Rome", "D", E),
+        ("2", "Oslo", "A", E),
+        ("3", "Oslo", "C", E),
+    ]
+
+
 def test_a_namespace_with_a_dot_can_be_fanned_out(engine: Engine, tmp_path: Path) -> None:
     rows = [member(identities={"Phone_E.164": ["+1", "+2"]})]
     assert run_rows(engine, tmp_path, rows, {"phone": "identity.id"}, fan_out="Phone_E.164").file() == b"phone\n+1\n+2\n"

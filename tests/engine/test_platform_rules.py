@@ -24,7 +24,7 @@ def judged(engine: Engine, folder: Path, name: str, field: str, values: list[str
     """By what the profile has: what is sent of it, or after `not:` the rule that left the row out. One row for each value."""
     given = ["audience.segments=[a]", f"esp={name}", "as_of=2026-06-01T00:00:00Z", "consent=off"]
     written = write_profiles(folder / "profiles", [_member(field, value, number) for number, value in enumerate(values)])
-    config = compose.load([*given, f"source.path={written}", "+mapping.columns.PLACE.source=_id", *overrides], now=NOW)
+    config = compose.load(["activation=demo", *given, f"source.path={written}", "+mapping.columns.PLACE.source=_id", *overrides], now=NOW)
     frame, ready = computing.rows(config, read(config), engine)
     (staged,) = snapshot.stage(frame, Place(str(folder / "run")), 1, engine, ready.columns.sorted_by)
     assert counts.slices(staged.batches(counts.COUNTED), 1_000_000)[0].members == len(values)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,8 @@ from targets import PASSWORD_ENV, Target, sftp_key_target
 
 from courier import connections
 from courier.config import LocalConfig
-from courier.errors import DeliveryError, TerminalError, TransientError
+from courier.errors import BusyError, DeliveryError, TerminalError, TransientError
+from courier.state.lock import Lock
 
 MakeTarget = Callable[[str], Target]
 FOUR = ["local", "s3", "sftp_password_rclone", "sftp_key_ed25519"]
@@ -85,19 +88,73 @@ def test_a_file_that_is_there_already_is_told_before_anything_is_sent(sender: Se
 
 def test_a_file_that_appears_meanwhile_takes_back_what_is_published(sender: Sender) -> None:
     with pytest.raises(TerminalError, match=r"'a_2\.csv' exists already"):
-        sender.send(assert_alone=lambda: sender.target.put("a_2.csv", b"somebody else's"))
+        sender.send(before_publishing=lambda: sender.target.put("a_2.csv", b"somebody else's"))
     assert sender.target.everything() == {"a_2.csv": b"somebody else's"}
     assert sender.target.uploads() == []
     assert sender.phase() == "failed"
 
 
-def test_a_run_that_has_lost_its_lock_publishes_nothing(sender: Sender) -> None:
-    def taken_over() -> None:
-        raise TerminalError("This run has lost its lock")
+class Sleeper(Lock):
+    """A run that sleeps at one moment for so long that its lease ends; what then happens is `meanwhile`."""
 
-    with pytest.raises(TerminalError, match="lost its lock"):
-        sender.send(assert_alone=taken_over)
-    sender.assert_nothing()
+    def __init__(self, sender: Sender, meanwhile: Callable[[], object]) -> None:
+        super().__init__(sender.store, "locks/demo.json", sender.run_id, lease_seconds=0.01)
+        self.take()
+        self._meanwhile = meanwhile
+
+    def sleep(self) -> None:
+        time.sleep(0.02)
+        awake = Lock(self._store, self._key, "the other", lease_seconds=60)
+        awake.take()
+        self._meanwhile()
+
+    def assert_held(self) -> None:
+        if not self.lost:
+            self.sleep()
+        super().assert_held()
+
+
+def test_a_run_that_has_lost_its_lock_publishes_nothing_and_leaves_what_is_there(sender: Sender) -> None:
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=Sleeper(sender, lambda: None))
+    assert sender.target.visible() == {}
+    assert sender.phase() == "staging"  # and it is for the run that has the lock now to take it back
+
+
+def test_another_start_of_the_run_that_took_over_keeps_what_it_has_delivered(sender: Sender) -> None:
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=Sleeper(sender, sender.send))
+    sender.assert_delivered()
+
+
+def test_nor_is_it_taken_back_where_the_sleeper_fails_for_another_reason(sender: Sender) -> None:
+    lock = Sleeper(sender, sender.send)
+
+    def failing(name: str) -> Iterator[bytes]:
+        yield content(name)
+        raise TerminalError("something else")
+
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(failing, lock=lock)
+    sender.assert_delivered()
+
+
+def test_a_lock_that_is_lost_ends_the_sending(sender: Sender) -> None:
+    lock, sent_whole = Sleeper(sender, lambda: None), list[str]()
+
+    def slow(name: str) -> Iterator[bytes]:
+        with contextlib.suppress(BusyError):
+            lock.assert_held()
+        give_up = time.monotonic() + 30
+        while time.monotonic() < give_up:
+            time.sleep(0.01)
+            yield content(name)
+        sent_whole.append(name)
+
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(slow, lock=lock)
+    assert sent_whole == []
+    assert sender.target.visible() == {}
 
 
 def test_after_a_failure_the_same_run_can_start_again(sender: Sender) -> None:
@@ -204,7 +261,7 @@ def test_files_become_visible_after_the_last_is_sent_and_the_manifest_and_the_tr
         assert recorder.visible() == []
         everything_staged.set()
 
-    recorded.send(assert_alone=seen)
+    recorded.send(before_publishing=seen)
     assert everything_staged.is_set()
     assert sorted(name for name, _ in recorder.renames[:3]) == NAMES
     assert [(name, sorted(before)) for name, before in recorder.renames[3:]] == [(MANIFEST, NAMES), (TRIGGER, sorted([*NAMES, MANIFEST]))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import threading
 import time
@@ -17,11 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncssh
+import boto3
 import pytest
 from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content
-from faulty_proxy import Answer, Fault, FaultyProxy, LoseAnswer, Silence, faulty_proxy
+from faulty_proxy import Answer, Fault, FaultyProxy, Lie, LoseAnswer, Silence, faulty_proxy
 from recording_server import PASSWORD, USERNAME, RecordingServer, recorded_target
-from servers import SftpServer, can_mount, small_disk
+from servers import S3Server, SftpServer, can_mount, small_disk
 from targets import RUN_ID, Target, sftp_key_target
 
 from courier import connections
@@ -102,7 +104,7 @@ def test_a_server_that_is_restarted_before_anything_is_published_is_waited_for(
     recorder: RecordingServer, recorded: Sender, many: int
 ) -> None:
     sender = changed(recorded, connections=many, attempts=3)
-    sender.send(assert_alone=lambda: recorder.restart(0.1))
+    sender.send(before_publishing=lambda: recorder.restart(0.1))
     sender.assert_delivered()
 
 
@@ -205,7 +207,7 @@ def test_a_renaming_that_is_done_and_not_answered_is_not_done_again(
 ) -> None:
     recorder.takes = takes
     sender = changed(recorded, operation_timeout_seconds=0.5)
-    journal = sender.send(assert_alone=lambda: getattr(recorder, fault).add("rename"))
+    journal = sender.send(before_publishing=lambda: getattr(recorder, fault).add("rename"))
     everything = [*NAMES, MANIFEST, TRIGGER]
     assert [name for name, _ in recorder.renames] == everything
     assert getattr(recorder, fault) == set()
@@ -225,7 +227,7 @@ def test_many_renamings_of_which_answers_are_lost_are_not_done_again(
     recorder.takes = takes
     names = [f"a_{part}.csv" for part in range(1, 71)]
     sender = replace(changed(recorded, operation_timeout_seconds=0.5, on_conflict="replace", connections=2), names=names)
-    journal = sender.send(assert_alone=lambda: getattr(recorder, fault).add("posix_rename"))
+    journal = sender.send(before_publishing=lambda: getattr(recorder, fault).add("posix_rename"))
     assert sorted(name for name, _ in recorder.renames[:-2]) == sorted(names)
     assert [name for name, _ in recorder.renames[-2:]] == [MANIFEST, TRIGGER]
     assert getattr(recorder, fault) == set()
@@ -242,7 +244,7 @@ def test_one_of_many_files_that_cannot_be_published_takes_all_with_it(openssh: S
     target = sftp_key_target(openssh, "ed25519")
     sender = Sender(target, tmp_path / "state", names=[f"a_{part}.csv" for part in range(1, 71)])
     with pytest.raises(TerminalError, match=r"'a_20\.csv' exists already"):
-        sender.send(assert_alone=lambda: target.put("a_20.csv", b"somebody else's"))
+        sender.send(before_publishing=lambda: target.put("a_20.csv", b"somebody else's"))
     assert target.everything() == {"a_20.csv": b"somebody else's"}
 
 
@@ -419,6 +421,37 @@ def test_a_platform_that_takes_a_file_whose_completion_was_not_answered(bucket: 
     assert [state.confirmed for state in journal.states[:3]] == [False, True, True]
     assert proxy.count(*COMPLETE) == 5
     assert sorted(sender.target.visible()) == sorted([*NAMES[1:], MANIFEST, TRIGGER])
+
+
+@pytest.mark.parametrize("on_conflict", ["fail", "replace"])
+def test_a_completion_that_is_done_late_is_neither_a_conflict_nor_taken_back(
+    bucket: tuple[Sender, FaultyProxy], rclone_s3: S3Server, on_conflict: str
+) -> None:
+    sender, proxy = bucket
+    sender = changed(sender, on_conflict=on_conflict)
+    client = boto3.client(
+        "s3",
+        endpoint_url=rclone_s3.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=rclone_s3.access_key,
+        aws_secret_access_key=rclone_s3.secret_key,
+    )
+
+    def complete(answer: bytes) -> bytes:
+        """The store does what it was asked for while it is being looked at."""
+        key = f"{sender.target.config.folder.strip('/')}/a.csv"
+        upload = {"Bucket": rclone_s3.bucket, "Key": key, "UploadId": re.findall(rb"<UploadId>(.*)</UploadId>", answer)[0].decode()}
+        parts = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in client.list_parts(**upload)["Parts"]]
+        client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+        return answer
+
+    def late() -> None:
+        proxy.add("POST", "a.csv?uploadId=", Answer(503, "SlowDown"))
+        proxy.add("GET", "a.csv?", Lie(complete))
+
+    sender.send(before_publishing=late)
+    assert proxy.unused() == 0
+    sender.assert_delivered()
 
 
 def test_a_store_that_stays_slow_is_given_up_and_nothing_is_visible(bucket: tuple[Sender, FaultyProxy]) -> None:

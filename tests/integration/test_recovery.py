@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content, rendered
+from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content, rendered
 from targets import Target
 
 from courier import connections, recovery
@@ -66,7 +66,7 @@ def killed_while_sending(sender: Sender, name: str) -> None:
 
 
 def killed_before_the_intent(sender: Sender) -> None:
-    assert in_a_process(lambda: sender.send(assert_alone=end)) == KILLED
+    assert in_a_process(lambda: sender.send(before_publishing=end)) == KILLED
 
 
 def killed_after(sender: Sender, method: str, times: int, kind: type | None = None) -> None:
@@ -130,7 +130,7 @@ class Noted:
 
 
 def test_what_was_noted_of_a_file_outlives_the_start_that_wrote_it(sender: Sender) -> None:
-    assert in_a_process(lambda: sender.send(Noted, assert_alone=end)) == KILLED
+    assert in_a_process(lambda: sender.send(Noted, before_publishing=end)) == KILLED
     journal = sender.send()
     assert [state.notes for state in journal.states] == [*({name: {"line_ends_replaced": 1}} for name in NAMES), {}, {}]
     sender.assert_delivered()
@@ -233,7 +233,7 @@ def test_killed_while_taking_back_the_next_start_goes_on(sender: Sender, publish
             return result
 
         setattr(owner, step[0], counting)
-        sender.send(assert_alone=somebody)
+        sender.send(before_publishing=somebody)
 
     assert in_a_process(work) == KILLED
     (sender.target.folder / "a_2.csv").unlink()
@@ -373,13 +373,13 @@ def test_the_next_run_takes_back_what_a_dead_one_left_and_nothing_else(sender: S
         killed_after(sender, "publish", published)
     else:
         killed_while_sending(sender, "a_2.csv")
-    told = recovery.settle_dead_runs(sender.store, other_config(sender, "run-2"))
+    told = recovery.settle_dead_runs(sender.store, other_config(sender, "run-2"), Held())
     assert len(told) == 1
     assert "Run run-1 ended before its delivery was settled; what it left was taken back" in told[0]
     assert sorted(sender.target.everything()) == [".courier-another-run-a.csv.part", "theirs.csv"]
     assert sender.target.uploads() == []
     assert Journal.open_runs(sender.store, "demo") == []
-    assert recovery.settle_dead_runs(sender.store, other_config(sender, "run-3")) == []
+    assert recovery.settle_dead_runs(sender.store, other_config(sender, "run-3"), Held()) == []
 
 
 def test_what_a_dead_run_began_under_its_final_name_is_known_from_its_journal(make_target: Callable[[str], Target], tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_what_a_dead_run_began_under_its_final_name_is_known_from_its_journal(ma
     sender.target.put("theirs.csv", b"somebody else's")
     killed_while_sending(sender, "a.csv")
     assert "a.csv" in sender.target.visible()
-    recovery.settle_dead_runs(sender.store, other_config(sender, "run-2"))
+    recovery.settle_dead_runs(sender.store, other_config(sender, "run-2"), Held())
     assert sorted(sender.target.everything()) == ["theirs.csv"]
 
 
@@ -396,9 +396,9 @@ def test_a_dead_run_at_a_server_that_does_not_answer_is_told_and_kept_for_later(
     kind = type(sender.target.connect())
     with monkeypatch.context() as patched:
         patched.setattr(kind, "discard", lambda *_: (_ for _ in ()).throw(TransientError("No answer")))
-        told = recovery.settle_dead_runs(sender.store, other_config(sender, "run-2"))
+        told = recovery.settle_dead_runs(sender.store, other_config(sender, "run-2"), Held())
     assert "cannot be taken back now" in told[0]
     assert Journal.open_runs(sender.store, "demo") == ["run-1"]
-    recovery.settle_dead_runs(sender.store, other_config(sender, "run-3"))
+    recovery.settle_dead_runs(sender.store, other_config(sender, "run-3"), Held())
     assert sender.target.everything() == {}
     assert sender.target.uploads() == []

@@ -38,7 +38,7 @@ def now(store: Store, config: StateConfig, run_id: str = "run-30", **limits: int
     """The run under way, which has just published."""
     put(store, run_id, 30, status="failed")  # as it was written at its start
     store.write("activations/demo/published.json", json.dumps({"run_id": run_id}).encode())
-    given = compose.load([f"run_id={run_id}"], now=NOON)
+    given = compose.load(["activation=demo", f"run_id={run_id}"], now=NOON)
     unlimited = {"keep_snapshots": None, "keep_snapshots_days": None, "keep_records": None, "keep_records_days": None}
     config = replace(config, **{**unlimited, **limits})  # type: ignore[arg-type]  # four limits
     run = runs.Run(replace(given, state=config), store, started_at=NOON, status="published")

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from aws_server import aws_server
-from faulty_proxy import Answer, Cut, Fault, FaultyProxy, Lie, LoseAnswer, Silence, Stall, faulty_proxy
+from faulty_proxy import Answer, Cut, Damage, Fault, FaultyProxy, Lie, LoseAnswer, Silence, Stall, faulty_proxy
 from targets import ACCESS_KEY_ENV, PART_BYTES, RUN_ID, SECRET_KEY_ENV, Target
 
 from courier.config import S3Config
@@ -472,6 +473,23 @@ def test_a_role_is_assumed_and_its_keys_are_renewed(moto: tuple[Target, Any], mo
         assert connection.size("audience.csv") == len(LARGE)
         assert proxy.requests == ["POST /", "POST /"]
     assert head(client)["ContentLength"] == len(LARGE)
+
+
+def test_a_role_is_assumed_with_its_external_id(moto: tuple[Target, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    target, _ = moto
+    assert isinstance(target.config, S3Config)
+    asked: list[bytes] = []
+
+    def noted(body: bytes) -> bytes:
+        asked.append(body)
+        return body
+
+    with faulty_proxy(str(target.config.endpoint_url)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", proxy.url)
+        proxy.add("POST", "/", Damage(noted))
+        published(target.with_config(role_arn="arn:aws:iam::123456789012:role/uploader", role_external_id="acme=1"))
+    (body,) = asked
+    assert parse_qs(body.decode())["ExternalId"] == ["acme=1"]
 
 
 def test_a_role_that_may_not_be_assumed(moto: tuple[Target, Any], monkeypatch: pytest.MonkeyPatch) -> None:

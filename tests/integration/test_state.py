@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from faulty_proxy import Answer, FaultyProxy, LoseAnswer, faulty_proxy
 from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
 
 from courier.config import StateConfig
-from courier.errors import BusyError, ConfigError
+from courier.errors import BusyError, ConfigError, TransientError
 from courier.journal import Header, Journal
 from courier.state import Store, open_store
 from courier.state.local import LocalStore
@@ -110,6 +113,54 @@ def test_a_lock_keeps_a_second_run_out(store: Store) -> None:
     first.assert_held()
     first.release()
     Lock(store, "locks/demo.json", "second", 60).take()
+
+
+@pytest.fixture
+def behind_a_proxy(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, FaultyProxy]]:
+    """A store that heeds conditions, on a line that fails as it is told."""
+    for name in (ACCESS_KEY_ENV, SECRET_KEY_ENV):
+        monkeypatch.setenv(name, "any")
+    keys = {"access_key_id_env": ACCESS_KEY_ENV, "secret_access_key_env": SECRET_KEY_ENV}
+    with faulty_proxy(moto) as proxy:
+        path = f"s3://the-state/{tmp_path.name}"
+        config = StateConfig(kind="s3", path=path, region="us-east-1", endpoint_url=proxy.url, work_path=str(tmp_path), **keys)
+        yield open_store(config), proxy
+
+
+def test_a_lock_that_was_taken_or_renewed_is_held_though_the_answer_was_lost(behind_a_proxy: tuple[Store, FaultyProxy]) -> None:
+    store, proxy = behind_a_proxy
+    lock = Lock(store, "locks/demo.json", "first", 60)
+    proxy.add("PUT", "locks/demo.json", LoseAnswer())
+    lock.take()
+    lock.assert_held()
+    proxy.add("PUT", "locks/demo.json", LoseAnswer())
+    lock.renew()
+    assert not lock.lost
+    assert proxy.count("PUT", "locks/demo.json") == 4
+    proxy.add("PUT", "locks/demo.json", LoseAnswer(), times=5)
+    with pytest.raises(TransientError, match="does not answer now"):
+        lock.renew()
+    lock.renew()
+    lock.assert_held()
+
+
+def test_a_store_that_is_overloaded_is_no_wrong_configuration(behind_a_proxy: tuple[Store, FaultyProxy]) -> None:
+    store, proxy = behind_a_proxy
+    proxy.add("PUT", "runs/a/record.json", Answer(503, "SlowDown"), times=5)
+    with pytest.raises(TransientError, match=r"SlowDown from PutObject. What to do: start the run again"):
+        store.write("runs/a/record.json", b"one")
+    (store.folder("runs/a/snapshot") / "part.parquet").write_bytes(b"rows")
+    proxy.add("PUT", "part.parquet", Answer(503, "SlowDown"), times=5)
+    with pytest.raises(TransientError, match="SlowDown from PutObject"):
+        store.keep_folder("runs/a/snapshot")
+
+
+def test_a_work_path_that_cannot_be_used_is_told(state_config: StateConfig, tmp_path: Path) -> None:
+    if state_config.kind == "local":
+        pytest.skip("a local store works where it is")
+    store = open_store(replace(state_config, work_path=str(tmp_path / "missing")))
+    with pytest.raises(ConfigError, match=f"Where: {tmp_path}/missing. Found: No such file or directory.*state.work_path"):
+        store.folder("runs/a/snapshot")
 
 
 def test_a_folder_comes_back_on_another_machine(store: Store, state_config: StateConfig) -> None:

@@ -85,14 +85,14 @@ def test_a_severity_is_one_of_three() -> None:
 
 @pytest.mark.parametrize("option", ["email_marketing", "email_marketing_loyalty", "adobe_default"])
 def test_the_shipped_checks_fit_every_shipped_mapping(option: str) -> None:
-    config = load([f"mapping={option}", "checks=email"], now=datetime(2026, 1, 1, tzinfo=UTC))
+    config = load(["activation=demo", f"mapping={option}", "checks=email"], now=datetime(2026, 1, 1, tzinfo=UTC))
     suite = checks.resolve(config.checks, mapping.resolve(config.mapping, config.dedup, config.export, next(profiles(1)).schema))
     assert list(suite.expectations) == list(config.checks.expectations)
 
 
 @pytest.mark.parametrize("platform", ["adobe_campaign", "salesforce_marketing_cloud", "oracle_eloqua", "oracle_responsys"])
 def test_the_checks_of_a_platform_fit_its_mapping(platform: str) -> None:
-    config = load([f"esp={platform}"], now=datetime(2026, 1, 1, tzinfo=UTC))
+    config = load(["activation=demo", f"esp={platform}"], now=datetime(2026, 1, 1, tzinfo=UTC))
     suite = checks.resolve(config.checks, mapping.resolve(config.mapping, config.dedup, config.export, next(profiles(1)).schema))
     assert list(suite.expectations) == list(config.checks.expectations)
     assert [name for name, each in suite.expectations.items() if each.severity == "critical"] == ["email_present", "email_is_an_address"]
@@ -102,7 +102,13 @@ def test_what_is_said_of_addresses_is_not_said_of_their_digests() -> None:
     """A platform may find people by a digest alone."""
     hashed = "+mapping.columns.EMAIL_SHA256_HASH_={source: personalEmail.address, hash: sha256_email}"
     config = load(
-        ["esp=oracle_responsys", hashed, "~mapping.columns.EMAIL_ADDRESS_", "mapping.deduplication_key=[EMAIL_SHA256_HASH_]"],
+        [
+            "activation=demo",
+            "esp=oracle_responsys",
+            hashed,
+            "~mapping.columns.EMAIL_ADDRESS_",
+            "mapping.deduplication_key=[EMAIL_SHA256_HASH_]",
+        ],
         now=datetime(2026, 1, 1, tzinfo=UTC),
     )
     suite = checks.resolve(config.checks, mapping.resolve(config.mapping, config.dedup, config.export, next(profiles(1)).schema))

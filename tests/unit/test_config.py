@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +19,11 @@ from courier.config import (
     DestinationConfig,
     EspConfig,
     FileConfig,
+    JumpConfig,
     RunConfig,
     S3Config,
     SftpConfig,
+    SourceConfig,
     StateConfig,
     parse_as_of,
     parse_run_id,
@@ -50,7 +53,9 @@ EMAIL_MARKETING = {
 
 
 def load(*overrides: str, config_dir: Path | None = None) -> RunConfig:
-    return compose.load(overrides, now=NOW, config_dir=None if config_dir is None else str(config_dir))
+    """The activation is the demo's where none is named."""
+    named = [] if any(override.startswith("activation") for override in overrides) else ["activation=demo"]
+    return compose.load([*named, *overrides], now=NOW, config_dir=None if config_dir is None else str(config_dir))
 
 
 def refused(*overrides: str, config_dir: Path | None = None) -> str:
@@ -160,6 +165,46 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
             "There is no configuration 'mapping/emial_marketing'. Where: group mapping. What to do: did you mean 'email_marketing'?",
         ),
         (["destination=s4"], "There is no configuration 'destination/s4'. Where: group destination. What to do: did you mean 's3'?"),
+        (
+            ["destination=sftp"],
+            "There is no configuration 'destination/sftp'. Where: group destination. What to do: there are: sftp_key, sftp_password.",
+        ),
+        (
+            ["activation=demo", "spring_sale"],
+            "The command line cannot be read. Found: spring_sale. Expected: group=option or group.key=value. What to do: did you mean activation=spring_sale?",
+        ),
+        (
+            ["mapping.columns.city.sorce=x"],
+            "The command line sets an unknown key. Found: mapping.columns.city.sorce. What to do: did you mean 'source'?",
+        ),
+        (
+            ["esp.policies.emial=fix"],
+            "The command line sets an unknown key. Found: esp.policies.emial. What to do: did you mean 'email'?",
+        ),
+        (
+            ["+mapping.columns.fax=faxPhone.number"],
+            "mapping.columns.fax has a value of the wrong kind. Found: faxPhone.number. Expected: keys with their values. What to do: write fax: {source: faxPhone.number}.",
+        ),
+        (
+            ["audience.segments=abc"],
+            "audience.segments has a value of the wrong kind. Found: abc. Expected: a list. What to do: put it in brackets: segments: [abc], on the command line 'audience.segments=[abc]'.",
+        ),
+        (
+            ["file.encrypt_to=key.asc"],
+            "file.encrypt_to has a value of the wrong kind. Expected: a list. What to do: put it in brackets: encrypt_to: […], on the command line 'file.encrypt_to=[…]'.",
+        ),
+        (
+            ["+suppression.lists.optout={path: a, column: b, form: sha1}"],
+            "suppression.lists.optout.form has a value that it cannot have. Found: sha1. Expected: plain | sha256 | md5. What to do: did you mean 'sha256'?",
+        ),
+        (
+            ["+rules.rows.short={column: city, regex: '('}"],
+            "A row rule has no valid regular expression. Where: rules.rows.short.regex. Found: '(': missing ), unterminated subpattern.",
+        ),
+        (
+            ["+rules.rows.idle={column: city}"],
+            "A row rule tests nothing. Where: rules.rows.idle. Found: city. Expected: required, regex, min_length, max_length, allowed, max_integer_digits or max_decimals.",
+        ),
         (["activation=dema"], "There is no configuration 'activation/dema'. Where: group activation. What to do: did you mean 'demo'?"),
         (["file.delimeter=x"], "The command line sets an unknown key. Found: file.delimeter. What to do: did you mean 'delimiter'?"),
         (["fil.delimiter=x"], "The command line sets an unknown key. Found: fil.delimiter. What to do: did you mean 'file'?"),
@@ -202,7 +247,7 @@ def test_a_wrong_configuration_is_answered_with_what_where_and_what_to_do(overri
     assert refused(*overrides) == message
 
 
-@pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])
+@pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])  # a group is no name
 def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str) -> None:
     assert f"The command line cannot be read. Found: {override}." in refused(override)
 
@@ -239,6 +284,17 @@ def test_columns_whose_names_differ_in_case_only_are_refused(tmp_path: Path) -> 
     assert message.endswith("Where: mapping.columns. Found: 'email' and 'Email'.")
 
 
+def test_the_name_of_a_column_may_have_dots(tmp_path: Path) -> None:
+    text = "columns:\n  home.city: {source: homeAddress.city}\n  home: {source: homeAddress.country}\ndeduplication_key: [home.city]\n"
+    _write(tmp_path, "mapping", "dotted", text)
+    mapping = load("mapping=dotted", config_dir=tmp_path).mapping
+    assert {name: column.source for name, column in mapping.columns.items()} == {
+        "home.city": "homeAddress.city",
+        "home": "homeAddress.country",
+    }
+    assert mapping.deduplication_key == ["home.city"]
+
+
 @pytest.mark.parametrize("text", ["columns: {email: {source: a}\n", "columns: [\n", "\tcolumns: {}\n"])
 def test_a_file_that_is_no_yaml_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
     _write(tmp_path, "mapping", "broken", text)
@@ -256,11 +312,161 @@ def test_an_unknown_top_level_key_of_an_activation_is_refused(tmp_path: Path) ->
     assert message == "The configuration has an unknown key. Found: files. What to do: did you mean 'file'?"
 
 
+def test_without_an_activation_nothing_is_run_and_those_that_there_are_are_named(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\n")
+    with pytest.raises(ConfigError) as caught:
+        compose.load([], now=NOW, config_dir=str(tmp_path))
+    assert str(caught.value).startswith("No activation is named. Expected: activation=NAME. What to do: choose one: ")
+    assert {"demo", "mine", "oracle_eloqua_sftp_key"} <= set(re.findall(r"\w+", str(caught.value)))
+
+
+def test_the_state_is_found_without_an_activation() -> None:
+    state, activation = compose.load_state(["state.path=elsewhere"])
+    assert (state.path, activation) == ("elsewhere", None)
+
+
+@pytest.mark.parametrize("name", ["activation/demo.yaml", "mapping/email_marketing.yaml", "config.yaml"])
+def test_a_file_of_the_users_own_with_a_shipped_name_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("# @package _global_\n")
+    message = refused(config_dir=tmp_path)
+    assert message.startswith("A file of --config-dir has the name of a shipped one, which would be used in its place.")
+    assert str(tmp_path / name) in message
+
+
+def test_the_shipped_folder_itself_may_be_named() -> None:
+    assert load(config_dir=CONF).activation == "demo"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("audience: {segments: [a]}\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        ("defaults:\n  - override /destination: s3\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        ("# ours\n# @package _global_\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        ("# @package activation\n", ["mine.yaml", "must begin with `# @package _global_`"]),
+        (
+            "# @package _global_\ndefaults:\n  - /destination: s3\n",
+            ["mine.yaml, defaults", "Found: - /destination: s3.", "write - override /destination: s3"],
+        ),
+        ("# @package _global_\ndefaults:\n  - override destination: s3\n", ["write - override /destination: s3"]),
+        ("# @package _global_\ndefaults:\n  - override /file: txt.yaml\n", ["mine.yaml, defaults", "leave out the suffix", ": txt."]),
+        ("# @package _global_\nrun_id: 1e5\naudience: {segments: [a]}\n", ["run_id is no text", "put it in quotes: run_id: '…'"]),
+    ],
+)
+def test_an_activation_that_hydra_would_take_otherwise_is_answered_with_its_name_and_the_fix(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    _write(tmp_path, "activation", "mine", text)
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "found"),
+    [
+        ("audience: {segments: [a, 007]}", "audience.segments", "007, which YAML reads as 7"),
+        ("audience: {segments: [{id: 010, name: b}]}", "audience.segments", "010, which YAML reads as 8"),
+        ("run_id: 1_000", "run_id", "1_000, which YAML reads as 1000"),
+    ],
+)
+def test_an_id_that_yaml_would_change_in_an_activation_is_refused(tmp_path: Path, text: str, key: str, found: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\n{text}\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert message.startswith(f"{key} has a text that is read as another number. Where: {tmp_path}/activation/mine.yaml. Found: {found}.")
+
+
+def test_ids_that_are_plain_numbers_or_in_quotes_are_taken(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [12, '007', {id: 7, name: '008'}]}\n")
+    assert [segment.id for segment in load("activation=mine", config_dir=tmp_path).audience.segments] == ["12", "007", "7"]
+
+
+def test_the_package_line_may_have_blanks(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "\n#  @package  _global_\n# ours\naudience: {segments: [a]}\n")
+    assert load("activation=mine", config_dir=tmp_path).audience.segments[0].id == "a"
+
+
+def test_an_activation_may_set_the_keys_of_the_run(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\nas_of: 2026-01-01\nrun_id: mine-1\naudience: {segments: [a]}\n")
+    config = load("activation=mine", config_dir=tmp_path)
+    assert (config.as_of, config.run_id) == (datetime(2026, 1, 1, tzinfo=UTC), "mine-1")
+    assert load("activation=mine", "run_id=mine-2", config_dir=tmp_path).run_id == "mine-2"
+
+
+def test_a_key_of_another_destination_is_answered_with_the_file_that_sets_it(tmp_path: Path) -> None:
+    text = "# @package _global_\ndefaults:\n  - override /destination: sftp_key\naudience: {segments: [a]}\n"
+    _write(tmp_path, "activation", "spring", text + "destination: {host: h, username: u, key_file: k}\n")
+    message = refused("activation=spring", "destination=local", config_dir=tmp_path)
+    assert f"Where: {tmp_path}/activation/spring.yaml. Found: destination.host." in message
+    assert "it is a key of destination=sftp_password or sftp_key, and local is chosen" in message
+
+
+@pytest.mark.parametrize("override", ["activation=mine.yaml", "mapping=email_marketing.yaml", "destination=s3.yml"])
+def test_a_file_is_chosen_without_its_suffix(tmp_path: Path, override: str) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [a]}\n")
+    assert f"leave out the suffix: {override.rpartition('.')[0]}." in refused(override, config_dir=tmp_path)
+
+
+@pytest.mark.parametrize("typed", ["1e5", "1_000", "true", "007", "1.50"])
+def test_a_run_id_is_the_text_that_was_typed(typed: str) -> None:
+    config = load(f"run_id={typed}", f"release={typed}")
+    assert (config.run_id, config.release) == (typed, typed)
+    assert load("run_id=null", "release=NULL").release is None
+
+
+def test_a_folder_of_another_level_is_answered_with_where_was_searched(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\n")
+    message = refused("activation=mine", config_dir=tmp_path / "activation")
+    assert f"in {CONF}/activation and {tmp_path}/activation/activation, which is no folder" in message
+    assert f"What to do: --config-dir {tmp_path}." in message
+    assert f"and {tmp_path}/activation." in refused("activation=other", config_dir=tmp_path)
+
+
+def test_what_is_shown_composes_to_the_same_and_holds_references_only(tmp_path: Path) -> None:
+    given = ["destination=sftp_password", *DESTINATION_KEYS["sftp_password"], "file.delimiter='|'"]
+    shown = compose.load_shown(["activation=demo", *given], now=NOW)
+    assert shown.startswith("# activation: demo\n")
+    content = yaml.safe_load(shown)
+    assert (content["file"]["delimiter"], content["destination"]["password_env"]) == ("|", "SFTP_PASSWORD")
+    _write(tmp_path, "activation", "shown", f"# @package _global_\ndefaults:\n  - override /destination: sftp_password\n{shown}\n")
+    first, second = load(*given), load("activation=shown", config_dir=tmp_path)
+    assert {field.name for field in fields(first) if getattr(first, field.name) != getattr(second, field.name)} == {"activation"}
+
+
+def test_what_is_refused_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose.load_shown(
+            ["activation=demo", "destination=sftp_password", *DESTINATION_KEYS["sftp_password"], "destination.password_env='Hunter2 !'"],
+            now=NOW,
+        )
+    assert "Hunter2" not in str(caught.value)
+
+
 def test_an_own_activation_is_found_and_chooses_groups(tmp_path: Path) -> None:
     text = "# @package _global_\ndefaults:\n  - override /file: txt\naudience:\n  segments: [seg-a]\n"
     _write(tmp_path, "activation", "mine", text)
     config = load("activation=mine", config_dir=tmp_path)
     assert (config.activation, config.file.extension, config.audience.segments[0].id) == ("mine", "txt", "seg-a")
+
+
+@pytest.mark.parametrize(
+    ("layout", "found"),
+    [
+        ("dd.mm.yyyy", "mm without HH before it. Expected: MM for the month."),
+        ("yyyymmdd", "mm without HH before it. Expected: MM for the month."),
+        ("dd.mm", "mm without HH before it. Expected: MM for the month."),
+        ("dd.MM.yyyy HH:MM", "MM after HH. Expected: mm for minutes, or the month before the hour."),
+    ],
+)
+def test_minutes_in_place_of_months_in_a_columns_format_are_refused_as_in_a_files_name(layout: str, found: str) -> None:
+    message = refused(f"+mapping.columns.birthday.format='{layout}'")
+    assert message == f"The layout '{layout}' of a time cannot be used. Where: mapping.columns.birthday.format. Found: {found}"
+
+
+@pytest.mark.parametrize("layout", ["dd.MM.yyyy HH:mm", "yyyy-MM-dd\\'T\\'HH:mm:ss.SSSXXX", "HHmm ddMM", "\\'mm \\'dd.MM", "0.00"])
+def test_the_usual_formats_of_columns_are_taken(layout: str) -> None:
+    column = load(f"+mapping.columns.birthday.format='{layout}'").mapping.columns["birthday"]
+    assert column.format == layout.replace("\\", "")
 
 
 def test_a_config_dir_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -305,6 +511,12 @@ def test_a_run_id_that_is_no_folder_name_is_refused(run_id: str) -> None:
         parse_run_id(run_id, NOW)
 
 
+def test_an_activation_takes_250_segments_and_no_more() -> None:
+    most, too_many = (f"audience.segments=[{','.join(f'seg-{number}' for number in range(count))}]" for count in (250, 251))
+    assert len(load(most).audience.segments) == 250
+    assert refused(too_many) == "audience.segments has too many segments. Found: 251. Expected: at most 250."
+
+
 @pytest.mark.parametrize("name", ["../b", "a/b", "a\\b", "..", ".b", "b.", "a\tb", "a\nb", "a\u202eb"])
 def test_a_segment_may_have_any_name_and_not_any_id(name: str) -> None:
     assert AudienceConfig([{"id": "a", "name": name}]).segments[0].name == name
@@ -325,9 +537,23 @@ def test_a_delimiter_that_cannot_be_read_back_is_refused(delimiter: str) -> None
     assert "file.delimiter cannot be used" in refused_file(delimiter=delimiter)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^", "||", "¦", "\x01", "<→>", "ab"])
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", "^", "||", "¦", "\x01", "<→>", "þ", "|x|"])
 def test_the_usual_delimiters_are_taken(delimiter: str) -> None:
     assert load(f"file.delimiter='{delimiter}'").file.delimiter == delimiter
+
+
+@pytest.mark.parametrize("delimiter", ["tab", "x", "7", "t"])
+def test_a_delimiter_of_letters_or_digits_is_answered_with_how_a_tab_is_written(delimiter: str) -> None:
+    message = refused(f"file.delimiter={delimiter}")
+    assert message.startswith(f"file.delimiter is made of letters and digits, which values have, too. Found: '{delimiter}'.")
+    assert r"file.delimiter='\t'" in message
+
+
+@pytest.mark.parametrize("override", [r"file.delimiter=\t", r"file.delimiter='\t'", "file.delimiter='\t'"])
+def test_a_tab_may_be_written_as_it_is_and_as_two_signs(override: str, tmp_path: Path) -> None:
+    assert load(override).file.delimiter == "\t"
+    _write(tmp_path, "file", "mine", "delimiter: '\\t'\n")
+    assert load("file=mine", config_dir=tmp_path).file.delimiter == "\t"
 
 
 @pytest.mark.parametrize("key", ["null_text", "empty_text"])
@@ -402,6 +628,13 @@ def test_an_option_out_of_its_list_is_refused_with_the_list(override: str) -> No
     assert " | " in message
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("latin1", "iso-8859-1"), ("utf8", "utf-8"), ("windows-1252", "cp1252"), ("UTF_8_SIG", "utf-8-sig")]
+)
+def test_another_name_of_an_encoding_is_answered_with_ours(name: str, meant: str) -> None:
+    assert refused_file(encoding=name).endswith(f"What to do: did you mean '{meant}'?")
+
+
 @pytest.mark.parametrize("extension", ["../x", "a/b", ".csv", "c sv", "a.b.c"])
 def test_an_extension_is_letters_and_digits(extension: str) -> None:
     assert "file.extension cannot be used" in refused_file(extension=extension)
@@ -429,6 +662,23 @@ def test_an_extension_is_letters_and_digits(extension: str) -> None:
         ),
         (["source.access_key_id_env=ID"], "source.access_key_id_… and source.secret_access_key_… go together"),
         (["state.path='s3://bucket/state'"], "state.path must be a folder on a local disk"),
+        (
+            ["destination.path='s3://bucket/x'"],
+            "destination.path is a folder, not an address. Found: s3://bucket/x. What to do: for S3 choose destination=s3.",
+        ),
+        (
+            ["destination=s3", "destination.path='s3://exports/x'"],
+            "What to do: the server or bucket is set apart: destination.host, destination.bucket.",
+        ),
+        (["destination=sftp_key", "destination.path='sftp://h/x'"], "destination.path is a folder, not an address"),
+        (
+            ["destination=sftp_key", "destination.host='sftp://h'"],
+            "destination.host is the name of a server, not an address. Found: sftp://h.",
+        ),
+        (
+            ["destination=sftp_key", "+destination.jump={host: 'ssh://h', username: u, key_file: k}"],
+            "destination.jump.host is the name of a server",
+        ),
         (["destination.name='a/b'"], "destination.name cannot be part of a file name"),
     ],
 )
@@ -446,10 +696,52 @@ def test_a_state_path_that_engines_take_for_a_pattern_is_refused(path: str) -> N
 def test_an_unset_secret_is_answered_with_the_variables_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EXPORT_PASSWORD", raising=False)
     with pytest.raises(ConfigError) as caught:
-        secret("EXPORT_PASSWORD")
+        secret("EXPORT_PASSWORD", "destination.password_env")
     assert str(caught.value) == (
-        "An environment variable that holds a secret is not set. Found: EXPORT_PASSWORD. What to do: export EXPORT_PASSWORD=…."
+        "An environment variable that holds a secret is not set. Where: destination.password_env. Found: EXPORT_PASSWORD."
+        " What to do: export EXPORT_PASSWORD=…."
     )
+
+
+REFERENCES = [
+    (kind, field.name)
+    for kind in (*DESTINATIONS.values(), JumpConfig, SourceConfig, StateConfig, FileConfig)
+    for field in fields(kind)
+    if field.name.endswith(("_env", "_file", "_secret")) or field.name == "encrypt_to"
+]
+
+
+@pytest.mark.parametrize(("kind", "key"), REFERENCES, ids=lambda value: value if isinstance(value, str) else value.__name__)
+@pytest.mark.parametrize("pasted", ["Hunter2\n!secret", "-----BEGIN OPENSSH PRIVATE KEY-----", "LS0tLS1CRUdJTi/PUEVOU1NI"])
+def test_a_secret_in_place_of_a_reference_is_refused_and_not_shown(kind: Any, key: str, pasted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kind(
+            **{"kind": "local", "name": "local"} if issubclass(kind, DestinationConfig) else {},
+            **{key: [pasted] if key.startswith("encrypt_to") else pasted},
+        )
+    assert f"{kind.GROUP}.{key} must be the " in str(caught.value)
+    assert pasted not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "destination.password_env='Hunter2 !secret'",
+        "destination.password_env=Hunter2 !secret;",
+        "destination.password_env=[Hunter2]",
+        "destination.password_secret='Hunter2 !secret'",
+        "destination.password=Hunter2",
+        "destination.jump={host: h, username: u, password_env: 'Hunter2 !secret'}",
+        "destination.jump={host: h, username: u, password_env: Hunter2;}",
+        "source.access_key_id_env='Hunter2/+'",
+        "state.secret_access_key_env='Hunter2/+'",
+        "file.sign_passphrase_env='Hunter2 !secret'",
+    ],
+)
+def test_a_pasted_secret_is_refused_when_the_configuration_is_read(override: str) -> None:
+    message = refused("destination=sftp_password", *DESTINATION_KEYS["sftp_password"], override)
+    assert "Hunter2" not in message
+    assert re.split(r"[ ={]", override)[0].removeprefix("destination.jump") in message
 
 
 def test_a_secret_is_never_in_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -440,7 +440,7 @@ def test_a_process_that_ends_early_is_an_error(public: dict[str, str], monkeypat
 def whole(folder: Path, rows: int, keys: Keys | None, **settings: Any) -> Rendering:
     table = pa.table({"c0": [f"name{number}@example.org" for number in range(rows)], "outcome": ["exported"] * rows})
     pq.write_table(table, folder / "part.parquet")
-    base = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=NOW)
+    base = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=NOW)
     config = replace(base, file=FileConfig(**settings))
     columns = Mapping([MappedColumn("email", "c0", "x", pa.string(), True)], [])
     file = PlannedFile(f"out.{config.file.full_extension}", 0, 1, 1, Slice(0, rows))

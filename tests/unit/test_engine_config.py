@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from courier.config import EngineConfig
+from courier.buckets import open_bucket
+from courier.config import EngineConfig, SourceConfig, StateConfig
+from courier.engine import open_engine, s3a_settings
 from courier.errors import ConfigError
 
 
@@ -17,3 +21,50 @@ def test_memory_is_a_number_and_a_unit(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"engine\.driver_memory is no size"):
         EngineConfig(driver_memory=text)
+
+
+def test_each_bucket_has_the_settings_of_whom_it_belongs_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "id of the source")
+    monkeypatch.setenv("SECRET", "secret of the source")
+    source = SourceConfig("s3://profiles/daily", "eu-north-1", access_key_id_env="KEY", secret_access_key_env="SECRET")
+    state = StateConfig(kind="s3", path="s3://state/courier", endpoint_url="https://store.example.com")
+    settings = s3a_settings(source, state, ["s3://lists/optouts.csv", "lists/local.csv"])
+    assert {key.removeprefix("spark.hadoop.fs.s3a.bucket."): value for key, value in settings.items()} == {
+        **{
+            f"{bucket}.{name}": value
+            for bucket in ("profiles", "lists")
+            for name, value in {
+                "endpoint.region": "eu-north-1",
+                "access.key": "id of the source",
+                "secret.key": "secret of the source",
+            }.items()
+        },
+        "state.endpoint": "https://store.example.com",
+        "state.path.style.access": "true",
+    }
+
+
+def test_sail_sees_the_keys_of_the_source_and_nothing_of_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "id of the source")
+    monkeypatch.setenv("SECRET", "secret of the source")
+    own = {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine", "AWS_SESSION_TOKEN": "mine", "AWS_PROFILE": "mine"}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    source = SourceConfig("s3://profiles/daily", access_key_id_env="KEY", secret_access_key_env="SECRET")
+    with open_engine(EngineConfig(), source):
+        assert [os.environ.get(name) for name in own] == ["id of the source", "secret of the source", None, None]
+    assert {name: os.environ.get(name) for name in own} == own
+
+
+@pytest.mark.parametrize(
+    ("config", "region"),
+    [
+        (SourceConfig("s3://profiles/daily"), "eu-north-1"),
+        (SourceConfig("s3://profiles/daily", "eu-west-1"), "eu-west-1"),
+        (SourceConfig("s3://profiles/daily", endpoint_url="https://store.example.com"), "us-east-1"),
+    ],
+    ids=["AWS's own variable", "as configured", "a store of one's own"],
+)
+def test_the_region_of_a_bucket(monkeypatch: pytest.MonkeyPatch, config: SourceConfig, region: str) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    assert open_bucket(config).region == region

@@ -39,7 +39,7 @@ BULK_IMPORT = set(
 
 
 def made(*overrides: str) -> dict[str, bytes]:
-    config = compose.load([SEGMENT, *overrides], now=NOW)
+    config = compose.load(["activation=demo", SEGMENT, *overrides], now=NOW)
     columns = mapping.resolve(config.mapping, config.dedup, config.export, PROFILE_SCHEMA)
     found = esp.artefacts(config, columns)
     assert all(b"@" not in content or b"example.com" in content or b"location/@" in content for content in found.values())
@@ -60,7 +60,7 @@ def test_without_a_platform_there_are_none() -> None:
 
 @pytest.mark.parametrize("name", sorted(esp.PLATFORMS))
 def test_the_names_of_what_is_delivered_are_known_before_the_columns_are(name: str) -> None:
-    config = compose.load([SEGMENT, f"esp={name}", "esp.deliver_artefacts=true", "run_id=r"], now=NOW)
+    config = compose.load(["activation=demo", SEGMENT, f"esp={name}", "esp.deliver_artefacts=true", "run_id=r"], now=NOW)
     assert esp.delivered_names(config) == [f"artefact-r-{each}" for each in made(f"esp={name}")]
 
 

@@ -18,7 +18,7 @@ S3 = ["destination=s3", "destination.bucket=exports"]
 
 
 def load(*overrides: str) -> RunConfig:
-    return compose.load(overrides, now=NOW)
+    return compose.load(["activation=demo", *overrides], now=NOW)
 
 
 def refused(*overrides: str) -> str:

@@ -35,7 +35,7 @@ def cells(what: str) -> dict[str, str]:
 
 
 def loaded(name: str) -> RunConfig:
-    return compose.load([f"esp={name}"], now=datetime(2026, 11, 1, tzinfo=UTC))
+    return compose.load(["activation=demo", f"esp={name}"], now=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def test_the_table_has_the_rows_of_the_presets() -> None:

@@ -13,7 +13,7 @@ GB = 1_000_000_000
 
 
 def warned(name: str, sent: int, text: int, *overrides: str) -> list[str]:
-    config = compose.load([f"esp={name}", *overrides], now=datetime(2026, 11, 1, tzinfo=UTC))
+    config = compose.load(["activation=demo", f"esp={name}", *overrides], now=datetime(2026, 11, 1, tzinfo=UTC))
     return esp.check_sizes(config, [("small.csv", 1, 1), ("large.csv", sent, text)][-len(config.audience.segments) :])
 
 

@@ -42,6 +42,7 @@ LOWEST = {
     "errors": set[str](),
     "xdm": {"errors"},
     "secrets": {"errors"},
+    "written": {"errors"},
     "layouts": {"errors"},
     "names": {"errors", "layouts"},
     "config/limits": {"errors"},

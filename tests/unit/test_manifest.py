@@ -15,7 +15,7 @@ from courier.counts import Slice
 from courier.errors import ConfigError
 from courier.manifest import Sent, check_triggers, closing_contents, closing_names
 
-BASE = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
+BASE = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def config(trigger: TriggerConfig | None = None, *, manifest: bool = True, compression: str = "none") -> RunConfig:

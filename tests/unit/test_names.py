@@ -19,7 +19,7 @@ from courier.destinations.base import ASIDE, hidden_name
 from courier.errors import ConfigError
 
 NOW = datetime(2026, 11, 1, 9, 30, 15, tzinfo=UTC)
-BASE = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=NOW)
+BASE = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=NOW)
 
 
 def config(name: str = "{segment_name}", path: str = "out", *, segment: str = "spring", s3: bool = False, **changes: Any) -> RunConfig:
@@ -71,7 +71,7 @@ def test_adobes_own_template_gives_adobes_name() -> None:
 
 
 def test_the_preset_for_cloud_storage_has_adobes_name() -> None:
-    file = load(["file=adobe_cloud", "run_id=r1"], now=NOW).file
+    file = load(["activation=demo", "file=adobe_cloud", "run_id=r1"], now=NOW).file
     assert named(config(file.name)) == ["acme_segmentseg-a_20261101093015.csv"]
 
 

@@ -16,7 +16,7 @@ from courier.errors import ConfigError
 from courier.names import assert_distinct
 from courier.plan import PlannedFile
 
-BASE = load(["run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
+BASE = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 def config(*segments: tuple[str, str], **file: Any) -> RunConfig:
@@ -31,6 +31,21 @@ def names(name: str, parts: int = 1, **file: Any) -> list[str]:
 
 def test_parts_are_numbered_as_adobe_numbers_them() -> None:
     assert names("{segment_name}", parts=3) == ["spring.csv", "spring_2.csv", "spring_3.csv"]
+
+
+@pytest.mark.parametrize(
+    ("file", "endings"),
+    [
+        ({"compression": "gzip"}, [".csv.gz", "_2.csv.gz"]),
+        ({"compression": "zstd"}, [".csv.zst", "_2.csv.zst"]),
+        ({"compression": "zip"}, [".zip", "_2.zip"]),
+        ({"encrypt_to": ["acme.asc"]}, [".csv.gpg", "_2.csv.gpg"]),
+        ({"encrypt_to": ["acme.asc"], "compression": "gzip"}, [".csv.gz.gpg", "_2.csv.gz.gpg"]),
+        ({"encrypt_to": ["acme.asc"], "compression": "gzip", "final_extension": "pgp"}, [".pgp", "_2.pgp"]),
+    ],
+)
+def test_the_number_of_a_part_stands_before_all_extensions(file: dict[str, Any], endings: list[str]) -> None:
+    assert names("{segment_name}", parts=2, **file) == [f"spring{ending}" for ending in endings]
 
 
 def test_the_part_can_be_placed_in_the_name() -> None:

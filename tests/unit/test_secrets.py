@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import boto3
 import pytest
@@ -17,6 +18,8 @@ SECRET = "hunter2 is no password"
 
 @dataclass
 class Login:
+    GROUP: ClassVar[str] = "destination"
+
     password_env: str | None = None
     password_file: str | None = None
     password_secret: str | None = None
@@ -56,8 +59,15 @@ def test_a_managed_secret_is_fetched_by_name_arn_or_key(manager: str) -> None:
 @pytest.mark.parametrize(
     ("login", "message"),
     [
-        (Login(password_file="/nowhere/password"), "/nowhere/password"),
-        (Login(password_secret="prod/none"), "ResourceNotFoundException"),
+        (Login(password_file="/nowhere/password"), "Where: destination.password_file /nowhere/password."),
+        (Login(password_file=SECRET), "Where: destination.password_file. Found: No such file or directory."),
+        (Login(password_env="Hunter2secret"), "Where: destination.password_env. Found: a name that is not shown"),
+        (Login(password_env="SFTP_PASSWD"), "Where: destination.password_env. Found: SFTP_PASSWD. What to do: export SFTP_PASSWD=…"),
+        (
+            Login(password_secret="prod/none"),
+            "Where: destination.password_secret prod/none in AWS Secrets Manager. Found: ResourceNotFoundException",
+        ),
+        (Login(password_secret="Hunter2secret"), "Where: destination.password_secret in AWS Secrets Manager."),
         (Login(password_secret="prod/crm#password"), "no JSON object"),
         (Login(password_secret="prod/json#missing"), "empty or no text"),
         (Login(password_secret="prod/json#port"), "empty or no text"),
@@ -69,6 +79,7 @@ def test_a_secret_that_is_not_there_is_told_without_what_is(manager: str, login:
         referred(login, "password")
     assert message in str(refused.value)
     assert SECRET not in str(refused.value) + repr(refused.value.__cause__)
+    assert "Hunter2secret" not in str(refused.value)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

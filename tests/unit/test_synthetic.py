@@ -67,13 +67,13 @@ def test_most_telephone_numbers_are_as_platforms_and_hashes_want_them_and_some_a
 @pytest.mark.parametrize("option", ["email_marketing", "email_marketing_loyalty", "adobe_default"])
 def test_every_shipped_mapping_fits(option: str) -> None:
     schema = next(synthetic.profiles(1)).schema
-    config = load([f"mapping={option}"], now=datetime(2026, 1, 1, tzinfo=UTC))
+    config = load(["activation=demo", f"mapping={option}"], now=datetime(2026, 1, 1, tzinfo=UTC))
     audience.assert_memberships(schema)
     assert mapping.resolve(config.mapping, config.dedup, config.export, schema).header == list(config.mapping.columns)
 
 
 def test_the_demos_segment_has_members() -> None:
-    config = load([], now=datetime(2026, 1, 1, tzinfo=UTC))
+    config = load(["activation=demo"], now=datetime(2026, 1, 1, tzinfo=UTC))
     assert [segment.id for segment in config.audience.segments if segment.id not in synthetic.SEGMENTS] == []
 
 

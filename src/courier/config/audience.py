@@ -108,10 +108,10 @@ class SuppressionListConfig:
     column: str = ""
     form: str = "plain"  # plain | sha256 | md5; a hash is of the trimmed, lower-case text, in hexadecimal digits
 
-    def __post_init__(self) -> None:
-        required("suppression.lists.*.path", self.path)
-        required("suppression.lists.*.column", self.column)
-        one_of("suppression.lists.*.form", self.form, ("plain", "sha256", "md5"))
+    def check(self, where: str) -> None:
+        required(f"{where}.path", self.path)
+        required(f"{where}.column", self.column)
+        one_of(f"{where}.form", self.form, ("plain", "sha256", "md5"))
 
 
 @dataclass
@@ -122,11 +122,12 @@ class SuppressionConfig:
     source: str = "personalEmail.address"
 
     def __post_init__(self) -> None:
-        for name in self.lists:
+        for name, listed in self.lists.items():
             if not SAFE_ID.fullmatch(name):
                 raise ConfigError(
                     "A suppression list has a name that cannot be a reason", found=repr(name), expected="letters, digits, . _ -"
                 )
+            listed.check(f"suppression.lists.{name}")
 
 
 @dataclass

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from courier.config.limits import SAFE_ID, S3Keys, at_least, inside, one_form, one_of, refers, required, required_secret
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_form, one_of, refers, required, required_secret
 from courier.errors import ConfigError
 from courier.names import split_path
 
@@ -32,10 +33,12 @@ class DestinationConfig:
     path: str = ""
     on_conflict: str = "fail"  # fail | replace: what to do where a file of that name exists
     connections: int = 4
-    attempts: int = 6  # at one operation, while errors are transient
+    attempts: int = 12  # at one operation, while errors are transient
     retry_seconds: float = 300  # and no longer than this, with growing pauses in between
     manifest: bool = True
     id: str = ""
+
+    GROUP: ClassVar[str] = "destination"
 
     @property
     def direct(self) -> bool:
@@ -48,11 +51,19 @@ class DestinationConfig:
         return split_path(self.path)[0]
 
     def __post_init__(self) -> None:
+        check_references(self)
         self.name = self.name or self.kind
         self.id = self.id or self.name
         for key, value in (("name", self.name), ("id", self.id)):
             if not SAFE_ID.fullmatch(value):
                 raise ConfigError(f"destination.{key} cannot be part of a file name", found=repr(value), expected="letters, digits, . _ -")
+        if "://" in self.path:
+            s3 = self.kind != "s3" and self.path.startswith("s3://")
+            raise ConfigError(
+                "destination.path is a folder, not an address",
+                found=self.path,
+                fix="for S3 choose destination=s3" if s3 else "the server or bucket is set apart: destination.host, destination.bucket",
+            )
         one_of("destination.on_conflict", self.on_conflict, ("fail", "replace"))
         at_least("destination.connections", self.connections, 1)
         at_least("destination.attempts", self.attempts, 1)
@@ -106,6 +117,14 @@ class S3Config(S3Keys, DestinationConfig):
         self.check_keys("destination")
 
 
+def _check_host(key: str, host: str) -> None:
+    required(key, host)
+    if "://" in host:
+        raise ConfigError(
+            f"{key} is the name of a server, not an address", found=host, fix="leave out what stands before and after the name"
+        )
+
+
 def _check_port(key: str, port: int) -> None:
     if not 1 <= port <= 65535:
         raise ConfigError(f"{key} is no port", found=str(port), expected="1 to 65535")
@@ -137,8 +156,11 @@ class JumpConfig:
     known_hosts_file: str | None = None
     host_key_fingerprint: str | None = None
 
+    GROUP: ClassVar[str] = "destination.jump"
+
     def __post_init__(self) -> None:
-        required("destination.jump.host", self.host)
+        check_references(self)
+        _check_host("destination.jump.host", self.host)
         required("destination.jump.username", self.username)
         _check_port("destination.jump.port", self.port)
         _check_fingerprint("destination.jump.host_key_fingerprint", self.host_key_fingerprint)
@@ -173,7 +195,7 @@ class SftpConfig(DestinationConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        required("destination.host", self.host)
+        _check_host("destination.host", self.host)
         required("destination.username", self.username)
         inside("destination.path", self.path)
         if self.folder != self.path:

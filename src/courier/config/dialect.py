@@ -50,9 +50,11 @@ class DialectConfig:
     def __post_init__(self) -> None:
         if self.formula_guard == "False":  # YAML reads a bare `off` so
             self.formula_guard = "off"
+        if self.delimiter == r"\t":  # as the command line, and YAML without double quotes, give it
+            self.delimiter = "\t"
         one_of("file.quoting", self.quoting, ("minimal", "all", "none", "spark"))
         one_of("file.escape", self.escape, tuple(self.ESCAPES))
-        one_of("file.encoding", self.encoding, tuple(self.ENCODINGS))
+        one_of("file.encoding", self.encoding, tuple(self.ENCODINGS), meant=self._meant_encoding())
         one_of("file.line_ending", self.line_ending, tuple(self.LINE_ENDINGS))
         one_of("file.newlines", self.newlines, ("keep", "replace", "fail"))
         one_of("file.on_special", self.on_special, ("fail", "replace"))
@@ -92,6 +94,14 @@ class DialectConfig:
         """What EMPTY_QUOTED looks like. Spark knows no such thing: it writes both texts as they are."""
         return EMPTY_QUOTED if self.quoting == "spark" else self.quote * 2
 
+    def _meant_encoding(self) -> str | None:
+        """What is called so here, where Python knows another name of it: latin1, utf8, windows-1252."""
+        try:
+            codec = codecs.lookup(self.encoding).name
+        except LookupError:
+            return None
+        return next((name for name in self.ENCODINGS if codecs.lookup(name).name == codec), None)
+
     def _check_quote(self) -> None:
         if self.quoting == "none":
             if self.on_special == "replace" and self.quote and self.quote in self.special_text:
@@ -125,6 +135,13 @@ class DialectConfig:
                 "file.delimiter cannot be used",
                 found=repr(self.delimiter),
                 expected=f"1 to {MOST_DELIMITER_CHARACTERS} characters other than \\, line ends, NUL, file.quote and file.escape",
+            )
+        if self.delimiter.isascii() and self.delimiter.isalnum():
+            raise ConfigError(
+                "file.delimiter is made of letters and digits, which values have, too",
+                found=repr(self.delimiter),
+                expected="a sign such as , or ; or |",
+                fix=r"a tab is written '\t': file.delimiter='\t'; for tabs and .txt choose file=txt",
             )
         if self.quoting == "spark" and len(self.delimiter) != 1:
             raise ConfigError("file.quoting=spark takes a delimiter of one character", found=repr(self.delimiter))

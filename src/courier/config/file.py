@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from courier.config.dialect import DialectConfig
-from courier.config.limits import at_least, one_form, one_of, refers
+from courier.config.limits import at_least, check_reference, check_references, one_form, one_of, refers
 from courier.errors import ConfigError
-
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass
@@ -37,6 +35,7 @@ class FileConfig(DialectConfig):
     sign_passphrase_file: str | None = None
     sign_passphrase_secret: str | None = None
 
+    GROUP: ClassVar[str] = "file"
     #: The least, the greatest and the default level of each kind of compression.
     LEVELS: ClassVar[dict[str, tuple[int, int, int]]] = {"gzip": (1, 9, 3), "zip": (1, 9, 3), "zstd": (1, 19, 3)}
 
@@ -69,23 +68,9 @@ class FileConfig(DialectConfig):
             )
 
     def _check_keys(self) -> None:
-        """Nothing found is shown where a key or a passphrase could have been put by mistake."""
-        for key, variables in (
-            ("encrypt_to_env", self.encrypt_to_env),
-            ("sign_key_env", [self.sign_key_env]),
-            ("sign_passphrase_env", [self.sign_passphrase_env]),
-        ):
-            if not all(name is None or VARIABLE.fullmatch(name) for name in variables):
-                raise ConfigError(f"file.{key} must be the name of an environment variable, never the secret itself")
-        for key, paths in (
-            ("encrypt_to", self.encrypt_to),
-            ("sign_key_file", [self.sign_key_file]),
-            ("sign_passphrase_file", [self.sign_passphrase_file]),
-            ("sign_key_secret", [self.sign_key_secret]),
-            ("sign_passphrase_secret", [self.sign_passphrase_secret]),
-        ):
-            if not all(path is None or (path.strip() and "\n" not in path and "-----" not in path) for path in paths):
-                raise ConfigError(f"file.{key} must name what holds a key or a passphrase, never the secret itself")
+        check_references(self)
+        for path in self.encrypt_to:
+            check_reference("file.encrypt_to", "file", path)
         if sum(map(bool, (self.sign_key_file, self.sign_key_env, self.sign_key_secret))) > 1:
             raise ConfigError("file.sign_key_file, .sign_key_env and .sign_key_secret: more than one is set", expected="one of them")
         one_form("file", self, "sign_passphrase")

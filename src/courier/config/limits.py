@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from courier.errors import ConfigError, nearest
@@ -12,11 +12,23 @@ from courier.errors import ConfigError, nearest
 FORMS = ("env", "file", "secret")
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: What the three forms look like. A private key begins with five dashes, which are LS0tLS1CRUdJ in base64.
+REFERENCES = {
+    "env": (re.compile(r"[A-Za-z_][A-Za-z0-9_]*"), "the name of an environment variable", "letters, digits and _, such as SFTP_PASSWORD"),
+    "file": (re.compile(r"(?=.*\S)(?!.*(-----|LS0tLS1CRUdJ)).+"), "the path of a file", "one line"),
+    "secret": (
+        re.compile(r"(?!.*(-----|LS0tLS1CRUdJ))[A-Za-z0-9/_+=.@:!-]+(#.+)?"),
+        "the name of a secret of AWS Secrets Manager",
+        "NAME, NAME#KEY or an ARN",
+    ),
+}
 
 
-def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+def one_of(key: str, value: str, allowed: tuple[str, ...], *, meant: str | None = None) -> None:
+    """`meant`: which of them the value is another name of, where that is known."""
     if value not in allowed:
-        raise ConfigError(f"{key} has a value that it cannot have", found=value, expected=" | ".join(allowed), fix=nearest(value, allowed))
+        fix = f"did you mean '{meant}'?" if meant else nearest(value, allowed)
+        raise ConfigError(f"{key} has a value that it cannot have", found=value, expected=" | ".join(allowed), fix=fix)
 
 
 def at_least(key: str, value: float, least: float) -> None:
@@ -38,6 +50,21 @@ def one_form(group: str, config: Any, name: str) -> None:
     """A file and a managed secret contradict each other. Either wins over the variable, which may be a default."""
     if getattr(config, f"{name}_file", None) and getattr(config, f"{name}_secret", None):
         raise ConfigError(f"{group}.{name}_file and {group}.{name}_secret are both set", expected="one of the two")
+
+
+def check_references(config: Any) -> None:
+    """Refuse a secret itself where what holds it is to be named. Nothing that was found is shown."""
+    for name in (each.name for each in fields(config)):
+        form, value = name.rpartition("_")[2], getattr(config, name)
+        if form in FORMS and value:
+            for text in [value] if isinstance(value, str) else value:
+                check_reference(f"{config.GROUP}.{name}", form, text)
+
+
+def check_reference(key: str, form: str, text: str) -> None:
+    pattern, what, expected = REFERENCES[form]
+    if not pattern.fullmatch(text):
+        raise ConfigError(f"{key} must be {what}, never the secret itself", expected=expected)
 
 
 def required_secret(group: str, config: Any, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from courier import layouts
 from courier.config.limits import SAFE_ID, at_least, one_of
 from courier.errors import ConfigError, nearest
 
@@ -82,6 +83,7 @@ def _check_column(name: str, column: ColumnConfig) -> None:
             found=column.format,
             expected="for dates yyyy yy MM dd HH mm ss SSS XXX and text in single quotes; for numbers 0 or 0.00",
         )
+    layouts.check_minutes(f"{where}.format", column.format)
 
 
 @dataclass
@@ -145,24 +147,26 @@ class RowRuleConfig:
     max_decimals: int | None = None  # of numbers: after the point, without zeros at the end
     on_failure: str = "reject"
 
-    def __post_init__(self) -> None:
-        one_of("rules.rows.*.on_failure", self.on_failure, ("keep", "reject", "hold"))
+    def check(self, where: str) -> None:
+        one_of(f"{where}.on_failure", self.on_failure, ("keep", "reject", "hold"))
         limits = (self.regex, self.min_length, self.max_length, self.max_integer_digits, self.max_decimals)
         if not (self.required or self.allowed or any(limit is not None for limit in limits)):
             raise ConfigError(
                 "A row rule tests nothing",
-                where="rules.rows",
+                where=where,
                 found=self.column,
                 expected="required, regex, min_length, max_length, allowed, max_integer_digits or max_decimals",
             )
         for key in ("max_integer_digits", "max_decimals"):
             if getattr(self, key) is not None:
-                one_of(f"rules.rows.*.{key}", str(getattr(self, key)), tuple(map(str, range(19))))
+                one_of(f"{where}.{key}", str(getattr(self, key)), tuple(map(str, range(19))))
         if self.regex is not None:
             try:
                 re.compile(self.regex)
             except re.error as exc:
-                raise ConfigError("A row rule has no valid regular expression", where="rules.rows", found=self.regex) from exc
+                raise ConfigError(
+                    "A row rule has no valid regular expression", where=f"{where}.regex", found=f"{self.regex!r}: {exc.msg}"
+                ) from exc
 
 
 @dataclass
@@ -174,9 +178,10 @@ class RulesConfig:
     max_rejected_percent: float | None = None  # of the members
 
     def __post_init__(self) -> None:
-        for name in self.rows:
+        for name, rule in self.rows.items():
             if not SAFE_ID.fullmatch(name):
                 raise ConfigError("A row rule has a name that cannot be a reason", found=repr(name), expected="letters, digits, . _ -")
+            rule.check(f"rules.rows.{name}")
         for key in ("max_rejected_rows", "max_rejected_percent"):
             if getattr(self, key) is not None:
                 at_least(f"rules.{key}", getattr(self, key), 0)

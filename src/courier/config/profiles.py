@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from courier.config.limits import S3Keys, one_of, required
+from courier.config.limits import S3Keys, check_references, one_of, required
 
 SEVERITIES = ("critical", "warning", "info")
 
@@ -18,7 +18,10 @@ class SourceConfig(S3Keys):
     region: str | None = None
     endpoint_url: str | None = None
 
+    GROUP: ClassVar[str] = "source"
+
     def __post_init__(self) -> None:
+        check_references(self)
         required("source.path", self.path)
         self.check_keys("source")
 

@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, SuppressionConfig
 from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
-from courier.config.limits import SAFE_ID, S3Keys, at_least, inside, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_of, required
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
@@ -66,7 +67,10 @@ class StateConfig(S3Keys):
     endpoint_url: str | None = None
     work_path: str | None = None  # folder for snapshots while they are written; default: the system's temporary folder
 
+    GROUP: ClassVar[str] = "state"
+
     def __post_init__(self) -> None:
+        check_references(self)
         one_of("state.kind", self.kind, ("local", "s3"))
         required("state.path", self.path)
         at_least("state.lease_seconds", self.lease_seconds, 1)

@@ -54,7 +54,7 @@ def open_keys(config: FileConfig, now: datetime) -> Keys | None:
     if not config.encrypted:
         return None
     named = [(f"file.encrypt_to: {path}", _read(path)) for path in config.encrypt_to]
-    named += [(f"file.encrypt_to_env: {variable}", secret(variable).encode()) for variable in config.encrypt_to_env]
+    named += [(f"file.encrypt_to_env: {variable}", secret(variable, "file.encrypt_to_env").encode()) for variable in config.encrypt_to_env]
     recipients = {recipient.fingerprint: recipient for recipient in (_recipient(where, content, now) for where, content in named)}
     signer, signing_key = None, None
     passphrase = referred(config, "sign_passphrase")

@@ -29,7 +29,10 @@ class Store(Protocol):
         """
 
     def swap(self, key: str, before: bytes | None, after: bytes) -> bool:
-        """Set the value if it is `before` (None: absent) and say whether that was so."""
+        """Set the value if it is `before` (None: absent) and say whether that was so.
+
+        False is said, too, where it was done and the answer was lost: read what is there.
+        """
 
     def keys(self, prefix: str) -> list[str]:
         """All keys below a prefix that ends in a slash, sorted."""

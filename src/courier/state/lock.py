@@ -40,13 +40,17 @@ class Owner:
 
 
 class Lock:
-    """A held lock. Ask `assert_held` before anything that two runs must not both do."""
+    """A held lock. Ask `assert_held` before anything that two runs must not both do.
+
+    Whose it is, is told by what is in the store and never by what the store answers: an answer can be lost, and a conditional
+    write whose answer was lost and that is repeated is refused, as if another had been quicker.
+    """
 
     def __init__(self, store: Store, key: str, run_id: str, lease_seconds: float) -> None:
         self._store, self._key, self._lease = store, key, lease_seconds
         self._owner = Owner(uuid.uuid4().hex, run_id, _machine(), _process(os.getpid()), 0)
-        self._held = b""
         self._mutex = threading.RLock()  # so that a renewal at the same moment is not taken for a loss
+        self.lost = False  # whether it is known that another run has taken it over
 
     def take(self) -> None:
         """Raise BusyError where another run holds it."""
@@ -66,33 +70,33 @@ class Lock:
 
     def _set(self, before: bytes | None) -> bool:
         mine = Owner(**{**asdict(self._owner), "expires_at": time.time() + self._lease}).as_bytes()
-        # Read again: a store that takes no conditions would have let two writers through.
-        if not self._store.swap(self._key, before, mine) or self._store.read(self._key) != mine:
-            return False
-        self._held = mine
-        return True
+        self._store.swap(self._key, before, mine)
+        return self._is_ours(self._store.read(self._key))
+
+    def _is_ours(self, value: bytes | None) -> bool:
+        owner = _parsed(value)
+        return owner is not None and owner.token == self._owner.token
 
     def renew(self) -> None:
         with self._mutex:
-            if self._held and not self._set(self._held):
-                self._held = b""
+            before = self._store.read(self._key)
+            self.lost = not (self._is_ours(before) and self._set(before))
 
     def assert_held(self) -> None:
         """Raise BusyError where another run has taken the lock over, because this one was silent for too long."""
         with self._mutex:
-            held = bool(self._held) and self._store.read(self._key) == self._held
-        if not held:
+            self.lost = not self._is_ours(self._store.read(self._key))
+        if self.lost:
             raise BusyError(
-                "This run has lost its lock, and published nothing more",
+                "This run has lost its lock: it has published nothing more, and leaves what it sent to the run that has it now",
                 where=self._store.shown(self._key),
                 fix="see whether the machine was asleep, and whether state.lease_seconds is long enough",
             )
 
     def release(self) -> None:
         with self._mutex:
-            if self._held and self._store.read(self._key) == self._held:
+            if self._is_ours(self._store.read(self._key)):
                 self._store.delete(self._key)
-            self._held = b""
 
 
 @contextlib.contextmanager

@@ -17,27 +17,32 @@ from typing import Any
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from courier.config import StateConfig
-from courier.errors import ConfigError
+from courier.errors import ConfigError, CourierError, TransientError
 from courier.secrets import referred
 from courier.state.place import Place
 
 ABSENT = ("404", "NoSuchKey", "NotFound")
+#: In codes of stores that are asked too much.
+BUSY = ("SlowDown", "Throttl", "TooManyRequests", "RequestLimit", "RequestTimeout")
 #: What S3 answers where a condition does not hold, or another conditional write is under way.
 NOT_SO = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409", *ABSENT)
 
 
 class S3Store:
-    """Credentials are read when constructed. botocore tries again by itself: every operation here is safe to repeat."""
+    """Credentials are read when constructed. botocore tries again by itself, and every operation here is safe to repeat; only,
+    a `swap` that was done and whose answer was lost says False.
+    """
 
     def __init__(self, config: StateConfig) -> None:
         self._config = config
         self._bucket, _, prefix = config.path.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._work: Path | None = None
-        with self._errors():
+        with self._errors(reached=False):
             self._client: Any = boto3.session.Session().client(
                 "s3",
                 region_name=config.region,
@@ -106,11 +111,12 @@ class S3Store:
             self.delete(each)
 
     def folder(self, key: str) -> Path:
-        if self._work is None:
-            self._work = Path(tempfile.mkdtemp(prefix="courier-work-", dir=self._config.work_path))
-            atexit.register(shutil.rmtree, self._work, ignore_errors=True)
-        (self._work / key).mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self._work / key
+        with self._errors():
+            if self._work is None:
+                self._work = Path(tempfile.mkdtemp(prefix="courier-work-", dir=self._config.work_path))
+                atexit.register(shutil.rmtree, self._work, ignore_errors=True)
+            (self._work / key).mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._work / key
 
     def place(self, key: str) -> Place:
         return Place(f"{self._bucket}/{self._prefix}{key}", self._config)
@@ -134,18 +140,34 @@ class S3Store:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, *, reached: bool = True) -> Iterator[None]:
+        """`reached`: the store has answered before, so that its silence will pass, and is not a wrong address."""
         try:
             yield
-        except ClientError as exc:
-            raise self._unusable(f"{_code(exc)} from {exc.operation_name}") from exc
-        except (BotoCoreError, Boto3Error, OSError, ValueError) as exc:
-            raise self._unusable(type(exc).__name__) from exc
+        except (ClientError, BotoCoreError, Boto3Error, OSError, ValueError) as exc:
+            raise self._translated(exc, reached=reached) from exc
 
-    def _unusable(self, found: str) -> ConfigError:
+    def _translated(self, exc: Exception, *, reached: bool) -> CourierError:
+        what, where = "The state store cannot be used", f"state.path {self._config.path}"
+        cause = exc.__context__ if isinstance(exc, Boto3Error) and isinstance(exc.__context__, ClientError) else exc
+        if isinstance(cause, ClientError):
+            found = f"{_code(cause)} from {cause.operation_name}"
+            passing = _status(cause) >= 500 or any(word in _code(cause) for word in BUSY)
+        elif isinstance(cause, OSError) and cause.strerror:  # this machine's disk, where copies of the store's files are
+            folder = self._config.work_path or tempfile.gettempdir()
+            fix = "state.work_path is where copies of the snapshot go"
+            return ConfigError(what, where=folder, found=cause.strerror, fix=fix)
+        else:
+            found, passing = type(cause).__name__, isinstance(cause, BotoConnectionError | HTTPClientError)
+        if passing and reached:
+            return TransientError("The state store does not answer now", where=where, found=found, fix="start the run again")
         fix = "check the bucket, the region, the keys, and the rights to list, get, put and delete there"
-        return ConfigError("The state store cannot be used", where=f"state.path {self._config.path}", found=found, fix=fix)
+        return ConfigError(what, where=where, found=found, fix=fix)
 
 
 def _code(exc: ClientError) -> str:
     return str(exc.response.get("Error", {}).get("Code", "unknown"))
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

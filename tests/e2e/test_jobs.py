@@ -1,0 +1,59 @@
+"""The jobs and make's targets where a user does not start them as meant."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from activation import JOBS, start_job
+
+ROOT = JOBS.parent
+
+
+@pytest.mark.parametrize("job", sorted(JOBS.glob("*.py")), ids=lambda job: job.name)
+def test_a_python_without_the_project_is_answered_with_the_right_one(job: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", str(job)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "No module named 'courier'. Run `make install` once, and start this with .venv/bin/python."
+
+
+@pytest.mark.parametrize("count", ["-5", "0"])
+def test_a_sample_has_one_profile_or_more(tmp_path: Path, count: str) -> None:
+    job = start_job("make_profiles.py", tmp_path, "profiles", "--profiles", count)
+    assert (job.code, job.stdout) == (2, "")
+    assert f"at least 1 is needed, not {count}" in job.stderr
+    assert not (tmp_path / "profiles").exists()
+
+
+@pytest.mark.parametrize("job", ["activate.py", "preflight.py"])
+def test_the_composed_configuration_is_shown_and_nothing_is_run(job: str, tmp_path: Path) -> None:
+    done = start_job(job, tmp_path, "activation=demo", "--show-config", "file=txt", "destination.path=elsewhere").succeeded()
+    shown = yaml.safe_load(done.stdout)
+    assert (shown["file"]["delimiter"], shown["destination"]["path"]) == ("\t", "elsewhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
+    """Of a pipe that nobody reads any more."""
+    command = [sys.executable, str(JOBS / "activate.py"), "activation=demo", "--show-config"]
+    job = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert job.stdout is not None
+    assert job.stderr is not None
+    job.stdout.close()
+    said = job.stderr.read()
+    assert (job.wait(), said) == (0, "")
+
+
+def test_make_says_that_the_sample_is_there_already(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("bin/python", ".installed"):
+        (tmp_path / ".venv" / name).touch()
+    (tmp_path / "data" / "profiles").mkdir(parents=True)
+    done = subprocess.run(["make", "profiles", "PROFILES=9"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "data/profiles is there already, and stays as it is. To write others: rm -r data/profiles" in done.stdout
