@@ -5,14 +5,15 @@
 # make dist PYTHON=python3.11
 # CONF_ARCHIVE: a .zip or .tar.gz of a folder for --config-dir, copied to S3, too: give `--config-dir conf`.
 # SUBMIT_OPTIONS: further options of spark-submit, without blanks in their values, and no --archives: only the last one counts.
+# JOB=preflight.py tries the activation out instead.
 set -euo pipefail
 set -f # a * in SUBMIT_OPTIONS is Spark's
-cluster=$1 place=$2 conf=${CONF_ARCHIVE:-}
+cluster=$1 place=$2 conf=${CONF_ARCHIVE:-} job=jobs/${JOB:-activate.py}
 shift 2
 [ ! -f "$conf" ] || conf=$(realpath "$conf") # else it is an address, such as s3://…
 cd "$(dirname "$0")/.."
 aws s3 cp environment.tar.gz "$place/environment.tar.gz"
-aws s3 cp jobs/activate.py "$place/jobs/activate.py"
+aws s3 cp "$job" "$place/$job"
 if [ -f "$conf" ]; then
   aws s3 cp "$conf" "$place/${conf##*/}"
   conf=$place/${conf##*/}
@@ -23,7 +24,7 @@ arguments=(spark-submit --deploy-mode cluster
   --conf spark.pyspark.python=./environment/bin/python
   --conf spark.yarn.appMasterEnv.PYSPARK_PYTHON=./environment/bin/python
   --conf spark.yarn.maxAppAttempts=1
-  ${SUBMIT_OPTIONS:-} "$place/jobs/activate.py" engine=spark engine.delivery=executors "$@")
+  ${SUBMIT_OPTIONS:-} "$place/$job" engine=spark engine.delivery=executors "$@")
 step=$(printf '%s\0' "${arguments[@]}" | python3 -c '
 import json, sys
 arguments = sys.stdin.read().split("\0")[:-1]

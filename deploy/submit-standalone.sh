@@ -2,6 +2,7 @@
 # submit-standalone.sh MASTER [argument of the job …]: run an activation on a Spark standalone cluster, in client mode.
 # Start it in an unpacked dist/. Standalone clusters have no cluster mode for Python. The driver is this machine, and alone reads
 # --config-dir. The exit code is the job's own. SUBMIT_OPTIONS: further options of spark-submit, without blanks in their values.
+# JOB=preflight.py tries the activation out instead.
 set -euo pipefail
 set -f # a * in SUBMIT_OPTIONS is Spark's
 master=$1
@@ -22,4 +23,4 @@ if [ ! -d "$environment" ]; then
 fi
 export PYSPARK_DRIVER_PYTHON=./$environment/bin/python PYSPARK_PYTHON=./environment/bin/python
 exec "${SPARK_HOME:?}/bin/spark-submit" --master "$master" --archives environment.tar.gz#environment \
-  ${SUBMIT_OPTIONS:-} jobs/activate.py engine=spark engine.delivery=executors "$@"
+  ${SUBMIT_OPTIONS:-} "jobs/${JOB:-activate.py}" engine=spark engine.delivery=executors "$@"

@@ -3,6 +3,7 @@
 # Start it in an unpacked dist/. Secrets are files that every node mounts, or secrets of AWS Secrets Manager.
 # CONF_ARCHIVE: a .zip or .tar.gz of a folder for --config-dir, unpacked beside the driver: give `--config-dir conf`, too.
 # SUBMIT_OPTIONS: further options of spark-submit, without blanks in their values, and no --archives: only the last one counts.
+# JOB=preflight.py tries the activation out instead.
 set -euo pipefail
 set -f # a * in SUBMIT_OPTIONS is Spark's
 conf=${CONF_ARCHIVE:-}
@@ -14,4 +15,4 @@ exec "${SPARK_HOME:?}/bin/spark-submit" --master yarn --deploy-mode cluster \
   --conf spark.pyspark.python=./environment/bin/python \
   --conf spark.yarn.appMasterEnv.PYSPARK_PYTHON=./environment/bin/python \
   --conf spark.yarn.maxAppAttempts=1 \
-  ${SUBMIT_OPTIONS:-} jobs/activate.py engine=spark engine.delivery=executors "$@"
+  ${SUBMIT_OPTIONS:-} "jobs/${JOB:-activate.py}" engine=spark engine.delivery=executors "$@"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,22 +122,8 @@ def test_the_cap_on_connections_holds_over_all_executors_and_a_task_that_crashes
     assert slow.most == 2  # there were four cores, and two workers
 
 
-@pytest.fixture
-def trial(site: Site, tmp_path: Path) -> Site:
-    """The same deployable, but that its scripts submit a preflight."""
-    folder = tmp_path / "trial"
-    (folder / "jobs").mkdir(parents=True)
-    for part in site.folder.iterdir():
-        if part.name != "jobs":
-            (folder / part.name).symlink_to(part)
-    shutil.copy(site.folder / "jobs" / "preflight.py", folder / "jobs" / "activate.py")
-    return replace(site, folder=folder)
-
-
-def test_a_preflight_on_a_cluster_shows_what_would_be_sent_and_leaves_nothing(
-    site: Site, trial: Site, local_files: dict[str, bytes]
-) -> None:
-    run = trial.submit(*site.arguments("tried", *site.to_sftp()))
+def test_a_preflight_on_a_cluster_shows_what_would_be_sent_and_leaves_nothing(site: Site, local_files: dict[str, bytes]) -> None:
+    run = site.submit(*site.arguments("tried", *site.to_sftp()), JOB="preflight.py")
     assert run.code() == 0, run.text
     for name, content in local_files.items():
         rows = content.count(b"\n") - 1
@@ -149,16 +133,16 @@ def test_a_preflight_on_a_cluster_shows_what_would_be_sent_and_leaves_nothing(
     assert site.stored() == []
 
 
-def test_a_preflight_on_a_cluster_of_what_is_held_and_of_its_release(site: Site, trial: Site, local_files: dict[str, bytes]) -> None:
+def test_a_preflight_on_a_cluster_of_what_is_held_and_of_its_release(site: Site, local_files: dict[str, bytes]) -> None:
     held = site.arguments("held", *site.to_sftp(), "guard.max_rows=10")
-    run = trial.submit(*held)
+    run = site.submit(*held, JOB="preflight.py")
     assert run.code() == 3, run.text
     assert "held: it has " in run.text
     assert site.stored() == []
     run = site.submit(*held)
     assert run.code() == 3, run.text
     before = site.stored()
-    run = trial.submit(*site.arguments("tried", *site.to_sftp(), "release=held"))
+    run = site.submit(*site.arguments("tried", *site.to_sftp(), "release=held"), JOB="preflight.py")
     assert run.code() == 0, run.text
     assert all(f"  {name}: " in run.text for name in local_files)
     assert site.stored() == before
