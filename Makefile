@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROFILES ?= 200000
+# Tests that run side by side; most of them wait for servers and processes more than they compute.
+WORKERS ?= 3
 BENCH ?=
 
 .DEFAULT_GOAL := help
@@ -65,7 +67,7 @@ gpg:
 	@./scripts/need gpg 'gnupg' 'GnuPG, for the tests of encryption'
 
 test: install-dev java sshd gpg ## Run all tests (installs Java, sshd and gpg by apt where it can)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/paramiko4 'paramiko>=4,<5'

@@ -136,7 +136,7 @@ def test_an_audience_is_held_where_too_large_a_share_of_its_rows_is_rejected(fol
     write_profiles(folder / "profiles", [*rows("abc", ""), member("x@y.com", "seg-a")])
     asked = ["audience.segments=[{id: seg-a, name: spring}]", "++rules.rows={org: {column: email, regex: 'org$'}}"]
     job = activate(folder, *asked, "rules.max_rejected_percent=24.9")
-    job.refused(3, "segment seg-a: 1 of 4 rows were rejected (rules.max_rejected_percent=24.9)")
+    job.refused(3, "segment seg-a (spring): 1 of 4 rows were rejected (rules.max_rejected_percent=24.9)")
     assert (job.record()["status"], statuses(job)) == ("held", ["held"])
     assert activate(folder, *asked, "rules.max_rejected_percent=25").succeeded().files() == {SPRING: content("abc")}
 

@@ -64,7 +64,7 @@ def test_columns_without_a_value_with_the_namespaces_that_there_are(folder: Path
         "column 'tier' is empty in all 2 rows; check its expression",
         "column 'main' is empty in all 2 rows; check its namespace 'Email' and take: primary",
     ]
-    preflight = run_job("preflight.py", folder, SEGMENTS, crm, "destination.path=elsewhere").succeeded()
+    preflight = run_job("preflight.py", folder, SEGMENTS, crm, "destination.path=elsewhere", run_id="tried").succeeded()
     assert "  warning: column 'crm' is empty in all 2 rows; check its namespace 'Emaill'" in preflight.stdout
 
 

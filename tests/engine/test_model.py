@@ -112,7 +112,7 @@ class Activation:
             run_id=f"run-{self.runs}",
             as_of=as_of,
             export=ExportConfig(mode, layout, list(how.triggers), how.reset),
-            guard=GuardConfig(min_rows=how.least),
+            guard=GuardConfig(min_rows=how.least or 0),  # which also says that an audience may vanish
         )
         with contextlib.suppress(HeldError):
             pipeline.activate(config)
