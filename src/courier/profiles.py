@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FOOTERS_AT_ONCE = 16
+SOURCE = "The source"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def list_with_columns(
     """The files of a list beside the source (Parquet, or CSV with a header; read with the source's keys), and its columns."""
     filesystem, prefix, rest = _filesystem(replace(source, path=path))
     last = ".csv" if rest.endswith((".csv", ".csv.gz")) else ".parquet"
-    files = _list(filesystem, rest, f"{where}: {path}", (".csv", ".csv.gz") if last == ".csv" else (".parquet",))
+    files = _list(
+        filesystem, rest, f"{where}.path: {path}", (".csv", ".csv.gz") if last == ".csv" else (".parquet",), "The suppression list"
+    )
     if last == ".parquet":
         return [prefix + file for file in files], list(_footer(filesystem, files[0])[0].names)
     try:
@@ -92,7 +95,7 @@ def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
         raise SourceError("The source's S3 cannot be used", where=source.path, found=str(exc)[:300]) from exc
 
 
-def _list(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str, ...] = (".parquet",)) -> list[str]:
+def _list(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str, ...] = (".parquet",), what: str = SOURCE) -> list[str]:
     """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
     root, pattern = path, None
     try:
@@ -103,18 +106,20 @@ def _list(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str
                 root = str(PurePosixPath(root).parent)
             info = filesystem.get_file_info(root)
         if info.type == pafs.FileType.NotFound:
-            raise SourceError("The source does not exist", where=shown, fix="check source.path; `make profiles` writes a sample")
+            fix = "check source.path; `make profiles` writes a sample" if what == SOURCE else "check the path of the list"
+            raise SourceError(f"{what} does not exist", where=shown, fix=fix)
         if info.type == pafs.FileType.File:
             return _assert_plain([root])
         entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as exc:
-        raise SourceError("The source cannot be listed", where=shown, found=str(exc)[:300]) from exc
+        raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300]) from exc
     files = sorted(entry.path for entry in entries if entry.type == pafs.FileType.File and _is_data(entry.path, root, endings))
     if pattern:
         depth = pattern.count("/")
         files = [file for file in files if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
     if not files:
-        raise SourceError("The source has no Parquet files", where=shown, expected=f"files that end in {' or '.join(endings)}")
+        kind = "Parquet" if ".parquet" in endings else "CSV"
+        raise SourceError(f"{what} has no {kind} files", where=shown, expected=f"files that end in {' or '.join(endings)}")
     return _assert_plain(files)
 
 

@@ -91,6 +91,14 @@ def test_a_source_that_is_missing(folder: Path) -> None:
     assert record["error"]["message"] == job.stderr.rstrip("\n")
 
 
+def test_a_suppression_list_that_is_not_there(folder: Path) -> None:
+    job = activate(folder, SEGMENTS, "++suppression.lists={optouts: {path: nowhere.csv, column: email}}")
+    job.refused(
+        4,
+        "The suppression list does not exist. Where: suppression.lists.optouts.path: nowhere.csv. What to do: check the path of the list.",
+    )
+
+
 def test_a_source_without_files(folder: Path) -> None:
     (folder / "empty").mkdir()
     activate(folder, SEGMENTS, "source.path=empty").refused(4, "no Parquet files", "empty")

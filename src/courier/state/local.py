@@ -118,7 +118,8 @@ class LocalStore:
         try:
             yield
         except OSError as exc:
-            raise ConfigError("The state store cannot be used", where=f"state.path {self._root}", found=exc.strerror) from exc
+            fix = "set state.path to a folder that this user may write to"
+            raise ConfigError("The state store cannot be used", where=f"state.path {self._root}", found=exc.strerror, fix=fix) from exc
 
 
 def _write(path: Path, value: bytes, *, durable: bool) -> None:
