@@ -89,8 +89,7 @@ def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_
         for path in filter(Path.exists, (Path(place.path), *Path(place.path).rglob("*"))):  # engines write with modes of their own
             path.chmod(0o700 if path.is_dir() else 0o600)
     staged = reopen(place, audiences)
-    found = sum(sum(audience.row_counts()) for audience in staged)
-    if written is not None and written != found:
+    if written is not None and (found := sum(sum(audience.row_counts()) for audience in staged)) != written:
         raise ConfigError(
             "The engine has written the snapshot to another disk than this machine's",
             where=place.url,
