@@ -5,7 +5,8 @@
         proxy.add("POST", "uploadId=", LoseAnswer())                    done, and nobody is told
 
 The first rule left whose method is the request's and whose text is in its path with query is used up by it. All else
-passes as it is (the Host header too, which S3's signatures cover). `requests` has them all, in order of arrival.
+passes as it is (the Host header too, which S3's signatures cover). `requests` has them all, in order of arrival, and
+`session_tokens` what each had of temporary keys.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class _Rule:
 class FaultyProxy:
     url: str
     requests: list[str] = field(default_factory=list)
+    session_tokens: list[str | None] = field(default_factory=list)
     _rules: list[_Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -106,9 +108,10 @@ class FaultyProxy:
     def count(self, method: str, text: str) -> int:
         return sum(1 for request in self.requests if request.startswith(f"{method} ") and text in request)
 
-    def fault_of(self, method: str, path: str) -> Fault | None:
+    def fault_of(self, method: str, path: str, session_token: str | None) -> Fault | None:
         with self._lock:
             self.requests.append(f"{method} {path}")
+            self.session_tokens.append(session_token)
             for rule in self._rules:
                 if rule.times > 0 and rule.method == method and rule.text in path:
                     rule.times -= 1
@@ -147,7 +150,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nothing: `requests` has them."""
 
     def _handle(self) -> None:
-        fault = self.server.proxy.fault_of(self.command, self.path)  # type: ignore[attr-defined]
+        fault = self.server.proxy.fault_of(self.command, self.path, self.headers["x-amz-security-token"])  # type: ignore[attr-defined]
         match fault:
             case Answer(status):
                 self._body()

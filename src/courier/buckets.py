@@ -16,6 +16,7 @@ def open_bucket(config: SourceConfig | StateConfig) -> pafs.S3FileSystem:
     options: dict[str, str] = {}
     if config.has_keys:
         options = {"access_key": referred(config, "access_key_id") or "", "secret_key": referred(config, "secret_access_key") or ""}
+        options["session_token"] = referred(config, "session_token") or ""
     if config.endpoint_url:
         options["scheme"], _, options["endpoint_override"] = config.endpoint_url.rpartition("://")
         options["region"] = "us-east-1"

@@ -197,7 +197,7 @@ def s3a_settings(source: SourceConfig, state: StateConfig | None, lists: Sequenc
 
 
 def _of_bucket(path: str, config: SourceConfig | StateConfig) -> dict[str, str]:
-    """Names that end in `access.key` and `secret.key` are those that Spark shows nowhere: neither in its UI nor in event logs."""
+    """Names that end in `access.key`, `secret.key` and `session.token` are those that Spark shows nowhere: neither in its UI nor in event logs."""
     if not path.startswith("s3://"):
         return {}
     prefix, settings = f"spark.hadoop.fs.s3a.bucket.{path.removeprefix('s3://').partition('/')[0]}.", dict[str, str]()
@@ -209,6 +209,8 @@ def _of_bucket(path: str, config: SourceConfig | StateConfig) -> dict[str, str]:
     if config.has_keys:
         settings[f"{prefix}access.key"] = referred(config, "access_key_id") or ""
         settings[f"{prefix}secret.key"] = referred(config, "secret_access_key") or ""
+        if token := referred(config, "session_token"):
+            settings[f"{prefix}session.token"] = token
     return settings
 
 
@@ -223,7 +225,7 @@ def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
     if source.has_keys:
         variables["AWS_ACCESS_KEY_ID"] = referred(source, "access_key_id") or ""
         variables["AWS_SECRET_ACCESS_KEY"] = referred(source, "secret_access_key") or ""
-        variables |= dict.fromkeys(("AWS_SESSION_TOKEN", "AWS_PROFILE"))
+        variables |= {"AWS_SESSION_TOKEN": referred(source, "session_token"), "AWS_PROFILE": None}
     return variables
 
 

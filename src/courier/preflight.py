@@ -7,7 +7,7 @@ probes (`probe.py`).
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -27,6 +27,7 @@ from courier.render import render
 from courier.report import audience_lines
 from courier.snapshot import AudienceSnapshot
 from courier.state import Store, open_store
+from courier.state.scratch import scratch_folder
 
 SAMPLE_ROWS = 3
 #: Rows that are rendered to guess how many bytes a file will have.
@@ -125,8 +126,11 @@ def _workspace(config: RunConfig, engine: Engine, store: Store) -> Iterator[Stor
         finally:
             probe.take_away(store, _folder(config))
     else:
-        with tempfile.TemporaryDirectory(prefix="courier-preflight-", dir=config.state.work_path) as folder:
-            yield open_store(StateConfig(path=folder))
+        folder = scratch_folder(config.state.work_path)
+        try:
+            yield open_store(StateConfig(path=str(folder)))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folder(config: RunConfig) -> str:

@@ -661,6 +661,7 @@ def test_an_extension_is_letters_and_digits(extension: str) -> None:
             "destination.part_bytes is too small. Found: 1000. Expected: at least 5242880.",
         ),
         (["source.access_key_id_env=ID"], "source.access_key_id_… and source.secret_access_key_… go together"),
+        (["source.session_token_env=TOKEN"], "source.session_token_… belongs to keys"),
         (["state.path='s3://bucket/state'"], "state.path must be a folder on a local disk"),
         (
             ["destination.path='s3://bucket/x'"],

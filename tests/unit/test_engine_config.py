@@ -26,7 +26,9 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_each_bucket_has_the_settings_of_whom_it_belongs_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", "id of the source")
     monkeypatch.setenv("SECRET", "secret of the source")
-    source = SourceConfig("s3://profiles/daily", "eu-north-1", access_key_id_env="KEY", secret_access_key_env="SECRET")
+    monkeypatch.setenv("TOKEN", "token of the source")
+    keys = {"access_key_id_env": "KEY", "secret_access_key_env": "SECRET", "session_token_env": "TOKEN"}
+    source = SourceConfig("s3://profiles/daily", "eu-north-1", **keys)
     state = StateConfig(kind="s3", path="s3://state/courier", endpoint_url="https://store.example.com")
     settings = s3a_settings(source, state, ["s3://lists/optouts.csv", "lists/local.csv"])
     assert {key.removeprefix("spark.hadoop.fs.s3a.bucket."): value for key, value in settings.items()} == {
@@ -37,6 +39,7 @@ def test_each_bucket_has_the_settings_of_whom_it_belongs_to(monkeypatch: pytest.
                 "endpoint.region": "eu-north-1",
                 "access.key": "id of the source",
                 "secret.key": "secret of the source",
+                "session.token": "token of the source",
             }.items()
         },
         "state.endpoint": "https://store.example.com",

@@ -76,7 +76,7 @@ def required_secret(group: str, config: Any, name: str) -> None:
 
 @dataclass(kw_only=True)
 class S3Keys:
-    """A login at S3. Without a reference, AWS's default credential chain is used."""
+    """A login at S3. Without a reference, AWS's default credential chain is used. Temporary keys have a session token as well."""
 
     access_key_id_env: str | None = None
     access_key_id_file: str | None = None
@@ -84,13 +84,20 @@ class S3Keys:
     secret_access_key_env: str | None = None
     secret_access_key_file: str | None = None
     secret_access_key_secret: str | None = None
+    session_token_env: str | None = None
+    session_token_file: str | None = None
+    session_token_secret: str | None = None
 
     def check_keys(self, group: str) -> None:
-        """Both halves are referred to, or neither."""
-        one_form(group, self, "access_key_id")
-        one_form(group, self, "secret_access_key")
+        """Both halves are referred to, or neither; a session token with them only."""
+        for name in ("access_key_id", "secret_access_key", "session_token"):
+            one_form(group, self, name)
         if refers(self, "access_key_id") != refers(self, "secret_access_key"):
             raise ConfigError(f"{group}.access_key_id_… and {group}.secret_access_key_… go together", found="only one of the two")
+        if refers(self, "session_token") and not self.has_keys:
+            raise ConfigError(
+                f"{group}.session_token_… belongs to keys", fix=f"set {group}.access_key_id_… and {group}.secret_access_key_… as well"
+            )
 
     @property
     def has_keys(self) -> bool:

@@ -6,9 +6,7 @@ conditions leaves a moment in which two may succeed, and that is why the lock re
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from courier.config import StateConfig
 from courier.errors import ConfigError, CourierError, TransientError
 from courier.secrets import referred
 from courier.state.place import Place
+from courier.state.scratch import scratch_folder
 
 ABSENT = ("404", "NoSuchKey", "NotFound")
 #: In codes of stores that are asked too much.
@@ -49,6 +48,7 @@ class S3Store:
                 endpoint_url=config.endpoint_url,
                 aws_access_key_id=referred(config, "access_key_id"),
                 aws_secret_access_key=referred(config, "secret_access_key"),
+                aws_session_token=referred(config, "session_token"),
                 config=Config(
                     connect_timeout=10,
                     read_timeout=30,
@@ -113,8 +113,7 @@ class S3Store:
     def folder(self, key: str) -> Path:
         with self._errors():
             if self._work is None:
-                self._work = Path(tempfile.mkdtemp(prefix="courier-work-", dir=self._config.work_path))
-                atexit.register(shutil.rmtree, self._work, ignore_errors=True)
+                self._work = scratch_folder(self._config.work_path)
             (self._work / key).mkdir(mode=0o700, parents=True, exist_ok=True)
             return self._work / key
 

@@ -65,9 +65,12 @@ def _is_aws(endpoint_url: str) -> bool:
 
 
 def _session(config: S3Config) -> boto3.session.Session:
-    key_id = referred(config, "access_key_id")
-    secret_key = referred(config, "secret_access_key")
-    session = boto3.session.Session(aws_access_key_id=key_id, aws_secret_access_key=secret_key, region_name=config.region)
+    session = boto3.session.Session(
+        aws_access_key_id=referred(config, "access_key_id"),
+        aws_secret_access_key=referred(config, "secret_access_key"),
+        aws_session_token=referred(config, "session_token"),
+        region_name=config.region,
+    )
     return _in_role(session, config) if config.role_arn else session
 
 
