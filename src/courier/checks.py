@@ -156,30 +156,62 @@ def _known_expectations() -> set[str]:
     return exported - {"expect_multicolumn_values_to_be_unique"}  # not registered; expect_compound_columns_to_be_unique is
 
 
-def check(rows: DataFrame, suite: Suite, mapping: Mapping) -> list[CheckResult]:
-    """Run the suite on one audience's exported rows. Raises ConfigError for arguments that an expectation does not take."""
-    if not suite.expectations:
-        return []
-    gx = _load()
-    from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
+class Checks:
+    """Great Expectations on the engine at hand: set up when it is first asked, for all audiences of a run."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._mapping = mapping
+        self._rows: Any = None  # the definition of a batch, as Great Expectations calls what it is given
+
+    def check(self, rows: DataFrame, suite: Suite) -> list[CheckResult]:
+        """Run the suite on one audience's exported rows. Raises ConfigError for arguments that an expectation does not take.
+
+        Great Expectations makes one query more for each expectation about values where it is to count those that break it,
+        so at first it is only asked whether they hold: then the count is zero, unless some may break it (`mostly`).
+        """
+        if not suite.expectations:
+            return []
+        built = {name: _expectation(name, suite) for name in suite.expectations}
+        counted = any("mostly" in arguments for arguments in suite.arguments.values())
+        found = self._validated(rows, built, counted=counted)
+        if not counted:
+            untold = [name for name, result in found.items() if not result.success or not (_of_values(built[name]) or result.result)]
+            found |= self._validated(rows, {name: built[name] for name in untold}, counted=True)
+        return [_result(name, suite, self._mapping, found[name], _of_values(built[name])) for name in built]
+
+    def _validated(self, rows: DataFrame, built: dict[str, Any], *, counted: bool) -> dict[str, Any]:
+        """The results by name."""
+        if not built:
+            return {}
+        gx = _load()
+        self._rows = self._rows or _batch_definition(gx)
+        # No values of profiles in either.
+        form = {"result_format": "BASIC" if counted else "BOOLEAN_ONLY", "partial_unexpected_count": 0}
+        suite = gx.ExpectationSuite(name="checks", expectations=list(built.values()))
+        outcome = self._rows.get_batch({"dataframe": rows}).validate(suite, result_format=form)
+        return {result.expectation_config.meta["name"]: result for result in outcome.results}
+
+
+def _batch_definition(gx: Any) -> Any:
+    from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415  see load_ahead()
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    names = list(suite.expectations)
-    built = [_expectation(name, suite) for name in names]
     asset = context.data_sources.add_spark("snapshot", persist=False).add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows})
-    outcome = batch.validate(
-        gx.ExpectationSuite(name="checks", expectations=built),
-        result_format={"result_format": "BASIC", "partial_unexpected_count": 0},  # no values of profiles
-    )
-    by_id = {result.expectation_config.meta["name"]: result for result in outcome.results}
-    return [_result(name, suite, mapping, by_id[name]) for name in names]
+    return asset.add_batch_definition_whole_dataframe("all")
+
+
+def _of_values(expectation: Any) -> bool:
+    """Whether it is about single rows, of which some can be unexpected."""
+    from great_expectations.expectations import expectation as kinds  # noqa: PLC0415  see load_ahead()
+
+    return isinstance(expectation, kinds.ColumnMapExpectation | kinds.ColumnPairMapExpectation | kinds.MulticolumnMapExpectation)
 
 
 def _expectation(name: str, suite: Suite) -> Any:
-    from great_expectations.expectations.registry import get_expectation_impl  # noqa: PLC0415  see check()
+    _load()
+    from great_expectations.expectations.registry import get_expectation_impl  # noqa: PLC0415  see load_ahead()
     from pydantic import ValidationError  # noqa: PLC0415
     from pydantic.v1 import ValidationError as OldValidationError  # noqa: PLC0415
 
@@ -193,7 +225,7 @@ def _expectation(name: str, suite: Suite) -> Any:
         ) from exc
 
 
-def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResult:
+def _result(name: str, suite: Suite, mapping: Mapping, result: Any, of_values: bool) -> CheckResult:
     expectation = suite.expectations[name]
     engine_names = {column.engine_name: column.name for column in mapping.columns}
     column = str(suite.arguments[name].get("column"))
@@ -217,7 +249,7 @@ def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResu
         column=engine_names.get(column, ""),
         severity=expectation.severity,
         success=bool(result.success) or no_values,
-        unexpected=result.result.get("unexpected_count"),
+        unexpected=result.result.get("unexpected_count", 0 if of_values and result.success else None),
         observed=str(observed) if isinstance(observed, int | float) else None,  # lists and extremes are values of profiles
     )
 

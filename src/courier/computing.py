@@ -78,11 +78,12 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
             run.warnings += suspicions.warnings(run, ready, snapshots, engine)
             snapshots = [staged if changes is None else changes.snapshot for staged, changes in zip(snapshots, found, strict=True)]
         with run.step("check"):
+            judging = checks.Checks(ready.columns)
             for record, segment, staged in zip(run.audiences, config.audience.segments, snapshots, strict=True):
                 assert record.counts is not None
                 unchanged = record.baseline is not None and not (record.counts.added or record.counts.changed)
                 suite = checks.without_row_counts(ready.suite) if unchanged else ready.suite
-                record.checks = checks.check(snapshot.exported_rows(engine, staged, ready.columns), suite, ready.columns)
+                record.checks = judging.check(snapshot.exported_rows(engine, staged, ready.columns), suite)
                 record.held = guard.reason(config, segment, record.counts, record.checks, known)
             guard.hold(run)
     return snapshots, _named(run, planned), ready

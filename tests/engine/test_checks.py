@@ -31,7 +31,7 @@ def check(
 ) -> CheckResult:
     suite = checks.resolve(ChecksConfig({"mine": ExpectationConfig(kind, arguments, severity)}), COLUMNS)
     frame = engine.session.createDataFrame(rows, "c0 string, c1 string")
-    (result,) = checks.check(frame, suite, COLUMNS)
+    (result,) = checks.Checks(COLUMNS).check(frame, suite)
     return result
 
 
@@ -110,6 +110,34 @@ def test_a_check_that_cannot_be_computed_fails_and_says_so(engine: Engine) -> No
     assert "secret@value" not in repr(result)
 
 
+def test_those_that_may_break_a_rule_are_counted_when_it_holds(engine: Engine) -> None:
+    result = check(engine, "expect_column_values_to_match_regex", column="email", regex=r"\.com$", mostly=0.5)
+    assert (result.success, result.unexpected) == (True, 1)
+
+
+def test_each_audience_is_judged_by_its_own_rows(engine: Engine) -> None:
+    kinds = {
+        "rows": ExpectationConfig("expect_table_row_count_to_be_between", {"min_value": 2}),
+        "shape": ExpectationConfig("expect_column_values_to_match_regex", {"column": "email", "regex": "@"}),
+        "unique": ExpectationConfig("expect_column_proportion_of_unique_values_to_be_between", {"column": "email", "min_value": 1}),
+        "phone": ExpectationConfig("expect_column_values_to_not_be_null", {"column": "phone"}, "warning"),
+    }
+    suite, judging = checks.resolve(ChecksConfig(kinds), COLUMNS), checks.Checks(COLUMNS)
+    audiences: list[list[tuple[str | None, str | None]]] = [
+        [("a@b.com", "1"), ("c@d.com", "2")],
+        [("a@b.com", "1"), ("c", None), ("d", None)],
+        [("a@b.com", None)],
+        [("a@b.com", "1"), ("c@d.com", "2")],
+    ]
+    found = [judging.check(engine.session.createDataFrame(rows, "c0 string, c1 string"), suite) for rows in audiences]
+    assert [[(each.name, each.success, each.unexpected, each.observed) for each in results] for results in found] == [
+        [("rows", True, None, "2"), ("shape", True, 0, None), ("unique", True, None, "1.0"), ("phone", True, 0, None)],
+        [("rows", True, None, "3"), ("shape", False, 2, None), ("unique", True, None, "1.0"), ("phone", False, 2, None)],
+        [("rows", False, None, "1"), ("shape", True, 0, None), ("unique", True, None, "1.0"), ("phone", False, 1, None)],
+        [("rows", True, None, "2"), ("shape", True, 0, None), ("unique", True, None, "1.0"), ("phone", True, 0, None)],
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments", "success"),
     [
@@ -122,7 +150,7 @@ def test_a_check_that_cannot_be_computed_fails_and_says_so(engine: Engine) -> No
 )
 def test_an_empty_audience_can_be_checked(engine: Engine, kind: str, arguments: dict[str, Any], success: bool) -> None:
     suite = checks.resolve(ChecksConfig({"mine": ExpectationConfig(kind, arguments)}), COLUMNS)
-    (result,) = checks.check(snapshot.exported_rows(engine, AudienceSnapshot(0, []), COLUMNS), suite, COLUMNS)
+    (result,) = checks.Checks(COLUMNS).check(snapshot.exported_rows(engine, AudienceSnapshot(0, []), COLUMNS), suite)
     assert result.success is success
 
 
