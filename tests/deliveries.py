@@ -14,6 +14,7 @@ from courier.delivery import Alone, Delivery
 from courier.destinations import open_destination
 from courier.journal import FileState, Header, Journal
 from courier.progress import Progress
+from courier.recovery import settle_failed
 from courier.staging import FileToSend
 from courier.state import Store, open_store
 
@@ -78,7 +79,7 @@ class Sender:
             names=[*self.names, *self.closing],
             planned=[{"audience": 0, "part": part, "parts": len(self.names), "rows": 1} for part in range(1, len(self.names) + 1)],
             stale=self.stale,
-            epoch=before.header.epoch if before else 0,
+            epoch=before.header.epoch if before else "",
         )
         return Journal(self.store, header, before.states if before else [FileState(name) for name in header.names])
 
@@ -96,14 +97,23 @@ class Sender:
         lock = lock or Held(before_publishing)
         before = Journal.load(self.store, self.run_id)
         if before and before.header.phase == "publishing":
-            self.delivery(before, lock, progress).finish()
+            try:
+                self.delivery(before, lock, progress).finish()
+            except BaseException:
+                settle_failed(self.store, before)
+                raise
             before.settle()
             return before
         if before and before.header.phase == "undoing":
             self.delivery(before, lock).undo()
+            settle_failed(self.store, before)
         journal = self.journal()
         files = [FileToSend(lambda name=name: render(name), rows=1, repeatable=self.repeatable) for name in self.names]
-        self.delivery(journal, lock, progress).deliver(files, lambda: [name.encode() for name in self.closing])
+        try:
+            self.delivery(journal, lock, progress).deliver(files, lambda: [name.encode() for name in self.closing])
+        except BaseException:
+            settle_failed(self.store, journal)
+            raise
         journal.settle()
         return journal
 

@@ -106,6 +106,15 @@ def snapshot_of(store: Store, before: Baseline) -> AudienceSnapshot:
     return reopen(Place(str(store.folder(f"runs/{before.run_id}/snapshot"))), before.ordinal + 1)[-1]
 
 
+def remember_left(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int]) -> None:
+    """After a delivery was taken back, but for files that took the place of older ones: the next run removes those that it does
+    not replace. Of one destination only, as ever.
+    """
+    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "audiences": {}}
+    if last["sink"] == sink:
+        store.write(key(activation), json.dumps({**last, "files": {**last["files"], **files}}).encode())
+
+
 def remember(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:
     """After publishing. Audiences that were not published this time keep their baseline."""
     last = published(store, activation)

@@ -69,6 +69,9 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
             run.warnings += esp.check_columns(config, ready.columns)
             if ready.suite.expectations:
                 checks.load_ahead()
+            if run.held_before:  # its rows are replaced now
+                run.held_before = False
+                runs.save(run)
             snapshots = snapshot.stage(judged, _place(run, engine), len(run.audiences), engine, ready.columns.sorted_by)
         with run.step("plan"):
             found = [_changes(run, ready, staged) for staged in snapshots]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Protocol
@@ -87,17 +87,24 @@ class Delivery:
         error while publishing, the journal: then the next start of the run finishes it.
         """
         numbers, self._workers = range(len(self._journal.states)), workers
-        self._unsure = self._journal.header.epoch > 0  # an earlier start may have begun what it could not write down
+        self._unsure = bool(self._journal.header.epoch)  # an earlier start may have begun what it could not write down
         try:
             self._journal.begin()
             self._together(self._look_together, len(numbers))
             self._in_parallel(self._assert_no_conflict, numbers)
             self._stage_all(data)
             contents = closing()
-            self._in_parallel(
-                lambda number: self._stage(number, FileToSend(lambda: [contents[number - len(data)]], repeatable=False)),
-                numbers[len(data) :],
-            )
+
+            def stage_closing(number: int) -> None:
+                self._stage(number, FileToSend(lambda: [contents[number - len(data)]], repeatable=False))
+
+            if self._direct:  # where staging is publishing, in the same order
+                self._lock.assert_held()
+                self._remove_all_stale()
+                for number in numbers[len(data) :]:
+                    stage_closing(number)
+            else:
+                self._in_parallel(stage_closing, numbers[len(data) :])
             if self._unsure:
                 self._connections.retrying(self._discard_unknown)
             self._lock.assert_held()
@@ -244,10 +251,15 @@ class Delivery:
         return begun
 
     def _discard_unknown(self, connection: Connection) -> None:
-        """What was begun and could not be written down."""
+        """What was begun and could not be written down. Nothing of it can become visible, so that is no reason to fail."""
         header = self._journal.header
         known = {state.staged.place for state in self._journal.states if state.staged}
-        for staged in connection.unfinished(header.names, header.started_at):
+        try:
+            unfinished = connection.unfinished(header.names, header.started_at)
+        except TerminalError as error:
+            self._warn(f"What was begun and is written down nowhere stays, since it may not be looked for: {error}")
+            return
+        for staged in unfinished:
             if staged.place not in known:
                 connection.discard(staged)
 
@@ -260,8 +272,7 @@ class Delivery:
         if not repeated:
             self._together(self._publish_together, data)
         self._in_parallel(lambda number: self._publish(number, repeated=repeated), range(data))
-        for name, size in header.stale.items():
-            self._connections.retrying(lambda connection, name=name, size=size: self._remove_stale(connection, name, size))  # type: ignore[misc]  # mypy cannot type a default
+        self._remove_all_stale()
         for number in range(data, len(header.names)):
             self._publish(number, repeated=repeated)
         self._journal.enter("published")
@@ -274,16 +285,19 @@ class Delivery:
         states = {state.name: number for number in numbers if not (state := self._journal.states[number]).delivered}
         staged = [staged for number in states.values() if (staged := self._journal.states[number].staged)]
 
-        def attempt(connection: Connection) -> list[str] | None:
+        def attempt(connection: Connection) -> dict[str, bool] | None:
             if self._tried.issuperset(states.values()):  # the answers were lost
-                return []
+                return {}
             self._tried.update(states.values())
             return connection.publish_together(staged, replace=self._journal.header.replace)
 
         known = self._connections.retrying(attempt)
         if known is None:
             self._tried.difference_update(states.values())
-        for name in known or ():
+        for name, published in (known or {}).items():
+            if not published:
+                self._tried.discard(states[name])
+                continue
             self._journal.note(states[name], delivered=True, confirmed=True)
             self._progress.published(name)
 
@@ -291,20 +305,31 @@ class Delivery:
         """Publish one file. Where it may have happened already, look before: an answer can be lost."""
         state = self._journal.states[number]
         staged = state.staged
-        if state.delivered or staged is None:
+        if state.delivered:
             return
-        asked = repeated or number in self._tried
+        if staged is None:
+            raise CourierError(f"'{state.name}' was to be published and was never sent", where=self._journal.header.sink)
+        asked = (repeated and state.asked) or number in self._tried
 
         def attempt(connection: Connection) -> bool:
             nonlocal asked
-            if asked and not connection.is_staged(staged):
+            if asked and not connection.remains(staged):
                 return self._confirmed(connection, state)
+            if asked and not connection.is_staged(staged):
+                raise TerminalError(
+                    f"'{state.name}' was changed after it was sent, before it was published", where=self._journal.header.sink
+                )
             asked_before, asked = asked, True
             try:
                 at_once = connection.publish(staged, replace=self._journal.header.replace)
+            except TransientError:
+                self._unsure = True  # an older file may have been moved aside
+                raise
             except TerminalError:
+                if not asked_before:  # so that its being gone is not taken for its being published
+                    self._journal.update(number, asked=False)
                 # What was asked for before, and had not been done when we looked, may have been done since.
-                if asked_before and not connection.is_staged(staged) and connection.size(state.name) == staged.size:
+                elif not connection.remains(staged) and connection.size(state.name) == staged.size:
                     return True
                 raise
             if not at_once:
@@ -312,17 +337,21 @@ class Delivery:
             return True
 
         confirmed = self._connections.retrying(attempt)
-        if not confirmed:
-            self._warn(GONE.format(name=state.name))
         self._journal.note(number, confirmed=confirmed, delivered=True)
         self._progress.published(state.name)
 
     def _confirmed(self, connection: Connection, state: FileState) -> bool:
         """It was published before. Not being there any more means that the platform has taken it: it is not sent again."""
         found = connection.size(state.name)
-        if found is not None and state.staged and found != state.staged.size:
-            self._warn(f"{state.name} was published and has been changed since")
-        return found is not None
+        if found is None:
+            self._warn(GONE.format(name=state.name))
+        elif state.staged and found != state.staged.size:
+            self._warn(f"{state.name} was published, and what has its name now is another file")
+        return state.staged is not None and found == state.staged.size
+
+    def _remove_all_stale(self) -> None:
+        for name, size in self._journal.header.stale.items():
+            self._connections.retrying(lambda connection, name=name, size=size: self._remove_stale(connection, name, size))  # type: ignore[misc]  # mypy cannot type a default
 
     def _remove_stale(self, connection: Connection, name: str, size: int) -> None:
         found = connection.size(name)
@@ -358,39 +387,45 @@ class Delivery:
         if left and isinstance(error, DeliveryError):
             error.fix = f"{error.fix}. {advice}" if error.fix else advice
 
-    def undo(self) -> list[str]:
-        """Take everything back that is still there and did not replace another file. Names of the files that stay delivered."""
+    def undo(self, others: Collection[str] = ()) -> list[str]:
+        """Take everything back that is still there and did not replace another file. Names of the files that stay delivered.
+
+        `others`: names that files of later runs have. The caller settles the journal.
+        """
         if self._journal.header.phase != "undoing":
             self._journal.enter("undoing")
         try:
-            self._in_parallel(self._take_back, range(len(self._journal.states)))
+            self._in_parallel(lambda number: self._take_back(number, others), range(len(self._journal.states)))
             self._connections.retrying(self._discard_unknown)
         finally:
             self._connections.close()
         self._journal.enter("failed")
-        self._journal.settle()
         return [state.name for state in self._journal.states if state.delivered]
 
-    def _take_back(self, number: int) -> None:
+    def _take_back(self, number: int, others: Collection[str]) -> None:
         state = self._journal.states[number]
-        staged = state.staged
-        if staged is None or (state.delivered and self._journal.header.replace):
+        staged, replacing = state.staged, self._journal.header.replace
+        if staged is None or (state.delivered and (replacing or not state.confirmed)):
             return
-        published = (self._journal.header.publish_begun or self._direct) and state.complete
+        asked = (state.asked or self._direct) and state.complete
 
         def attempt(connection: Connection) -> None:
-            if published and not state.removing and (self._direct or not connection.is_staged(staged)):
-                if self._journal.header.replace or connection.size(state.name) is None:
+            if asked and not self._journal.states[number].removing:
+                seen = self._direct or not connection.remains(staged)
+                # Of the same size, since anybody else may have put a file there after the platform had taken ours.
+                ours = not replacing and state.name not in others and connection.size(state.name) == staged.size
+                if seen and not ours:
                     self._journal.update(number, delivered=True, confirmed=False)  # replaced another, or was taken by the platform
                     return
-                # Written down first: what is gone after this was removed by us, and must be sent again.
-                self._journal.update(number, removing=True)
+                if ours:  # also where a kill came between its two names
+                    # Written down first: what is gone after this was removed by us, and must be sent again.
+                    self._journal.update(number, removing=True)
             if self._journal.states[number].removing:
                 connection.remove(state.name)
             else:
                 self._journal.update(number, complete=False)  # so that its being gone is not taken for its being published
-                connection.discard(staged)
-            self._journal.update(number, staged=None, complete=False, removing=False, delivered=False)
+            connection.discard(staged)
+            self._journal.update(number, staged=None, complete=False, asked=False, removing=False, delivered=False)
 
         self._connections.retrying(attempt)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -29,8 +30,9 @@ from courier.state import Store
 class FileState:
     """One file at the destination. `staged.size` bytes of it are there; all of them when `complete`.
 
-    `delivered`: it was published, and was not taken back. `confirmed`: it was seen at the destination after that; a
-    platform may have taken it away before.
+    `asked`: publishing it was asked for, and was not refused; so what is staged no more was published. `delivered`: it was
+    published, and was not taken back. `confirmed`: it was seen at the destination after that; a platform may have taken it
+    away before.
     """
 
     name: str
@@ -41,6 +43,7 @@ class FileState:
     plain_bytes: int = 0
     plain_sha256: str = ""
     notes: dict[str, dict[str, int]] = field(default_factory=dict)  # column → what was changed in its values, or found → rows
+    asked: bool = False
     delivered: bool = False
     confirmed: bool = True
     removing: bool = False  # it was there when we set out to take it back
@@ -64,9 +67,8 @@ class Header:
     record: dict[str, Any] = field(default_factory=dict)  # the run's record as it was when the delivery began
     audiences: dict[str, dict[str, Any]] = field(default_factory=dict)  # audience key → the baseline that it is once published
     phase: str = "staging"
-    publish_begun: bool = False  # from here on, what is staged no more was published
     states: list[dict[str, Any]] = field(default_factory=list)
-    epoch: int = 0  # grows with each writing of this; a file's own object counts only in the epoch that it was written in
+    epoch: str = ""  # another one with each writing of this; a later state of a file counts only in the epoch that it was written in
 
 
 class Journal:
@@ -111,8 +113,9 @@ class Journal:
 
     def enter(self, phase: str) -> None:
         """Write down what comes next, and the state of all files."""
-        begun = self.header.publish_begun or phase == "publishing"
-        self.header = replace(self.header, phase=phase, publish_begun=begun)
+        if phase == "publishing":
+            self.states = [replace(state, asked=True) for state in self.states]
+        self.header = replace(self.header, phase=phase)
         self._write_header()
 
     def settle(self) -> None:
@@ -129,7 +132,7 @@ class Journal:
         """Change what is known of one file, and write it down."""
         state = self.note(number, **changes)
         line = json.dumps({"number": number, "epoch": self.header.epoch, **_plain(state)}, ensure_ascii=False).encode()
-        if not self._store.append(_lines_key(self.header.run_id), line, durable=self.header.publish_begun):
+        if not self._store.append(_lines_key(self.header.run_id), line, durable=self.header.phase != "staging"):
             self._store.write(_file_key(self.header.run_id, number), line)
         return state
 
@@ -143,7 +146,7 @@ class Journal:
 
     def _write_header(self) -> None:
         states = [_plain(state) for state in self.states]
-        self.header = replace(self.header, states=states, epoch=self.header.epoch + 1)
+        self.header = replace(self.header, states=states, epoch=uuid.uuid4().hex)
         content = json.dumps(vars(self.header), default=datetime.isoformat, ensure_ascii=False).encode()
         self._store.write(self.key(self.header.run_id), content)
 

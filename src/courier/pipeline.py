@@ -5,7 +5,8 @@ read → select → map → stage → plan → check → deliver → record
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -39,7 +40,8 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
         earlier = Journal.load(store, config.run_id)
         if not (earlier and earlier.header.phase == "published"):
             release.assert_not_released(store, config)
-        run.error = KILLED
+        runs.claim(store, config)
+        run.error, run.held_before = KILLED, runs.was_held(store, config)
         runs.save(run)
         try:
             if config.release:
@@ -78,7 +80,7 @@ def _is_done(run: runs.Run) -> bool:
 def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress | None) -> None:
     config = run.config
     destination = reading.check_templates(config)
-    before = recovery.resumable(earlier, destination, config, run.store, lock) if earlier else None
+    before = recovery.resumable(earlier, config, run.store, lock) if earlier else None
     if before is not None and before.header.phase in ("publishing", "published"):
         with run.step("deliver"):
             _finish(run, destination, before, lock, progress)
@@ -133,7 +135,8 @@ def _deliver(run: runs.Run, lock: Lock, destination: Destination, sending: Sendi
         workers = None
         if sending.engine is not None:
             workers = cluster.Executors(sending.engine, cluster.tasks(config, snapshots, files, columns, run.started_at))
-        delivery.deliver(to_send, closing, workers)
+        with _settled(run, journal):
+            delivery.deliver(to_send, closing, workers)
         _published(run, journal, delivery.warnings)
 
 
@@ -142,9 +145,21 @@ def _finish(run: runs.Run, destination: Destination, journal: Journal, lock: Loc
     runs.restore(run, journal.header.record)
     delivery = Delivery(run.config.destination, destination, journal, lock, progress)
     if journal.header.phase == "publishing":
-        delivery.finish()
+        with _settled(run, journal):
+            delivery.finish()
     run.warnings.append("An earlier start of this run was publishing when it ended; this one finished it, and sent nothing again")
     _published(run, journal, delivery.warnings)
+
+
+@contextmanager
+def _settled(run: runs.Run, journal: Journal) -> Iterator[None]:
+    """What fails and is taken back is settled; else the next start finds it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(CourierError):
+            recovery.settle_failed(run.store, journal)
+        raise
 
 
 def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:

@@ -9,25 +9,27 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from courier import baseline, runs
 from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
 from courier.delivery import Alone, Delivery
-from courier.destinations import Destination, open_destination
+from courier.destinations import open_destination
 from courier.errors import ConfigError, CourierError
 from courier.esp.artefacts import beside
 from courier.journal import FileState, Header, Journal
-from courier.manifest import closing_names
+from courier.manifest import closing_names, timestamp
 from courier.plan import PlannedFile, changes, later_parts
+from courier.restoring import restored
 from courier.state import Store
 
 #: A delivery is gone on with only where all of these are as they were.
 ROWS = ("source", "audience", "consent", "suppression", "mapping", "dedup", "rules", "export", "file", "esp")
 SHAPING = (*ROWS, "checks", "guard", "trigger", "release")
 #: Of the destination, what says where files go and under which names.
-PLACE = ("kind", "name", "id", "host", "port", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
+PLACE = ("kind", "name", "id", "host", "port", "username", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
 
 
 def sink(destination: DestinationConfig) -> str:
@@ -57,7 +59,7 @@ def _values(config: RunConfig, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
     return [(key, getattr(config, key)) for key in keys]
 
 
-def resumable(journal: Journal, destination: Destination, config: RunConfig, store: Store, lock: Alone) -> Journal | None:
+def resumable(journal: Journal, config: RunConfig, store: Store, lock: Alone) -> Journal | None:
     """The journal of an earlier start of this run, if this one can go on with it; None where it starts from the beginning.
 
     What that start left in the middle of taking things back is taken back first. Raises ConfigError where files are
@@ -76,8 +78,48 @@ def resumable(journal: Journal, destination: Destination, config: RunConfig, sto
             fix="start it again as it was, or use another run_id (which takes back what can be)",
         )
     if journal.header.phase == "undoing" or (journal.header.phase == "staging" and not same):
-        Delivery(config.destination, destination, journal, lock).undo()
+        _taken_back(store, config, journal, lock)
     return journal if same else None
+
+
+def _taken_back(store: Store, config: RunConfig, journal: Journal, lock: Alone, *, quick: bool = False) -> tuple[list[str], list[str]]:
+    """Take a delivery back where it was sent to, which may be another place than this run's. Names of the files that stay
+    delivered, and warnings.
+    """
+    then = _destination_of(journal)
+    if all(getattr(then, key, None) == getattr(config.destination, key, None) for key in PLACE):
+        then = config.destination  # with the keys that are valid now
+    if quick:
+        then = replace(then, attempts=min(2, then.attempts))
+    last = baseline.published(store, journal.header.activation)
+    others = last["files"] if last and last["sink"] == journal.header.sink and last["run_id"] != journal.header.run_id else {}
+    delivery = Delivery(then, open_destination(then, journal.header.run_id), journal, lock)
+    left = delivery.undo(others)
+    settle_failed(store, journal)
+    return left, delivery.warnings
+
+
+def settle_failed(store: Store, journal: Journal) -> None:
+    """After a delivery was taken back. Files that took the place of older ones are still there, and ours."""
+    header = journal.header
+    if header.phase != "failed":
+        return
+    left = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.delivered and state.staged}
+    if header.replace and left:
+        baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, files=left)
+    journal.settle()
+
+
+def _destination_of(journal: Journal) -> DestinationConfig:
+    """As it was configured; without what only another version of this program knows."""
+    known = dict(journal.header.destination)
+    try:
+        if known.get("jump"):
+            known["jump"] = restored(JumpConfig, known["jump"])
+        return restored(DESTINATIONS[known["kind"]], known)
+    except (TypeError, KeyError) as exc:
+        where = f"run {journal.header.run_id}"
+        raise ConfigError("The destination of an earlier delivery cannot be read", where=where, found=type(exc).__name__) from exc
 
 
 def _compared(journal: Journal, config: RunConfig) -> dict[str, str]:
@@ -103,7 +145,7 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
         stale=_stale(run, files),
         audiences=_baselines(run, files),
         record=runs.as_json(run),
-        epoch=before.header.epoch if before else 0,
+        epoch=before.header.epoch if before else "",
     )
     known = {state.name: state for state in before.states} if before else {}
     states = [known.get(name, FileState(name)) for name in header.names]
@@ -120,29 +162,25 @@ def settle_dead_runs(store: Store, config: RunConfig, lock: Alone) -> list[str]:
         if run_id == config.run_id:
             continue
         try:
-            told += _settle(store, config.activation, run_id, lock)
+            told += _settle(store, config, run_id, lock)
         except CourierError as error:
             told.append(f"Run {run_id} ended before its delivery was settled, and what it left cannot be taken back now: {error}")
     return told
 
 
-def _settle(store: Store, activation: str, run_id: str, lock: Alone) -> list[str]:
+def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[str]:
     journal = Journal.load(store, run_id)
     if journal is None:  # killed before it sent anything
-        store.delete(Journal.marker(activation, run_id))
+        store.delete(Journal.marker(config.activation, run_id))
         return []
     if journal.header.phase == "published":  # killed between the last file and the end
-        record = {**journal.header.record, **outcome(journal), "status": "published", "error": None}
+        finished = timestamp(datetime.now(UTC))
+        record = {**journal.header.record, **outcome(journal), "status": "published", "error": None, "finished_at": finished}
         remember_published(store, journal, lambda: runs.write(store, run_id, record))
         return [f"Run {run_id} had published its files when it ended; that is remembered now"]
-    known = dict(journal.header.destination)
-    if known.get("jump"):
-        known["jump"] = JumpConfig(**known["jump"])
-    destination = DESTINATIONS[known["kind"]](**known)
-    quick = replace(destination, attempts=min(2, destination.attempts))
-    left = Delivery(quick, open_destination(quick, run_id), journal, lock).undo()
+    left, warnings = _taken_back(store, config, journal, lock, quick=True)
     gone = f"; delivered before that, and not taken back: {', '.join(left[:5])}" if left else ""
-    return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}"]
+    return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}", *warnings]
 
 
 def outcome(journal: Journal) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from courier.config import RunConfig
 from courier.counts import Counts
 from courier.errors import ConfigError, CourierError
 from courier.manifest import timestamp
+from courier.restoring import restored
 from courier.state import Store
 
 #: The status of what an earlier run, or an earlier start of this one, has sent.
@@ -90,6 +91,7 @@ class Run:
     artefacts: list[str] = field(default_factory=list)  # in the state store; and names of those beside the files
     error: CourierError | None = None
     finished_at: datetime | None = None
+    held_before: bool = False  # by an earlier start: its record can be released until its rows are computed anew
 
     @property
     def history(self) -> Store:
@@ -129,12 +131,23 @@ def has_snapshot(run_id: str, keys: list[str]) -> bool:
 
 def published_before(store: Store, config: RunConfig) -> dict[str, Any] | None:
     """The record of a run of this id that has published its files already. Raises ConfigError where another activation uses the id."""
+    record = _before(store, config)
+    return record if record and record["status"] in ("published", "empty") else None
+
+
+def was_held(store: Store, config: RunConfig) -> bool:
+    """Whether a run of this id was held, all of it."""
+    record = _before(store, config)
+    return record is not None and record["status"] == "held"
+
+
+def _before(store: Store, config: RunConfig) -> dict[str, Any] | None:
     text = store.read(key(config.run_id))
     if text is None:
         return None
     try:
-        record = json.loads(text)
-        status, activation = record["status"], record["activation"]
+        record = dict(json.loads(text))
+        activation, _ = record["activation"], record["status"]
     except (ValueError, TypeError, KeyError) as exc:
         raise ConfigError(
             "The record of an earlier run with this run_id cannot be read",
@@ -143,16 +156,29 @@ def published_before(store: Store, config: RunConfig) -> dict[str, Any] | None:
             fix="use another run_id",
         ) from exc
     if activation != config.activation:
-        raise ConfigError(
-            "This run_id belongs to another activation, whose runs share this state store",
-            found=f"run_id {config.run_id} of activation '{activation}'",
-            fix=f"put the activation into the id: run_id={config.activation}-{config.run_id}",
-        )
-    return record if status in ("published", "empty") else None
+        raise _of_another(config, activation)
+    return record
+
+
+def claim(store: Store, config: RunConfig) -> None:
+    """Take the id for the activation: of two that start at once with the same one, the first. Raises ConfigError for the other."""
+    where, mine = f"runs/{config.run_id}/activation", config.activation.encode()
+    if not store.swap(where, None, mine) and (owner := store.read(where)) not in (mine, None):
+        raise _of_another(config, (owner or b"").decode(errors="replace"))
+
+
+def _of_another(config: RunConfig, activation: str) -> ConfigError:
+    return ConfigError(
+        "This run_id belongs to another activation, whose runs share this state store",
+        found=f"run_id {config.run_id} of activation '{activation}'",
+        fix=f"put the activation into the id: run_id={config.activation}-{config.run_id}",
+    )
 
 
 def save(run: Run) -> None:
     """Write the record, atomically."""
+    if run.held_before:
+        return
     write(run.store, run.config.run_id, as_json(run))
 
 
@@ -199,16 +225,16 @@ def audiences(record: dict[str, Any]) -> list[AudienceRecord]:
             audience["segment_id"],
             audience["segment_name"],
             audience["namespace"],
-            Counts(**audience["counts"]) if audience["counts"] else None,
+            restored(Counts, audience["counts"]) if audience["counts"] else None,
             status=audience["status"],
             checks=[
-                CheckResult(**{key: value for key, value in check.items() if key not in ("segment_id", "namespace")})
+                restored(CheckResult, check)
                 for check in record["checks"]
                 if (check["segment_id"], check["namespace"]) == (audience["segment_id"], audience["namespace"])
             ],
             held=audience["held"],
             baseline=audience["baseline"],
-            files=[DeliveredFile(**file) for file in audience["files"]],
+            files=[restored(DeliveredFile, file) for file in audience["files"]],
         )
         for audience in record["audiences"]
     ]

@@ -5,16 +5,14 @@ The killed start is a process of its own, which ends at once at the chosen point
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content, rendered
+from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, rendered
+from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent, killed_while_sending
 from targets import Target
 
 from courier import connections, recovery
@@ -25,7 +23,6 @@ from courier.errors import TerminalError, TransientError
 from courier.journal import Journal
 
 THREE = ["local", "s3", "sftp_key_ed25519"]
-KILLED = 77
 
 
 @pytest.fixture(autouse=True)
@@ -36,69 +33,6 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=THREE)
 def sender(request: pytest.FixtureRequest, make_target: Callable[[str], Target], tmp_path: Path) -> Sender:
     return Sender(make_target(request.param).with_config(connections=1), tmp_path / "state")
-
-
-def in_a_process(work: Callable[[], object]) -> int:
-    """Its exit code."""
-    pid = os.fork()
-    if not pid:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def end() -> Any:
-    os._exit(KILLED)
-
-
-def killed_while_sending(sender: Sender, name: str) -> None:
-    def render(each: str) -> Iterator[bytes]:
-        yield content(each)
-        if each == name:
-            end()
-
-    assert in_a_process(lambda: sender.send(render)) == KILLED
-
-
-def killed_before_the_intent(sender: Sender) -> None:
-    assert in_a_process(lambda: sender.send(before_publishing=end)) == KILLED
-
-
-def killed_after(sender: Sender, method: str, times: int, kind: type | None = None) -> None:
-    """Killed when a method of the connection, or of `kind`, has been called so many times."""
-
-    def work() -> None:
-        owner = kind or type(sender.target.connect())
-        original, calls = getattr(owner, method), 0
-
-        def counting(*arguments: Any, **named: Any) -> Any:
-            nonlocal calls
-            result = original(*arguments, **named)
-            calls += 1
-            if calls == times:
-                end()
-            return result
-
-        setattr(owner, method, counting)
-        sender.send()
-
-    assert in_a_process(work) == KILLED
-
-
-class Watched:
-    """Which files a start renders."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def __call__(self, name: str) -> Iterator[bytes]:
-        self.names.append(name)
-        yield content(name)
 
 
 def test_killed_while_sending_the_second_file_only_what_is_missing_is_sent(sender: Sender) -> None:

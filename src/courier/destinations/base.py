@@ -17,8 +17,8 @@ A `Staged` survives the process: delivery writes it down, and another process ma
   `unfinished`.
 - `send` calls `keep` whenever more bytes are surely at the destination. When it raises, what is there stays, so that a
   later `send` of what was kept last goes on after `resumable` bytes; delivery discards what it gives up.
-- `publish` is safe to repeat only by asking `is_staged` first: an answer may have been lost. What was staged and is so
-  no more was published, and may have been taken away by the platform since.
+- `publish` is safe to repeat only by asking `remains` first: an answer may have been lost. What was asked to be published and
+  remains no more was published, and may have been taken away by the platform since.
 """
 
 from __future__ import annotations
@@ -84,23 +84,29 @@ class Connection(Protocol):
     def is_staged(self, staged: Staged) -> bool:
         """Whether the file is still there unseen and whole, so that `publish` has something to do."""
 
+    def remains(self, staged: Staged) -> bool:
+        """Whether anything of it is still there unseen, whole or not."""
+
     def publish(self, staged: Staged, *, replace: bool) -> bool:
         """Make it visible. With `replace=False` an existing file is never replaced. False where that took more than one step."""
 
-    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
-        """As `publish`, for many files in few journeys, where each takes one step that needs no question before: the names of
-        those that are visible now. What is not among them may be asked `is_staged`, and published alone, which tells why it
-        was refused. None, and nothing is done, where that cannot be.
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> dict[str, bool] | None:
+        """As `publish`, for many files in few journeys, where each takes one step that needs no question before: by name, whether
+        it is visible now, or was refused; to publish it alone tells why. None, and nothing is done, where that cannot be.
         """
 
     def discard(self, staged: Staged) -> None:
-        """Take away what is begun or staged; nothing happens where it is gone."""
+        """Take away what is begun or staged; nothing happens where it is gone. An older file that was moved aside for it and
+        has no successor gets its name back.
+        """
 
     def remove(self, name: str) -> None:
         """Take away a visible file; nothing happens where it is gone."""
 
     def unfinished(self, names: Collection[str], since: datetime) -> list[Staged]:
-        """What runs of this id begun for these names after `since` and did not publish, written down or not."""
+        """What runs of this id begun for these names after `since` and did not publish, written down or not; and older files that
+        they moved aside.
+        """
 
     def close(self) -> None:
         """Hang up. Nothing is raised."""

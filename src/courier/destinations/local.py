@@ -98,6 +98,9 @@ class LocalConnection:
         """Also where a kill came between the two names and only the hidden one is left to be taken away."""
         return _size(_hidden(staged)) == staged.size
 
+    def remains(self, staged: Staged) -> bool:
+        return _size(_hidden(staged)) is not None
+
     def publish(self, staged: Staged, *, replace: bool) -> bool:
         hidden, final = _hidden(staged), self._folder / staged.name
         with _translated(final):
@@ -140,7 +143,7 @@ class LocalConnection:
         hidden.unlink()
         return True
 
-    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> dict[str, bool] | None:
         return None
 
     def discard(self, staged: Staged) -> None:

@@ -137,6 +137,9 @@ class S3Connection:
         found = self._listed(upload)
         return bool(upload.parts) and found is not None and len(found) == len(upload.parts) and self._holds(upload, found)
 
+    def remains(self, staged: Staged) -> bool:
+        return self._listed(Upload.of(staged)) is not None
+
     def publish(self, staged: Staged, *, replace: bool) -> bool:
         """The condition makes S3 itself refuse to replace a file; looking first is for stores that do not heed it."""
         where = self.uri(staged.name)
@@ -166,7 +169,7 @@ class S3Connection:
             **self._target(upload.name), UploadId=upload.upload_id, MultipartUpload={"Parts": parts}, **checksum, **condition
         )
 
-    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> dict[str, bool] | None:
         return None
 
     def discard(self, staged: Staged) -> None:

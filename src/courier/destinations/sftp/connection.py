@@ -142,9 +142,17 @@ class SftpConnection:
         with translated(self._where, f"'{staged.name}' cannot be looked at"):
             return self._size(staged.token["path"]) == staged.size
 
+    def remains(self, staged: Staged) -> bool:
+        with translated(self._where, f"'{staged.name}' cannot be looked at"):
+            return self._exists(staged.token["path"])
+
     def discard(self, staged: Staged) -> None:
+        path, final = staged.token["path"], self._path(staged.name)
         with translated(self._where, "A temporary file cannot be removed"):
-            self._remove(staged.token["path"])
+            if path.endswith(ASIDE) and not self._exists(final):
+                self._session.rename(path, final)
+            else:
+                self._remove(path)
 
     def unfinished(self, names: Collection[str], since: datetime) -> list[Staged]:
         """By their hidden names, which hold the run's id; `since` is not needed. With `publish=direct` nothing tells what is ours."""
@@ -153,7 +161,8 @@ class SftpConnection:
         hidden = {hidden_name(name, self._run_id): name for name in names}
         with translated(self._where, "The remote folder cannot be looked at"):
             there = self._session.listing(self._folder)
-        ours = ((unseen, size, hidden.get(without_attempt(unseen))) for unseen, size in there.items() if unseen.startswith("."))
+        own = (each for each in there.items() if each[0].startswith("."))
+        ours = ((unseen, size, hidden.get(without_attempt(unseen.removesuffix(ASIDE)))) for unseen, size in own)
         return [Staged(name, size or 0, {"path": self._path(unseen)}) for unseen, size, name in ours if name is not None]
 
     # A file that everybody sees
@@ -177,11 +186,11 @@ class SftpConnection:
                 self._session.posix_rename(unseen, final)
         return True
 
-    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> list[str] | None:
+    def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> dict[str, bool] | None:
         """All requests under way at once, many in a packet; with `replace=False` only where a plain rename is known to replace nothing."""
         if self._direct or not (POSIX_RENAME in self._session.extensions if replace else self._refuses_existing):
             return None
-        known: list[str] = []
+        known: dict[str, bool] = {}
         with translated(self._where, "Files cannot be renamed to their final names"):
             asked = [
                 (
@@ -192,8 +201,9 @@ class SftpConnection:
             ]
             for name, number in asked:
                 with contextlib.suppress(Refusal):
+                    known[name] = False
                     self._session.done(number)
-                    known.append(name)
+                    known[name] = True
         return known
 
     def _replace(self, unseen: str, final: str) -> bool:

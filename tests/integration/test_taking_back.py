@@ -1,0 +1,278 @@
+"""What is taken for published, for taken by the platform, and for ours: a mistake here loses a file, or sends it twice."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content, rendered
+from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent
+from recording_server import RecordingServer, recorded_target
+from targets import Target, local_target
+
+from courier import baseline, connections, recovery
+from courier.destinations import Staged
+from courier.destinations.local import LocalConnection
+from courier.errors import TerminalError, TransientError
+from courier.journal import Journal
+
+THREE = ["local", "s3", "sftp_key_ed25519"]
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FIRST_PAUSE_SECONDS", 0.02)
+
+
+@pytest.fixture(params=THREE)
+def sender(request: pytest.FixtureRequest, make_target: Callable[[str], Target], tmp_path: Path) -> Sender:
+    return Sender(make_target(request.param).with_config(connections=1), tmp_path / "state")
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Sender:
+    (tmp_path / "target").mkdir()
+    return Sender(local_target(tmp_path / "target").with_config(connections=1), tmp_path / "state")
+
+
+def settle(sender: Sender, run_id: str = "run-9") -> list[str]:
+    """As another run of the activation does, before its own work."""
+    config: Any = types.SimpleNamespace(activation="demo", run_id=run_id, destination=sender.target.config)
+    return recovery.settle_dead_runs(sender.store, config, Held())
+
+
+def staged(sender: Sender, number: int) -> Staged:
+    journal = Journal.load(sender.store, sender.run_id)
+    assert journal is not None
+    found = journal.states[number].staged
+    assert found is not None
+    return found
+
+
+def lose(sender: Sender, number: int) -> None:
+    """What was staged is gone, as after a clean-up at the destination."""
+    connection = sender.target.connect()
+    connection.discard(staged(sender, number))
+    connection.close()
+
+
+def test_what_was_gone_when_it_was_first_to_be_published_was_not_published(sender: Sender) -> None:
+    with pytest.raises(TerminalError) as raised:
+        sender.send(before_publishing=lambda: lose(sender, 1))
+    assert "not taken back" not in str(raised.value)
+    sender.assert_nothing()
+    sender.send()
+    sender.assert_delivered()
+
+
+def test_the_same_among_many_files_that_are_published_together(make_target: Callable[[str], Target], tmp_path: Path) -> None:
+    names = [f"f_{number:02d}.csv" for number in range(40)]
+    sender = Sender(make_target("sftp_key_ed25519"), tmp_path / "state", names=names)
+    with pytest.raises(TerminalError):
+        sender.send(before_publishing=lambda: lose(sender, 7))
+    sender.assert_nothing()
+    sender.send()
+    sender.assert_delivered()
+
+
+@pytest.mark.parametrize("kind", ["local", "sftp_key_ed25519"])
+def test_what_was_damaged_before_it_was_published_is_not_taken_for_published(
+    make_target: Callable[[str], Target], kind: str, tmp_path: Path
+) -> None:
+    sender = Sender(make_target(kind).with_config(connections=1), tmp_path / "state")
+    killed_after(sender, "enter", 1, Journal)
+    (hidden,) = [path for path in sender.target.folder.iterdir() if "a_2.csv" in path.name]
+    os.truncate(hidden, 3)
+    with pytest.raises(TerminalError, match=r"'a_2\.csv' was changed after it was sent"):
+        sender.send()
+    sender.assert_nothing()
+    sender.send()
+    sender.assert_delivered()
+
+
+def test_an_older_file_is_not_taken_for_ours(local: Sender) -> None:
+    local = replace(local, target=local.target.with_config(on_conflict="replace"))
+    local.target.put("a_2.csv", b"of yesterday")
+    killed_after(local, "enter", 1, Journal)
+    lose(local, 1)
+    journal = local.send()
+    assert [state.confirmed for state in journal.states[:3]] == [True, False, True]
+
+
+def test_what_the_platform_has_taken_is_not_sent_again_after_a_second_failure(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(sender.target.connect())
+    original, arrived = kind.publish, list[str]()
+
+    def publish(self: Any, staged: Staged, *, replace: bool) -> bool:
+        if staged.name == "a_3.csv":
+            raise TerminalError("The right to rename was taken away")
+        done: bool = original(self, staged, replace=replace)
+        arrived.append(staged.name)
+        (sender.target.folder / staged.name).unlink()
+        return done
+
+    def broken(name: str) -> Any:
+        raise TerminalError("The disk is full")
+        yield name
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "publish", publish)
+        with pytest.raises(TerminalError):
+            sender.send()
+    assert arrived == ["a.csv", "a_2.csv"]
+    with pytest.raises(TerminalError, match="full"):
+        sender.send(broken)
+    watched = Watched()
+    sender.send(watched)
+    assert watched.names == ["a_3.csv"]
+    assert sorted(sender.target.visible()) == sorted([MANIFEST, "a_3.csv", TRIGGER])
+
+
+def test_a_journal_that_begins_anew_does_not_believe_what_an_earlier_one_wrote(local: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first start is taken back; the second begins anew, as under another configuration, and loses its server."""
+
+    def broken(name: str) -> Any:
+        yield content(name)
+        if name == "a_3.csv":
+            raise TerminalError("The disk is full")
+
+    with pytest.raises(TerminalError):
+        local.send(broken)
+
+    def publish(self: Any, staged: Staged, *, replace: bool) -> bool:
+        raise TransientError("The server is gone")
+
+    anew = replace(local, target=local.target.with_config(attempts=1))
+    monkeypatch.setattr(Journal, "load", classmethod(lambda *_: None))
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalConnection, "publish", publish)
+        with pytest.raises(TransientError):
+            anew.send()
+    monkeypatch.undo()
+    local.send()
+    local.assert_delivered()
+
+
+def killed_when_the_first_was_published(sender: Sender) -> None:
+    killed_after(sender, "publish", 1)
+
+
+def test_another_file_of_the_name_is_not_removed(sender: Sender) -> None:
+    killed_when_the_first_was_published(sender)
+    (sender.target.folder / "a.csv").unlink()
+    sender.target.put("a.csv", b"somebody else's, and of another size")
+    assert "not taken back: a.csv" in settle(sender)[0]
+    assert sender.target.everything() == {"a.csv": b"somebody else's, and of another size"}
+
+
+def test_the_file_of_a_later_run_is_not_removed(local: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_when_the_first_was_published(local)
+    (local.target.folder / "a.csv").unlink()
+
+    def busy(*_: Any) -> None:
+        raise TransientError("The server restarts")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalConnection, "discard", busy)
+        assert "cannot be taken back now" in settle(local, "run-2")[0]
+    second = replace(local, run_id="run-2", closing=["manifest2.json"])
+    journal = second.send()
+    files = {state.name: state.staged.size for state in journal.states[:3] if state.staged}
+    baseline.remember(local.store, "demo", run_id="run-2", sink="the target", files=files, audiences={})
+    assert "not taken back: a.csv" in settle(local, "run-3")[0]
+    assert local.target.everything() == second.expected()
+
+
+def test_killed_between_its_two_names_a_file_is_taken_back(local: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> None:
+        original = os.link
+
+        def link(hidden: Any, final: Any) -> None:
+            original(hidden, final)
+            end()
+
+        os.link = link  # type: ignore[assignment]  # for this process, which ends here
+        local.send()
+
+    assert in_a_process(work) == KILLED
+    assert "a.csv" in local.target.visible()
+    settle(local)
+    local.assert_nothing()
+
+
+def test_files_are_taken_back_where_they_were_sent_to(local: Sender, tmp_path: Path) -> None:
+    killed_before_the_intent(local)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.csv").write_bytes(b"somebody else's")
+    settle(replace(local, target=local_target(elsewhere)))
+    assert local.target.everything() == {}
+    assert [path.name for path in elsewhere.iterdir()] == ["a.csv"]
+
+
+def test_what_took_the_place_of_older_files_is_remembered_for_the_next_run(local: Sender) -> None:
+    local = replace(local, target=local.target.with_config(on_conflict="replace"))
+    killed_after(local, "publish", 2)
+    settle(local)
+    assert sorted(local.target.visible()) == ["a.csv", "a_2.csv"]
+    last = baseline.published(local.store, "demo")
+    assert (last["sink"], last["files"]) == ("the target", {name: len(content(name)) for name in NAMES[:2]})
+
+
+def test_a_later_undo_of_what_a_run_has_settled_changes_nothing(local: Sender) -> None:
+    killed_when_the_first_was_published(local)
+    settle(local)
+    assert settle(local) == []
+    assert Journal.open_runs(local.store, "demo") == []
+
+
+# A server that cannot rename over a file: the older one is moved aside for a moment.
+
+
+@pytest.fixture
+def without_posix_rename(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = asyncssh.sftp.SFTPServerHandler
+    kept = [each for each in handler._extensions if each[0] != b"posix-rename@openssh.com"]
+    monkeypatch.setattr(handler, "_extensions", kept)
+
+
+@pytest.mark.usefixtures("without_posix_rename")
+def test_an_older_file_that_was_moved_aside_is_removed_when_the_answer_was_lost(recorder: RecordingServer, tmp_path: Path) -> None:
+    sender = Sender(recorded_target(recorder, on_conflict="replace", connections=1), tmp_path / "state")
+    sender.target.put("a.csv", b"the older file")
+    recorder.lose_answer = {"rename"}
+    sender.send()
+    sender.assert_delivered()
+
+
+@pytest.mark.usefixtures("without_posix_rename")
+def test_an_older_file_that_was_moved_aside_gets_its_name_back(recorder: RecordingServer, tmp_path: Path) -> None:
+    sender = Sender(recorded_target(recorder, on_conflict="replace", connections=1, attempts=1), tmp_path / "state")
+    sender.target.put("a.csv", b"the older file")
+    recorder.lose_answer = {"rename"}
+    with pytest.raises(TransientError):
+        sender.send()
+    assert "a.csv" not in sender.target.visible()
+    settle(sender)
+    assert sender.target.everything() == {"a.csv": b"the older file"}
+
+
+def test_published_directly_the_trigger_comes_after_the_manifest_and_both_after_the_lock_was_asked(
+    recorder: RecordingServer, tmp_path: Path
+) -> None:
+    sender = Sender(recorded_target(recorder, publish="direct"), tmp_path / "state")
+    seen: list[dict[str, bytes]] = []
+    sender.send(rendered, before_publishing=lambda: seen.append(sender.target.visible()))
+    assert [sorted(each) for each in seen] == [NAMES]
+    closed = [operation for operation in recorder.operations if operation.startswith(("open", "close"))]
+    ends = [number for number, operation in enumerate(closed) if MANIFEST in operation or TRIGGER in operation]
+    assert [closed[number] for number in ends][-1].endswith(TRIGGER)
+    first_trigger = next(number for number, operation in enumerate(closed) if TRIGGER in operation)
+    assert "close" in closed[first_trigger - 1]
+    sender.assert_delivered()
