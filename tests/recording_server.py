@@ -83,9 +83,8 @@ def recording_server(folder: Path, **options: Any) -> Iterator[RecordingServer]:
             "127.0.0.1",
             record.port,
             server_factory=lambda: _Server(record),
-            server_host_keys=keys[-1:],
             sftp_factory=lambda channel: _Files(channel, record),
-            **options,
+            **{"server_host_keys": keys[-1:], **options},
         )
 
     listeners = [loop.run_until_complete(listen())]

@@ -122,7 +122,9 @@ def _connect(config: EngineConfig, source: SourceConfig, _state: StateConfig | N
         socket.create_connection((url.hostname, url.port or CONNECT_PORT), CONNECT_SECONDS).close()
     except OSError as exc:
         raise ConfigError("The engine cannot be reached", where=f"engine.remote sc://{url.netloc}", found=exc.strerror or str(exc)) from exc
-    with _connected(str(config.remote), config) as session:
+    token = referred(config, "token")
+    parameters = f"{'' if ';' in str(config.remote) else '/'};token={token}" if token else ""
+    with _connected(f"{str(config.remote).rstrip('/')}{parameters}", config) as session:
         yield Engine(session, "connect", one_machine=True, remote=remote, spread=remote and not config.shared_disk)
 
 
@@ -139,8 +141,8 @@ def _connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
             for key, value in {**SPARK_SETTINGS, **config.settings}.items():
                 session.conf.set(key, value)
         except (PySparkException, OSError) as exc:
-            # What stands after the address may be a token.
-            raise ConfigError("The engine cannot be reached", where=f"sc://{urlsplit(url).netloc}", found=str(exc)[:200]) from exc
+            # What stands after the address may be a token, and is quoted by pyspark.
+            raise ConfigError("The engine cannot be reached", where=f"sc://{urlsplit(url).netloc}", found=type(exc).__name__) from None
         try:
             yield session
         finally:

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
 from courier import computing, esp, guard, manifest, probe, release, runs
@@ -20,7 +19,7 @@ from courier.config import RunConfig, StateConfig
 from courier.engine import Engine
 from courier.errors import HeldError
 from courier.journal import Journal
-from courier.masking import masked
+from courier.masking import masked_lines
 from courier.plan import PlannedFile
 from courier.reading import Ready, check_templates, read
 from courier.render import render
@@ -165,6 +164,5 @@ def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, confi
     few = replace(file.slice, rows=min(file.slice.rows, MEASURED_ROWS))
     text = b"".join(render(snapshot, few, ready.columns, config.file))
     size = len(text) * file.slice.rows // few.rows if few.rows else len(text)
-    lines = text.decode(config.file.encoding, errors="replace").splitlines()
-    head, rows = (lines[:1], lines[1:]) if config.file.header else ([], lines)
-    return size, [*head, *(masked(line) for line in islice(rows, SAMPLE_ROWS))]
+    lines = text.decode(config.file.encoding, errors="replace").splitlines()[: SAMPLE_ROWS + config.file.header]
+    return size, list(masked_lines(lines, header=config.file.header))

@@ -9,7 +9,7 @@ import fnmatch
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from courier.buckets import open_bucket
 from courier.config import SourceConfig
 from courier.engine import Engine, source_errors
 from courier.errors import ConfigError, SourceError
+from courier.home import expanded
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -86,7 +87,7 @@ def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
     """The filesystem of the source, the prefix that engines want before a path, and the path without it."""
     scheme, separator, rest = source.path.partition("://")
     if not separator:
-        return pafs.LocalFileSystem(), "", str(Path(source.path).expanduser().absolute())
+        return pafs.LocalFileSystem(), "", str(expanded(source.path, "source.path").absolute())
     if scheme not in ("s3", "s3a"):
         raise ConfigError("source.path has a scheme that is not known", found=f"{scheme}://", expected="a local path or s3://bucket/path")
     try:

@@ -1,4 +1,4 @@
-"""What a person reads after a run: counts that reconcile, checks, files, seconds, and the first lines of a local file."""
+"""What a person reads after a run: counts that reconcile, checks, files, seconds, and what the first lines of a local file look like."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from urllib.parse import unquote, urlparse
 
 from courier import esp, runs
 from courier.counts import Counts
+from courier.masking import masked_lines
 from courier.runs import AudienceRecord, Run
 
 SHOWN_LINES = 3
 
 
 def report(run: Run) -> str:
-    """The report on a run, for standard output. The lines shown are from files that the user just wrote to a local folder."""
+    """The report on a run, for standard output, which may end in a log: so without a value of a profile."""
     return "\n".join(_lines(run))
 
 
@@ -100,6 +101,6 @@ def _first_lines(run: Run) -> Iterator[str]:
                     first = [line.rstrip() for line in islice(lines, SHOWN_LINES)]
             except OSError:  # whoever waits for the file has taken it already
                 return
-            yield f"  first lines of {path.name}:"
-            yield from (f"    {line}" for line in first)
+            yield f"  first lines of {path.name}, with each letter as x and each digit as 9:"
+            yield from (f"    {line}" for line in masked_lines(first, header=run.config.file.header))
             return

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 from courier.errors import ConfigError
+from courier.home import expanded
 
 #: What references usually begin with or look like. Of others nothing is shown: they may be the secret itself, put there by mistake.
 USUAL = {"env": re.compile(r"[A-Z_][A-Z0-9_]*\Z"), "file": re.compile(r"[/~.]"), "secret": re.compile(r"arn:|[^#]*/")}
@@ -50,9 +50,9 @@ def _from_file(path: str, key: str) -> str:
     """The whole file but for the line end that editors put there."""
     where = _shown(key, "file", path)
     try:
-        value = Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+        value = expanded(path, key).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
-        found = getattr(exc, "strerror", None) or type(exc).__name__
+        found = getattr(exc, "strerror", None) or "no UTF-8 text"
         raise ConfigError("A file that holds a secret cannot be read", where=where, found=found) from exc
     if not value:
         raise ConfigError("A file that holds a secret is empty", where=where)

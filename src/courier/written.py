@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from courier.errors import ConfigError
+from courier.home import expanded
 
 PACKAGE = "# @package _global_"
 ABSENT = object()
@@ -25,7 +26,7 @@ def own_folder(config_dir: str | None, shipped: Path) -> Path | None:
     """The user's own folder of configuration. Raises ConfigError where it is not there, or has a name that a shipped file has."""
     if config_dir is None:
         return None
-    folder = Path(config_dir).expanduser().resolve()
+    folder = expanded(config_dir, "--config-dir").resolve()
     if not folder.is_dir():
         raise ConfigError("The configuration folder does not exist", where="--config-dir", found=str(folder))
     names = [] if folder == shipped else [file.relative_to(shipped) for file in (*shipped.glob("*.yaml"), *shipped.glob("*/*.yaml"))]

@@ -41,8 +41,8 @@ def sail_server(*launcher: str, address: str = "127.0.0.1") -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def spark_server() -> Iterator[str]:
-    """Spark's own, which the pyspark package brings along."""
+def spark_server(**more: str) -> Iterator[str]:
+    """Spark's own, which the pyspark package brings along. `more`: settings, with _ in place of dots."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -51,6 +51,7 @@ def spark_server() -> Iterator[str]:
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
         "spark.ui.enabled": "false",
+        **{name.replace("_", "."): value for name, value in more.items()},
     }
     arguments = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
     server = ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "--master", "local[2]", *arguments, "spark-internal"]
@@ -90,6 +91,16 @@ def test_a_server_that_shares_the_disk_gives_the_same_bytes(folder: Path, server
         job.succeeded()
     (name,) = expected
     assert (folder / "connected" / name).read_bytes() == expected[name]
+
+
+def test_a_server_that_wants_a_token_gets_it(folder: Path) -> None:
+    token = "a-token-that-nobody-else-sees"
+    places = [f"source.path={folder}/profiles", SEGMENTS, "engine=connect", f"state.path={folder}/state"]
+    with spark_server(spark_connect_authenticate_token=token) as remote:
+        refused = activate(folder, *places, f"engine.remote={remote}")
+        refused.refused(2, "The engine cannot be reached")
+        job = activate(folder, *places, f"engine.remote={remote}", "engine.token_env=CONNECT_TOKEN", CONNECT_TOKEN=token).succeeded()
+    assert token not in job.stdout + job.stderr + str(job.record())
 
 
 def test_a_server_that_writes_to_another_disk_is_noticed_and_nothing_is_sent(folder: Path) -> None:

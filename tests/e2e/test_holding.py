@@ -331,3 +331,16 @@ def test_the_same_run_id_after_a_held_run_tries_anew(folder: Path) -> None:
     activate(folder, BOTH, "guard.max_rows=1").refused(3, "seg-a")
     write_profiles(folder / "profiles", rows("a", "c"))
     assert activate(folder, BOTH, "guard.max_rows=1").succeeded().files() == {SPRING: content("a"), AUTUMN: content("c")}
+
+
+def test_a_second_start_that_fails_leaves_what_is_held_to_be_released(folder: Path) -> None:
+    asked = [BOTH, "guard.max_rows=1"]
+    activate(folder, *asked).refused(3, "nothing was delivered")
+    activate(folder, *asked, "source.path=nowhere").refused(4)
+    assert activate(folder, BOTH, "release=run-1", run_id="run-2").succeeded().files() == {SPRING: content("abc"), AUTUMN: content("cde")}
+
+
+def test_a_second_start_that_computes_anew_is_recorded(folder: Path) -> None:
+    activate(folder, BOTH, "guard.max_rows=1").refused(3)
+    job = activate(folder, BOTH).succeeded()
+    assert (job.record()["status"], statuses(job)) == ("published", ["published", "published"])

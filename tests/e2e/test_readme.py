@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from activation import start_job
 
 from courier.compose import load
 from courier.config import S3Config, SftpKeyConfig
@@ -14,12 +15,15 @@ README = (ROOT / "README.md").read_text()
 ACTIVATIONS = re.findall(r"```yaml\n(# @package _global_\n.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_first_screen_shows_the_output_of_a_run_with_counts_that_reconcile() -> None:
-    shown = re.findall(r"^ {4}(excluded: \S+|[a-z]+) +(-?[\d,]+)$", README, re.MULTILINE)
-    numbers = {name: int(number.replace(",", "")) for name, number in shown}
-    assert sum(name.startswith("excluded: ") for name in numbers) == 3
-    assert sum(number for name, number in numbers.items() if name != "exported") == numbers["exported"]
-    assert re.search(r"sha256 [0-9a-f]{64}", README)
+def test_the_first_screen_shows_what_a_run_says(tmp_path: Path) -> None:
+    """All of it, but for the seconds that it took."""
+    (shown,) = re.findall(r"```text\n(Run .*?)```", README, re.DOTALL)
+    (run_id,) = re.findall(r"^Run (\S+)", shown)
+    start_job("make_profiles.py", tmp_path, "data/profiles", "--profiles", "200000").succeeded()
+    as_of = datetime.strptime(run_id, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC).isoformat()
+    job = start_job("activate.py", tmp_path, "activation=demo", f"run_id={run_id}", f"as_of={as_of}").succeeded()
+    said, readme = (re.sub(r"\d+\.\d(,|$)", r"…\1", text, flags=re.MULTILINE) for text in (job.stdout, shown))
+    assert said.replace(str(tmp_path), "/home/you/audience-courier") == readme
 
 
 @pytest.mark.parametrize(("text", "kind"), list(zip(ACTIVATIONS, [SftpKeyConfig, S3Config], strict=True)))

@@ -94,6 +94,29 @@ def test_a_run_id_of_another_activation_is_refused(folder: Path) -> None:
     assert "This run_id belongs to another activation" in other.stderr
 
 
+def test_a_record_of_another_version_is_read_as_far_as_it_is_known(folder: Path) -> None:
+    activate(folder, SEGMENTS).succeeded()
+    path = folder / "state" / "runs" / "run-1" / "record.json"
+    record = json.loads(path.read_text())
+    for part in (record["audiences"][0], record["audiences"][0]["counts"], record["audiences"][0]["files"][0]):
+        part["of_the_future"] = 1
+    path.write_text(json.dumps(record))
+    assert "has published its files already" in activate(folder, SEGMENTS).succeeded().stdout
+
+
+def test_a_file_is_taken_back_where_it_was_sent_to_when_the_run_goes_elsewhere_now(folder: Path) -> None:
+    with halted_before_publishing(folder) as process:
+        process.kill()
+        process.wait()
+    job = activate(folder, SEGMENTS, "destination.path=elsewhere")
+    assert job.code in (0, 2), job.stderr
+    if job.code == 0:
+        assert job.delivered() == {}
+        assert (folder / "elsewhere" / NAME).read_bytes() == CONTENT
+    else:
+        assert "under another configuration" in job.stderr  # it was killed after the decision to publish
+
+
 def test_the_earlier_start_under_another_configuration_is_not_mixed_in(folder: Path) -> None:
     with halted_before_publishing(folder) as process:
         process.kill()

@@ -65,9 +65,9 @@ def test_what_was_changed_is_counted_for_each_file_and_told_for_each_column(fold
     assert "  warning: column 'city': line ends replaced in 2 rows\n" in job.stdout
 
 
-def test_the_report_shows_the_first_lines_in_their_encoding(folder: Path) -> None:
+def test_the_report_shows_the_shape_of_the_first_lines_in_their_encoding(folder: Path) -> None:
     job = activate(folder, SEGMENTS, "file.encoding=utf-16", "file.delimiter='||'").succeeded()
-    assert "    a@example.com||||Jane||Doe||Łódź||||||\n" in job.stdout
+    assert "    x@xxxxxxx.xxx||||xxxx||xxx||xxxx||||||\n" in job.stdout
     (content,) = job.files().values()
     assert content.decode("utf-16").startswith("email||phone||")
 

@@ -72,6 +72,27 @@ def test_a_server_whose_key_has_changed_gets_no_password(recorder: RecordingServ
     assert recorder.logins == []
 
 
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["ed25519", "ecdsa", "rsa"])
+def test_a_pinned_key_may_be_of_any_kind_that_the_server_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+    keys = [asyncssh.generate_private_key(name) for name in ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")]
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    with recording_server(tmp_path / "root", server_host_keys=keys) as server:
+        connect(server, host_key_fingerprint=keys[kind].get_fingerprint()).close()
+        with pytest.raises(TerminalError) as raised:
+            connect(server, host_key_fingerprint="SHA256:" + 43 * "A")
+        assert_says(raised.value, "not the pinned one", *(key.get_fingerprint() for key in keys))
+        assert len(server.logins) == 1
+
+
+@pytest.mark.parametrize("host", ["sftp..example.com", f"{'a' * 64}.example.com"])
+def test_what_no_host_can_be_called_is_told(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
+    config = SftpPasswordConfig(kind="sftp_password", host=host, username=USERNAME, password_env=PASSWORD_ENV, path="/")
+    with pytest.raises(TerminalError) as raised:
+        open_destination(config, RUN_ID).connect()
+    assert_says(raised.value, "no name that a host can have", "destination.host")
+
+
 def test_a_server_with_another_key_than_the_pinned_one_gets_no_password(recorder: RecordingServer) -> None:
     pinned = "SHA256:" + "A" * 43
     with pytest.raises(TerminalError) as raised:

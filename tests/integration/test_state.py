@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import stat
+import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,8 @@ import pytest
 from faulty_proxy import Answer, FaultyProxy, LoseAnswer, faulty_proxy
 from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
 
-from courier.config import StateConfig
+from courier import runs
+from courier.config import RunConfig, StateConfig
 from courier.errors import BusyError, ConfigError, TransientError
 from courier.journal import Header, Journal
 from courier.state import Store, open_store
@@ -213,3 +215,13 @@ def test_a_bucket_that_is_not_there_is_told_before_any_work(moto: str, monkeypat
         open_store(config)
     assert "NoSuchBucket" in str(raised.value)
     assert "hidden-secret" not in str(raised.value)
+
+
+def test_a_run_id_belongs_to_the_activation_that_was_first(store: Store) -> None:
+    def config(activation: str) -> RunConfig:
+        return types.SimpleNamespace(activation=activation, run_id="2026-11-01")  # type: ignore[return-value]
+
+    runs.claim(store, config("mine"))
+    runs.claim(store, config("mine"))
+    with pytest.raises(ConfigError, match=r"belongs to another activation.*'mine'"):
+        runs.claim(store, config("theirs"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import types
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content, rendered
+from faulty_proxy import Answer, faulty_proxy
 from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent
 from recording_server import RecordingServer, recorded_target
 from targets import Target, local_target
@@ -230,6 +232,32 @@ def test_a_later_undo_of_what_a_run_has_settled_changes_nothing(local: Sender) -
     settle(local)
     assert settle(local) == []
     assert Journal.open_runs(local.store, "demo") == []
+
+
+def test_uploads_that_may_not_be_listed_are_no_reason_to_fail(make_target: Callable[[str], Target], tmp_path: Path) -> None:
+    plain = make_target("s3").with_config(connections=1)
+    with faulty_proxy(str(getattr(plain.config, "endpoint_url", ""))) as proxy:
+        sender = Sender(plain.with_config(endpoint_url=proxy.url), tmp_path / "state")
+        killed_before_the_intent(sender)
+        proxy.add("GET", "uploads", Answer(403, "AccessDenied"), times=100)
+        sender.send()
+        sender.assert_delivered()
+        another = replace(sender, run_id="run-2", names=["b.csv"], closing=[])
+        killed_before_the_intent(another)
+        told = settle(another)
+        assert "what it left was taken back" in told[0]
+        assert "may not be looked for" in told[1]
+    assert plain.uploads() == []
+    assert Journal.open_runs(sender.store, "demo") == []
+
+
+def test_a_journal_of_another_version_is_read_as_far_as_it_is_known(local: Sender) -> None:
+    killed_before_the_intent(local)
+    path = local.state / "runs" / "run-1" / "journal.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({**known, "destination": {**known["destination"], "of_the_future": 1}}))
+    assert "what it left was taken back" in settle(local)[0]
+    local.assert_nothing()
 
 
 # A server that cannot rename over a file: the older one is moved aside for a moment.

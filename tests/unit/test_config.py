@@ -126,7 +126,17 @@ def test_every_shipped_engine_composes(kind: str) -> None:
 
 def test_the_connect_engine_wants_an_address() -> None:
     assert "engine.remote is not set" in refused("engine=connect")
-    assert load("engine=connect", "engine.remote=sc://host:15002").engine.remote == "sc://host:15002"
+    for address in ("sc://host:15002", "sc://host", "sc://[::1]:15002/", "sc://host:443/;use_ssl=true;user_id=me"):
+        assert load("engine=connect", f"engine.remote='{address}'").engine.remote == address
+
+
+@pytest.mark.parametrize(
+    "address", ["sc://host:15002/;token=Hunter2", "sc://host/token=Hunter2", "sc://host;token:Hunter2", "sc://u:Hunter2@host"]
+)
+def test_a_token_in_the_engines_address_is_refused_and_not_shown(address: str) -> None:
+    message = refused("engine=connect", f"engine.remote='{address}'")
+    assert "engine.token_env" in message
+    assert "Hunter2" not in message
 
 
 def test_every_destination_is_shipped_and_composes() -> None:

@@ -12,11 +12,14 @@ from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, 
 from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
-from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_form, one_of, required
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
 
+#: Of Spark Connect's address: only what is no secret.
+REMOTE = re.compile(r"sc://([^/;:@\s]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(/?|/(;(use_ssl|user_id|user_agent|session_id)=[^;=\s]+)+)")
+BY_REFERENCE = "a token is referred to by engine.token_env, .token_file or .token_secret"
 MEMORY = re.compile(r"[1-9][0-9]*[mMgG]")
 
 
@@ -27,12 +30,19 @@ class EngineConfig:
     kind: str = "sail"
     master: str | None = None  # spark only; what spark-submit gives wins
     remote: str | None = None  # connect only: sc://host:port
+    token_env: str | None = None  # connect only, where the server wants one
+    token_file: str | None = None
+    token_secret: str | None = None
     driver_memory: str = "2g"  # spark: Java's heap, where this process starts it; sail: what sorts and joins may hold
     settings: dict[str, str] = field(default_factory=dict)
     delivery: str = "driver"  # driver | executors: who renders and uploads files
     shared_disk: bool = False  # local paths are one disk for driver and executors
 
+    GROUP: ClassVar[str] = "engine"
+
     def __post_init__(self) -> None:
+        check_references(self)
+        one_form("engine", self, "token")
         one_of("engine.kind", self.kind, ("sail", "spark", "connect"))
         one_of("engine.delivery", self.delivery, ("driver", "executors"))
         if not MEMORY.fullmatch(self.driver_memory):
@@ -41,6 +51,10 @@ class EngineConfig:
             raise ConfigError("engine.delivery=executors wants Apache Spark", found=f"engine={self.kind}", fix="set engine=spark")
         if self.kind == "connect":
             required("engine.remote", self.remote or "")
+            if not REMOTE.fullmatch(self.remote or ""):  # what else it holds may be a token, and is not shown
+                raise ConfigError(
+                    "engine.remote is no address", expected="sc://host:port, or sc://host:port/;use_ssl=true", fix=BY_REFERENCE
+                )
 
     @property
     def driver_memory_bytes(self) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from courier.config import LocalConfig
 from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name, without_attempt
 from courier.errors import TerminalError, TransientError
+from courier.home import expanded
 
 TRANSIENT = {errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE}
 #: Some filesystems have no hard links, and each says it in its own way.
@@ -27,7 +28,7 @@ KEEP_BYTES = 64 * 1024 * 1024
 
 class LocalDestination:
     def __init__(self, config: LocalConfig, run_id: str, attempt: str = "") -> None:
-        self._folder = Path(config.folder).expanduser().absolute()
+        self._folder = expanded(config.folder, "destination.path").absolute()
         self._run_id, self._attempt = run_id, attempt
 
     def connect(self) -> LocalConnection:

@@ -10,13 +10,13 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pysequoia
 from pysequoia.packet import Packet, PacketPile, SignatureType, Tag
 
 from courier.config import FileConfig
 from courier.errors import ConfigError
+from courier.home import expanded
 from courier.secrets import referred, secret
 
 SECRET_TAGS = (Tag.SecretKey, Tag.SecretSubkey)
@@ -65,7 +65,7 @@ def open_keys(config: FileConfig, now: datetime) -> Keys | None:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).expanduser().read_bytes()
+        return expanded(path, "file.encrypt").read_bytes()
     except OSError as exc:
         raise ConfigError("A key file cannot be read", where=path, found=exc.strerror or type(exc).__name__, fix="check the path") from exc
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from courier.config import StateConfig
 from courier.errors import ConfigError
+from courier.home import expanded
 from courier.state.place import Place
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class LocalStore:
     """Keys are paths below the folder. Values are replaced by a rename, swaps go one at a time under a lock of the kernel."""
 
     def __init__(self, config: StateConfig, *, make: bool = True) -> None:
-        self._root = Path(config.path).expanduser().absolute()
+        self._root = expanded(config.path, "state.path").absolute()
         if not make and not self._root.is_dir():
             raise ConfigError("There is no state store", where=f"state.path {self._root}", fix="set state.path to that of the runs")
         with self._errors():

@@ -73,6 +73,21 @@ class Hop:
 
     def arrive(self, transports: list[paramiko.Transport]) -> None:
         """Add a transport that is logged in, through the last of those before. No credential is sent before the key is checked."""
+        packets = self._negotiated(transports)
+        shown = [transports[-1].get_remote_server_key()]
+        for kind in self._trust.other_kinds(shown[0], packets.offered("host key")):
+            self._trust.ask_for(kind)
+            transports.pop().close()
+            packets = self._negotiated(transports)
+            shown.append(transports[-1].get_remote_server_key())
+            if self._trust.is_pinned(shown[-1]):
+                break
+        self._trust.check(shown[-1], self.where, shown[:-1])
+        self._log_in(transports[-1], packets)
+        transports[-1].set_keepalive(self._timeouts.keepalive_seconds)
+
+    def _negotiated(self, transports: list[paramiko.Transport]) -> Packets:
+        """Add a transport whose server has shown its key."""
         transport = paramiko.Transport(
             self._connected(transports[-1] if transports else None),
             disabled_algorithms={kind: list(names) for kind, names in self._timeouts.disabled_algorithms.items()},
@@ -83,9 +98,7 @@ class Hop:
         assert isinstance(packets, Packets)
         packets.stall_seconds = self._timeouts.operation_timeout_seconds
         self._negotiate(transport, packets)
-        self._trust.check(transport.get_remote_server_key(), self.where)
-        self._log_in(transport, packets)
-        transport.set_keepalive(self._timeouts.keepalive_seconds)
+        return packets
 
     def _connected(self, outer: paramiko.Transport | None) -> Any:
         timeout = self._timeouts.connect_timeout_seconds
@@ -93,7 +106,11 @@ class Hop:
             address = (self._config.host, self._config.port)
             if outer is not None:
                 return outer.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=timeout)
-            connected = socket.create_connection(address, timeout)
+            try:
+                connected = socket.create_connection(address, timeout)
+            except UnicodeError as exc:  # such as an empty part between two dots
+                what, fix = "The SFTP server cannot be reached", f"check {self._prefix}.host"
+                raise TerminalError(what, where=self.where, found="no name that a host can have", fix=fix) from exc
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connected
 

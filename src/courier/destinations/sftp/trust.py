@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import paramiko
 
 from courier.config import JumpConfig, SftpConfig, SftpKeyConfig
 from courier.errors import ConfigError, TerminalError
+from courier.home import expanded
 from courier.secrets import referred
 
 KEY_TYPES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
 
 class HostTrust:
@@ -22,26 +25,42 @@ class HostTrust:
     def __init__(self, config: SftpConfig | JumpConfig, prefix: str) -> None:
         self._prefix, self._pinned = prefix, config.host_key_fingerprint
         self._host = config.host if config.port == 22 else f"[{config.host}]:{config.port}"
+        self._pinned_kind: str | None = None  # once a server has shown it
         self._expected: dict[str, set[str]] = {}
         self._revoked: set[str] = set()
         if self._pinned is None:
-            path = Path(config.known_hosts_file or "~/.ssh/known_hosts").expanduser()
+            path = expanded(config.known_hosts_file or "~/.ssh/known_hosts", f"{prefix}.known_hosts_file")
             lines = _lines(path, config.known_hosts_file, prefix)
             self._expected, self._revoked = _keys_of(self._host, lines), _revoked(lines)
 
     def ask_for_known_kinds(self, options: paramiko.transport.SecurityOptions) -> None:
         """A server has several keys; let it show one of a kind that we can check."""
-        if self._expected:
-            options.key_types = [kind for kind in options.key_types if _family(kind) in self._expected] or list(options.key_types)
+        wanted = {self._pinned_kind} if self._pinned_kind else self._expected
+        if wanted:
+            options.key_types = [kind for kind in options.key_types if _family(kind) in wanted] or list(options.key_types)
 
-    def check(self, key: paramiko.PKey, where: str) -> None:
-        shown = "SHA256:" + base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+    def is_pinned(self, key: paramiko.PKey) -> bool:
+        return self._pinned is not None and _fingerprint(key) == self._pinned.rstrip("=")
+
+    def other_kinds(self, key: paramiko.PKey, offered: Sequence[str]) -> list[str]:
+        """Of which kinds the pinned key may be where it is not this one: a fingerprint does not tell."""
+        if self._pinned is None or self.is_pinned(key):
+            return []
+        return [kind for kind in dict.fromkeys(map(_family, offered)) if kind != key.get_name() and kind in KINDS]
+
+    def ask_for(self, kind: str) -> None:
+        """Have the server show its key of this kind from now on."""
+        self._pinned_kind = kind
+
+    def check(self, key: paramiko.PKey, where: str, others: Sequence[paramiko.PKey] = ()) -> None:
+        """`others`: what the server has shown before."""
+        shown = _fingerprint(key)
         if self._pinned is not None:
-            if shown != self._pinned.rstrip("="):
+            if not self.is_pinned(key):
                 raise TerminalError(
                     "The SFTP server's key is not the pinned one; nothing was sent",
                     where=where,
-                    found=shown,
+                    found=", ".join(f"{each.get_name()} {_fingerprint(each)}" for each in (*others, key)),
                     expected=self._pinned,
                     fix=f"ask the server's owner for the new fingerprint before you change {self._prefix}.host_key_fingerprint",
                 )
@@ -63,6 +82,10 @@ class HostTrust:
                 expected="the key in known_hosts",
                 fix="ask the server's owner whether the key was changed; it may be another machine",
             )
+
+
+def _fingerprint(key: paramiko.PKey) -> str:
+    return "SHA256:" + base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
 
 
 def _family(kind: str) -> str:
@@ -112,9 +135,10 @@ def private_key(config: SftpKeyConfig | JumpConfig, prefix: str) -> paramiko.PKe
     forms = {"key_file": config.key_file, "key_env": config.key_env, "key_secret": config.key_secret}
     where = next(f"{prefix}.{form} {named}" for form, named in forms.items() if named)
     try:
-        text = Path(config.key_file).expanduser().read_text() if config.key_file else referred(config, "key") or ""
+        text = expanded(config.key_file, f"{prefix}.key_file").read_text() if config.key_file else referred(config, "key") or ""
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError("The SSH key cannot be read", where=where, found=type(exc).__name__) from exc
+        found = getattr(exc, "strerror", None) or "no text"
+        raise ConfigError("The SSH key cannot be read", where=where, found=found) from exc
     for kind in KEY_TYPES:
         try:
             return kind.from_private_key(io.StringIO(text), passphrase)
