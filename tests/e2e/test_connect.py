@@ -99,7 +99,13 @@ def test_a_server_that_wants_a_token_gets_it(folder: Path) -> None:
     with spark_server(spark_connect_authenticate_token=token) as remote:
         refused = activate(folder, *places, f"engine.remote={remote}")
         refused.refused(2, "The engine cannot be reached")
-        job = activate(folder, *places, f"engine.remote={remote}", "engine.token_env=CONNECT_TOKEN", CONNECT_TOKEN=token).succeeded()
+        job = activate(
+            folder,
+            *places,
+            f"engine.remote={remote.replace('127.0.0.1', 'localhost')}",
+            "engine.token_env=CONNECT_TOKEN",
+            CONNECT_TOKEN=token,
+        ).succeeded()
     assert token not in job.stdout + job.stderr + str(job.record())
 
 
