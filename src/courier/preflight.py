@@ -153,8 +153,7 @@ def _would_be_held(run: runs.Run) -> HeldError | None:
     held = guard.partly_held(run)
     if held is None:
         return None
-    number = sum(record.held is not None for record in run.audiences)
-    what = f"{number} of {len(run.audiences)} audiences would be held back"
+    what = f"{guard.held_of(run)} would be held back"
     fix = "correct the profiles or the configuration; what the run then holds can be published as it is, with release=RUN_ID"
     return HeldError(what, found=held.found, fix=fix)
 

@@ -55,7 +55,7 @@ def try_destination(config: RunConfig, destination: Destination, names: list[str
     """Look for what a delivery of these files, of so many bytes, would meet there. Raises what it would raise."""
     where = sink(config.destination)
     with closing(Connections(destination, config.destination)) as connections:
-        yield f"  {where}: reached; server, login and folder are as they should be"
+        yield f"  {where}: {'it is there' if config.destination.kind == 'local' else 'reached; server, login and folder are as they should be'}"
         if config.destination.on_conflict == "fail":
             for name in names:
                 assert_absent(connections, name, where)

@@ -34,6 +34,8 @@ PLACE = ("kind", "name", "id", "host", "port", "username", "bucket", "endpoint_u
 
 def sink(destination: DestinationConfig) -> str:
     """Where the files go, for people and for comparison."""
+    if destination.kind == "local":
+        return f"local:{destination.folder}"
     parts = [str(getattr(destination, key)) for key in ("host", "bucket") if getattr(destination, key, None)]
     return "/".join([f"{destination.kind}:", *parts, destination.folder.strip("/")])
 

@@ -231,7 +231,7 @@ def test_an_empty_audience_can_hold_the_run(folder: Path) -> None:
 def test_failed_checks_hold_the_files_back_and_show_no_value(tmp_path: Path) -> None:
     write_profiles(tmp_path / "profiles", [member("a@example.com"), member("no-address-at-all"), member("also none@example.com")])
     job = activate(tmp_path, SEGMENTS, "checks=email")
-    job.refused(3, "1 of 1 audiences is held back", "seg-a", "email_shape", "on email", "2 rows")
+    job.refused(3, "The audience is held back", "seg-a", "email_shape", "on email", "2 rows")
     assert "no-address-at-all" not in job.stderr
     text = (tmp_path / "state" / "runs" / "run-1" / "record.json").read_text()
     assert "no-address-at-all" not in text
