@@ -11,11 +11,11 @@ from targets import RUN_ID, Target
 
 from courier.config import StateConfig
 from courier.delivery import Alone, Delivery
+from courier.delivery.sending import FileToSend
 from courier.destinations import open_destination
 from courier.journal import FileState, Header, Journal
 from courier.progress import Progress
 from courier.recovery import settle_failed
-from courier.staging import FileToSend
 from courier.state import Store, open_store
 
 NAMES = ["a.csv", "a_2.csv", "a_3.csv"]

@@ -11,16 +11,20 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from courier.config import DestinationConfig
 from courier.destinations import Connection, Destination
+from courier.destinations.base import conflict
 from courier.errors import TransientError
 
 T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+#: At the first login, when nothing has been done that would be lost.
+FIRST_ATTEMPTS = 4
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +141,19 @@ class Connections:
             while self._idle:
                 self._idle.pop().close()
                 self._open -= 1
+
+
+def assert_absent(connections: Connections, name: str, where: str) -> None:
+    """Raise where a visible file has this name."""
+    if connections.retrying(lambda connection: connection.size(name)) is not None:
+        raise conflict(name, where)
+
+
+def assert_reachable(config: DestinationConfig, destination: Destination) -> None:
+    """Log in once, so that a wrong password is told before the work and not after it; and a server that is down in seconds."""
+    connections = Connections(destination, replace(config, attempts=min(FIRST_ATTEMPTS, config.attempts)))
+    with contextlib.closing(connections):
+        connections.retrying(lambda _: None)
 
 
 def _pause_seconds(failures: int) -> float:

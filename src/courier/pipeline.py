@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from courier import cluster, computing, esp, guard, manifest, plan, reading, recovery, release, retention, runs
 from courier.config import RunConfig
 from courier.delivery import Delivery
+from courier.delivery.sending import FileToSend
 from courier.destinations import Destination
 from courier.engine import Engine
 from courier.errors import CourierError, HeldError
@@ -21,7 +22,6 @@ from courier.progress import Progress
 from courier.reading import Ready
 from courier.render import Rendering
 from courier.snapshot import AudienceSnapshot
-from courier.staging import FileToSend
 from courier.state import open_store
 from courier.state.lock import Lock, locked
 

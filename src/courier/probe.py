@@ -13,8 +13,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from courier.config import RunConfig
-from courier.connections import Connections
-from courier.delivery import assert_absent
+from courier.connections import Connections, assert_absent
 from courier.destinations import Connection, Destination
 from courier.errors import ConfigError, CourierError, DeliveryError, TerminalError
 from courier.recovery import sink

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from courier import audience, baseline, checks, consent, esp, manifest, mapping, plan, profiles, recovery, rules, runs, suppression
 from courier.config import RunConfig
-from courier.delivery import assert_reachable
+from courier.connections import assert_reachable
 from courier.destinations import Destination, open_destination
 from courier.render import Keys, assert_writable, open_keys
 
