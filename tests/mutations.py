@@ -24,7 +24,7 @@ COPIED = ("src", "tests", "conf", "jobs", "pyproject.toml")
 #: A test that waits for ever is a test that fails.
 PATIENCE_SECONDS = 60
 FAULTS, DELIVERY, RECOVERY = "integration/test_faults.py", "integration/test_delivery.py", "integration/test_recovery.py"
-BACK = "integration/test_taking_back.py"
+BACK, RESUMING = "integration/test_taking_back.py", "integration/test_resuming.py"
 SFTP, S3, TRUST, LOCAL, LOCK = (
     f"{kind}.py"
     for kind in ("integration/test_sftp", "integration/test_s3", "integration/test_sftp_trust", "integration/test_local", "unit/test_lock")
@@ -242,7 +242,7 @@ MUTATIONS = [
         "destinations/sftp/connection.py",
         "            self._session.rename(aside, final)\n            raise\n",
         "            raise\n",
-        (FAULTS, "its_name_back"),
+        (SFTP, "its_name_back"),
     ),
     Mutation(
         "rename refused",
@@ -675,6 +675,54 @@ MUTATIONS = [
         "            if self._context.direct:  # where staging",
         "            if False:  # where staging",
         (BACK, "published_directly"),
+    ),
+    Mutation(
+        "started again",
+        "what is delivered is not mixed with another configuration",
+        "recovery.py",
+        "    if committed and not same:\n",
+        "    if False:\n",
+        (RESUMING, "not_mixed"),
+    ),
+    Mutation(
+        "started again",
+        "what was begun under another configuration is taken back",
+        "recovery.py",
+        ' or (journal.header.phase == "staging" and not same)',
+        "",
+        (RESUMING, "begins_anew"),
+    ),
+    Mutation(
+        "started again",
+        "another place is another configuration",
+        "recovery.py",
+        '"place": place, ',
+        "",
+        (RESUMING, "another_place or not_mixed"),
+    ),
+    Mutation(
+        "started again",
+        "so is another run to compare with",
+        "recovery.py",
+        "    same = fingerprint(config) == journal.header.fingerprint and _compared",
+        "    same = fingerprint(config) == journal.header.fingerprint or _compared",
+        (RESUMING, "compared_with or begins_anew"),
+    ),
+    Mutation(
+        "the server moves the file away at once",
+        "published directly, what is gone is not sent again",
+        "delivery/staging.py",
+        "        if state.complete and self._context.direct:",
+        "        if False:",
+        (BACK, "under_its_final_name"),
+    ),
+    Mutation(
+        "the server moves the file away at once",
+        "published directly, half a file is not taken for none",
+        "delivery/staging.py",
+        "if self._context.direct and before.size and connection.size(before.name) is None:",
+        "if False:",
+        (BACK, "before_it_was_whole"),
     ),
 ]
 

@@ -100,6 +100,19 @@ def test_a_server_without_posix_rename_replaces_in_more_than_one_step(recorder: 
     connection.close()
 
 
+def test_an_older_file_gets_its_name_back_at_once(recorder: RecordingServer, without: Callable[..., None]) -> None:
+    without(b"posix-rename@openssh.com")
+    (recorder.folder / "audience.csv").write_bytes(b"older")
+    recorder.refuse_renaming_to = "audience.csv"
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    with pytest.raises(TerminalError, match="cannot be renamed"):
+        connection.publish(staged, replace=True)
+    assert files(recorder)["audience.csv"] == b"older"
+    assert len(files(recorder)) == 2
+    connection.close()
+
+
 def test_a_server_without_posix_rename_needs_one_step_where_nothing_is_replaced(
     recorder: RecordingServer, without: Callable[..., None]
 ) -> None:

@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content, rendered
 from faulty_proxy import Answer, faulty_proxy
-from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent
+from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent, killed_while_sending
 from recording_server import RecordingServer, recorded_target
 from targets import Target, local_target
 
@@ -128,8 +128,12 @@ def test_what_the_platform_has_taken_is_not_sent_again_after_a_second_failure(se
         with pytest.raises(TerminalError):
             sender.send()
     assert arrived == ["a.csv", "a_2.csv"]
+    somebody_elses = b"x" * len(content("a.csv"))
+    sender.target.put("a.csv", somebody_elses)
     with pytest.raises(TerminalError, match="full"):
         sender.send(broken)
+    assert sender.target.everything() == {"a.csv": somebody_elses}
+    (sender.target.folder / "a.csv").unlink()
     watched = Watched()
     sender.send(watched)
     assert watched.names == ["a_3.csv"]
@@ -289,6 +293,35 @@ def test_an_older_file_that_was_moved_aside_gets_its_name_back(recorder: Recordi
     assert "a.csv" not in sender.target.visible()
     settle(sender)
     assert sender.target.everything() == {"a.csv": b"the older file"}
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["taken by the platform", "still there"])
+def test_killed_when_a_file_was_written_under_its_final_name_it_is_not_sent_again(
+    make_target: Callable[[str], Target], tmp_path: Path, *, taken: bool
+) -> None:
+    sender = Sender(make_target("sftp_key_ed25519").with_config(publish="direct", connections=1), tmp_path / "state")
+    killed_while_sending(sender, "a_2.csv")
+    if taken:
+        (sender.target.folder / "a.csv").unlink()
+    watched = Watched()
+    journal = sender.send(watched)
+    assert watched.names == ["a_2.csv", "a_3.csv"]
+    assert [state.confirmed for state in journal.states[:3]] == [not taken, True, True]
+    assert "a.csv" not in sender.target.visible() or not taken
+
+
+def test_what_the_platform_took_before_it_was_whole_is_an_error(make_target: Callable[[str], Target], tmp_path: Path) -> None:
+    sender = Sender(make_target("sftp_key_ed25519").with_config(publish="direct", connections=1), tmp_path / "state", names=["a.csv"])
+
+    def render(name: str) -> Any:
+        for _ in range(80):
+            yield bytes(1_000_000)
+        end()
+
+    assert in_a_process(lambda: sender.send(render)) == KILLED
+    (sender.target.folder / "a.csv").unlink()
+    with pytest.raises(TerminalError, match="was taken away before it was whole"):
+        sender.send()
 
 
 def test_published_directly_the_trigger_comes_after_the_manifest_and_both_after_the_lock_was_asked(

@@ -1,0 +1,135 @@
+"""What a start does with the journal of an earlier one: it goes on, begins anew, or is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deliveries import Held
+
+from courier import baseline, recovery
+from courier.compose import load
+from courier.config import RunConfig
+from courier.destinations import Staged, open_destination
+from courier.errors import ConfigError
+from courier.journal import FileState, Header, Journal
+from courier.state import Store, open_store
+
+NAMES = ["a.csv", "manifest.json"]
+
+
+def config(folder: Path, *overrides: str) -> RunConfig:
+    places = [f"state.path={folder / 'state'}", f"destination.path={folder / 'out'}", "source.path=profiles"]
+    fixed = ["activation=demo", "run_id=run-1", "as_of=2026-11-01T00:00:00Z"]
+    return load([*fixed, *places, *overrides], now=datetime.now(UTC))
+
+
+def begun(folder: Path, phase: str, *, delivered: bool = False, baselines: dict[str, str] | None = None, **overrides: Any) -> Store:
+    """The journal of a start that has sent one file, unseen, under the configuration that `config` gives."""
+    asked = config(folder, *overrides.pop("overrides", []))
+    store = open_store(asked.state)
+    connection = open_destination(asked.destination, "run-1").connect()
+    staged = connection.send(connection.begin("a.csv"), [b"email\n"], lambda _: None)
+    if delivered:
+        connection.publish(staged, replace=False)
+    connection.close()
+    audiences = [{"baseline": (baselines or {}).get(segment.key)} for segment in asked.audience.segments]
+    header = Header(
+        run_id="run-1",
+        activation="demo",
+        started_at=datetime.now(UTC),
+        as_of=asked.as_of,
+        fingerprint=recovery.fingerprint(asked),
+        sink=recovery.sink(asked.destination),
+        destination=asdict(asked.destination),
+        replace=False,
+        names=NAMES,
+        planned=[{"audience": 0, "part": 1, "parts": 1, "rows": 0}],
+        record={"audiences": audiences},
+    )
+    states = [FileState("a.csv", staged=staged, complete=True, asked=delivered, delivered=delivered), FileState("manifest.json")]
+    journal = Journal(store, header, states)
+    journal.begin()
+    if phase != "staging":
+        journal.enter(phase)
+    return store
+
+
+def resumed(store: Store, asked: RunConfig) -> Journal | None:
+    journal = Journal.load(store, "run-1")
+    assert journal is not None
+    return recovery.resumable(journal, asked, store, Held())
+
+
+def at(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "out").iterdir())
+
+
+@pytest.mark.parametrize("phase", ["staging", "publishing", "published", "failed"])
+def test_under_the_same_configuration_it_goes_on(tmp_path: Path, phase: str) -> None:
+    store = begun(tmp_path, phase)
+    journal = resumed(store, config(tmp_path))
+    assert journal is not None
+    assert journal.header.phase == phase
+    assert journal.states[0].staged == Staged("a.csv", 6, {"path": str(tmp_path / "out" / ".courier-run-1-a.csv.part")})
+
+
+def test_what_was_being_taken_back_is_taken_back_first(tmp_path: Path) -> None:
+    journal = resumed(begun(tmp_path, "undoing"), config(tmp_path))
+    assert journal is not None
+    assert journal.header.phase == "failed"
+    assert at(tmp_path) == []
+
+
+OTHERS = [
+    "file.delimiter=';'",
+    "audience.segments=[another]",
+    "checks=none",
+    "guard.max_rows=5",
+    "trigger=done",
+    "as_of=2026-11-02T00:00:00Z",
+    "destination.on_conflict=replace",
+    "destination.manifest=false",
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_under_another_configuration_it_begins_anew(tmp_path: Path, other: str) -> None:
+    store = begun(tmp_path, "staging")
+    assert resumed(store, config(tmp_path, other)) is None
+    assert at(tmp_path) == []
+    assert Journal.open_runs(store, "demo") == []
+
+
+def test_at_another_place_it_begins_anew_and_the_old_one_is_tidied(tmp_path: Path) -> None:
+    store = begun(tmp_path, "staging")
+    assert resumed(store, config(tmp_path, f"destination.path={tmp_path / 'elsewhere'}")) is None
+    assert at(tmp_path) == []
+
+
+@pytest.mark.parametrize(("phase", "delivered"), [("publishing", False), ("failed", True)])
+@pytest.mark.parametrize("other", [*OTHERS, "destination.path=elsewhere"])
+def test_what_is_delivered_or_about_to_be_is_not_mixed_with_another_configuration(
+    tmp_path: Path, phase: str, other: str, *, delivered: bool
+) -> None:
+    store = begun(tmp_path, phase, delivered=delivered)
+    before = at(tmp_path)
+    with pytest.raises(ConfigError, match="under another configuration"):
+        resumed(store, config(tmp_path, other))
+    assert at(tmp_path) == before
+
+
+def test_what_changes_are_compared_with_is_part_of_it(tmp_path: Path) -> None:
+    asked = ["export=incremental"]
+    store = begun(tmp_path, "staging", overrides=asked, baselines={})
+    assert resumed(store, config(tmp_path, *asked)) is not None
+    segment = config(tmp_path, *asked).audience.segments[0].key
+    entry = asdict(baseline.Baseline("run-0", 0, 1, baseline.shape(config(tmp_path, *asked))))
+    published = {"run_id": "run-0", "sink": "x", "files": {}, "audiences": {segment: entry}}
+    store.write(baseline.key("demo"), json.dumps(published).encode())
+    assert resumed(store, config(tmp_path, *asked)) is None
+    assert at(tmp_path) == []
