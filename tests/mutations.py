@@ -383,9 +383,9 @@ MUTATIONS = [
     Mutation(
         "S3 503 SlowDown, 500s",
         "delivery tries again",
-        "destinations/s3/errors.py",
-        '    transient = code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and code not in TERMINAL_CODES)',
-        "    transient = False",
+        "aws_errors.py",
+        '    return code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and code not in TERMINAL_CODES)',
+        "    return False",
         (FAULTS, "fails_at_any_step and (slow or 500)"),
     ),
     Mutation(
@@ -399,7 +399,7 @@ MUTATIONS = [
     Mutation(
         "S3 503 SlowDown, 500s",
         "an error in an answer that began well is an error",
-        "destinations/s3/errors.py",
+        "aws_errors.py",
         "(status >= 500 and code not in TERMINAL_CODES)",
         "(status > 500 and code not in TERMINAL_CODES)",
         (S3, "began_well"),

@@ -64,6 +64,8 @@ def _managed(reference: str, origin: str) -> str:
     import boto3  # noqa: PLC0415  loaded only where a secret is asked for
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
+    from courier.aws_errors import code_of  # noqa: PLC0415  loaded only where a secret is asked for
+
     name, _, key = reference.partition("#")
     region = name.split(":")[3] if name.startswith("arn:") and name.count(":") >= 6 else None
     where, fix = (
@@ -73,8 +75,7 @@ def _managed(reference: str, origin: str) -> str:
     try:
         answer = boto3.session.Session().client("secretsmanager", region_name=region).get_secret_value(SecretId=name)
     except ClientError as exc:
-        code = str(exc.response.get("Error", {}).get("Code", "unknown"))
-        raise ConfigError("A secret cannot be read", where=where, found=code, fix=fix) from exc
+        raise ConfigError("A secret cannot be read", where=where, found=code_of(exc), fix=fix) from exc
     except BotoCoreError as exc:
         raise ConfigError("A secret cannot be read", where=where, found=type(exc).__name__, fix=fix) from exc
     value = answer.get("SecretString")

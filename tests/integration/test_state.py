@@ -155,6 +155,9 @@ def test_a_store_that_is_overloaded_is_no_wrong_configuration(behind_a_proxy: tu
     proxy.add("PUT", "part.parquet", Answer(503, "SlowDown"), times=5)
     with pytest.raises(TransientError, match="SlowDown from PutObject"):
         store.keep_folder("runs/a/snapshot")
+    proxy.add("PUT", "runs/a/record.json", Answer(429, "429"), times=5)
+    with pytest.raises(TransientError, match="429 from PutObject"):
+        store.write("runs/a/record.json", b"two")
 
 
 def test_a_work_path_that_cannot_be_used_is_told(state_config: StateConfig, tmp_path: Path) -> None:

@@ -33,14 +33,14 @@ ENGINE = {
     ),
     *("rules", "shapes", "snapshot", "suppression"),
 }
-TRANSPORTS = {"paramiko": {"destinations/sftp"}, "boto3": {"destinations/s3", "state/s3", "secrets"}}
+TRANSPORTS = {"paramiko": {"destinations/sftp"}, "boto3": {"destinations/s3", "state/s3", "secrets", "aws_errors"}}
 #: Packages that are one thing, whose modules may know each other's.
 ROOM = {name: name.partition("/")[0] for name in MODULES}
 LOWEST = {
     "errors": set[str](),
     "xdm": {"errors"},
     "home": {"errors"},
-    "secrets": {"errors", "home"},
+    "secrets": {"aws_errors", "errors", "home"},
     "written": {"errors", "home"},
     "layouts": {"errors"},
     "names": {"errors", "layouts"},

@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
+from courier.aws_errors import code_of, will_pass
 from courier.config import StateConfig
 from courier.errors import ConfigError, CourierError, TransientError
 from courier.secrets import referred
@@ -25,8 +26,6 @@ from courier.state.place import Place
 from courier.state.scratch import scratch_folder
 
 ABSENT = ("404", "NoSuchKey", "NotFound")
-#: In codes of stores that are asked too much.
-BUSY = ("SlowDown", "Throttl", "TooManyRequests", "RequestLimit", "RequestTimeout")
 #: What S3 answers where a condition does not hold, or another conditional write is under way.
 NOT_SO = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409", *ABSENT)
 
@@ -71,7 +70,7 @@ class S3Store:
             try:
                 answer = self._client.get_object(**self._object(key))
             except ClientError as exc:
-                if _code(exc) in ABSENT:
+                if code_of(exc) in ABSENT:
                     return None, ""
                 raise
             return bytes(answer["Body"].read()), str(answer["ETag"])
@@ -92,7 +91,7 @@ class S3Store:
             try:
                 self._client.put_object(**self._object(key), Body=after, **condition)
             except ClientError as exc:
-                if _code(exc) in NOT_SO:
+                if code_of(exc) in NOT_SO:
                     return False
                 raise
         return True
@@ -150,8 +149,8 @@ class S3Store:
         what, where = "The state store cannot be used", f"state.path {self._config.path}"
         cause = exc.__context__ if isinstance(exc, Boto3Error) and isinstance(exc.__context__, ClientError) else exc
         if isinstance(cause, ClientError):
-            found = f"{_code(cause)} from {cause.operation_name}"
-            passing = _status(cause) >= 500 or any(word in _code(cause) for word in BUSY)
+            found = f"{code_of(cause)} from {cause.operation_name}"
+            passing = will_pass(cause)
         elif isinstance(cause, OSError) and cause.strerror:  # this machine's disk, where copies of the store's files are
             folder = self._config.work_path or tempfile.gettempdir()
             fix = "state.work_path is where copies of the snapshot go"
@@ -162,11 +161,3 @@ class S3Store:
             return TransientError("The state store does not answer now", where=where, found=found, fix="start the run again")
         fix = "check the bucket, the region, the keys, and the rights to list, get, put and delete there"
         return ConfigError(what, where=where, found=found, fix=fix)
-
-
-def _code(exc: ClientError) -> str:
-    return str(exc.response.get("Error", {}).get("Code", "unknown"))
-
-
-def _status(exc: ClientError) -> int:
-    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
+from courier.aws_errors import code_of
 from courier.config import S3Config
 from courier.destinations.s3.client import open_clients
 from courier.destinations.s3.connection import S3Connection
-from courier.destinations.s3.errors import code_of, translated
+from courier.destinations.s3.errors import translated
 
 __all__ = ["S3Connection", "S3Destination"]
 

@@ -13,10 +13,11 @@ from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
+from courier.aws_errors import code_of, status_of
 from courier.config import S3Config
 from courier.destinations.base import Keep, Staged, assert_size, conflict
 from courier.destinations.s3.client import Clients
-from courier.destinations.s3.errors import code_of, status_of, translated
+from courier.destinations.s3.errors import translated
 from courier.destinations.s3.parts import Body, Part, Upload, cut, encoded, size_of_parts
 from courier.destinations.s3.transfer import Transfer
 from courier.errors import TransientError

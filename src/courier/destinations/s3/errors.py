@@ -18,30 +18,9 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
+from courier.aws_errors import code_of, status_of, will_pass
 from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
 
-#: Codes below HTTP 500 that may go well when tried again. The last four: what arrived is not what was sent.
-TRANSIENT_CODES = {
-    "SlowDown",
-    "SlowDownWrite",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequests",
-    "TooManyRequestsException",
-    "RequestLimitExceeded",
-    "BandwidthLimitExceeded",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "OperationAborted",
-    "408",
-    "429",
-    "BadDigest",
-    "IncompleteBody",
-    "XAmzContentSHA256Mismatch",
-    "XAmzContentChecksumMismatch",
-}
-#: Codes of HTTP 500 and above that nothing but a change can help.
-TERMINAL_CODES = {"NotImplemented", "501", "XMinioStorageFull", "InsufficientStorage", "507"}
 REGION = "check destination.region: the bucket is in another one"
 KEYS = "check the access key"
 KMS = "check destination.kms_key_id: the KMS key must be enabled, in the bucket's region, and allow this key kms:GenerateDataKey and kms:Decrypt"
@@ -74,14 +53,6 @@ DENIED = {
     "ListParts": "the key may not list parts: it needs s3:ListMultipartUploadParts",
     "DeleteObject": "the key may not delete: it needs s3:DeleteObject",
 }
-
-
-def code_of(exc: ClientError) -> str:
-    return str(exc.response.get("Error", {}).get("Code", "unknown"))
-
-
-def status_of(exc: ClientError) -> int:
-    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 @contextlib.contextmanager
@@ -118,8 +89,7 @@ def translated(where: str) -> Iterator[None]:
 
 def _refused(exc: ClientError, where: str) -> DeliveryError:
     code, status, operation = code_of(exc), status_of(exc), exc.operation_name
-    transient = code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and code not in TERMINAL_CODES)
-    return (TransientError if transient else TerminalError)(
+    return (TransientError if will_pass(exc) else TerminalError)(
         f"{'STS' if operation == 'AssumeRole' else 'S3'} refused {operation}",
         where=where,
         found=f"{code} (HTTP {status})",

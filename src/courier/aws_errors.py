@@ -1,0 +1,42 @@
+"""What AWS and stores like it answer where they refuse: which codes there are, and which will pass."""
+
+from __future__ import annotations
+
+from botocore.exceptions import ClientError
+
+#: Codes below HTTP 500 that may go well when tried again. The last four: what arrived is not what was sent.
+TRANSIENT_CODES = {
+    "SlowDown",
+    "SlowDownWrite",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "OperationAborted",
+    "408",
+    "429",
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch",
+}
+#: Codes of HTTP 500 and above that nothing but a change can help.
+TERMINAL_CODES = {"NotImplemented", "501", "XMinioStorageFull", "InsufficientStorage", "507"}
+
+
+def code_of(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", "unknown"))
+
+
+def status_of(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def will_pass(exc: ClientError) -> bool:
+    """Whether the same may go well when it is tried again."""
+    code, status = code_of(exc), status_of(exc)
+    return code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and code not in TERMINAL_CODES)
