@@ -271,7 +271,8 @@ def test_a_workflow_of_campaign_may_wait_for_a_file_that_comes_last(folder: Path
 
 KILL = """
 import os, signal, sys
-from courier import cli, delivery, journal
+from courier import cli, journal
+from courier.delivery import publishing
 owner, name = {owner}, {name!r}
 original, calls = getattr(owner, name), 0
 def killed(*arguments, **named):
@@ -286,8 +287,8 @@ sys.exit(cli.run_activation(sys.argv[1:]))
 #: Before the decision to publish; before the manifest, when the file is there; and in the midst of the artefacts.
 MOMENTS = {
     "all is staged": ("journal.Journal", "enter", 1, 0),
-    "the file is published": ("delivery.Delivery", "_publish", 2, 1),
-    "one artefact is published": ("delivery.Delivery", "_publish", 4, 3),
+    "the file is published": ("publishing.Publishing", "_publish", 2, 1),
+    "one artefact is published": ("publishing.Publishing", "_publish", 4, 3),
 }
 
 
