@@ -28,7 +28,11 @@ MEMBERSHIP = {
     "membership.segmentId": pa.string(),
     "membership.segmentName": pa.string(),
     "membership.segmentNamespace": pa.string(),
+    "membership.suppressed": pa.string(),
 }
+SUPPRESSED = "membership.suppressed"
+#: The engine's column of that: the name of the list.
+MARK = "suppressed"
 STATUS = "membership.status"
 IDENTITY = "identity.id"
 #: Adobe's spellings: seg_namespace and seg_id are filled in for each audience's file. The older cards have neither.
@@ -192,6 +196,8 @@ def _assert_fanned_out(fan_out: str | None, where: str) -> None:
 
 
 def _of_row(source: str) -> Callable[[], Column]:
+    if source == SUPPRESSED:
+        return lambda: shapes.column_named(MARK)
     return lambda: shapes.column_named("membership").getField(source.partition(".")[2])
 
 
@@ -207,7 +213,7 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
         if path.partition(".")[0] in own:
             if path not in MEMBERSHIP:
                 raise ConfigError("A source is unknown", where=where, found=path, fix=nearest(path, MEMBERSHIP))
-            return path
+            return MARK if path == SUPPRESSED else path
         return inputs.add(path, where)
 
     parsed = sql.parse(text, where, {*inputs.schema.names, *own}, alias)
