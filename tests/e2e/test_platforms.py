@@ -264,10 +264,12 @@ def test_an_empty_audience_holds_the_run_where_an_import_would_take_yesterdays_f
 
 
 def test_a_run_of_changes_has_the_status_and_says_what_becomes_of_leavers(folder: Path) -> None:
-    first = activate(folder, SEGMENT, "esp=oracle_eloqua", "export=incremental", as_of="2026-11-01T00:00:00Z").succeeded()
+    asked = [SEGMENT, "esp=oracle_eloqua", "export=incremental", "destination.on_conflict=fail"]
+    first = activate(folder, *asked, as_of="2026-11-01T00:00:00Z").succeeded()
     assert "rows of members who have left have the status exited" in first.stdout
     write_profiles(folder / "profiles", HOSTILE[1:])
-    second = activate(folder, SEGMENT, "esp=oracle_eloqua", "export=incremental", run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    (folder / "out" / "vip.csv").unlink()  # Eloqua's import is over
+    second = activate(folder, *asked, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
     rows = LOADERS["oracle_eloqua"](second.delivered()["vip.csv"])
     assert [(row["EmailAddress"], row["status"]) for row in rows] == [("a@example.com", "exited")]
 

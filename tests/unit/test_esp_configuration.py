@@ -243,7 +243,7 @@ def test_names_that_an_import_from_s3_does_not_find_are_a_warning() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_becomes_of_members_who_have_left_is_told(name: str) -> None:
-    assert esp.PLATFORMS[name].exits.text in warned(f"esp={name}", "export=incremental")
+    assert esp.PLATFORMS[name].exits.text in warned(f"esp={name}", "export=incremental", "destination.on_conflict=fail")
 
 
 SECONDARY = [

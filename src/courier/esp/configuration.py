@@ -171,7 +171,7 @@ def _name(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         return
     if changing:
         yield Violation("name", "file.name", ", ".join(changing), "a name that stays", note.text, note.source)
-    elif config.destination.on_conflict == "fail":
+    elif config.destination.on_conflict == "fail" and not config.export.incremental:  # which would lose changes by replacing
         why = "the name stays the same, so a second run finds the file of the first where the import has not removed it"
         yield Violation("name", "destination.on_conflict", "fail", "'replace'", why, note.source)
 
