@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,6 @@ def test_policies_decide_what_happens_to_rows_that_break_a_rule(folder: Path) ->
 
 def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
     joined = {"loyaltyID": ["1"], "tier": None, "points": 7, "joinDate": "2026-05-01T10:20:30.123000+00:00"}
-    from datetime import datetime
-
     joined["joinDate"] = datetime.fromisoformat(str(joined["joinDate"]))
     write_profiles(tmp_path / "profiles", [profile(email="a@example.com", segments=MEMBER, loyalty=joined)])
     for name, written in {
@@ -177,6 +176,23 @@ def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
         assert ("empty number" in job.stdout) == (name == "adobe_campaign")
         for path in (tmp_path / "out").iterdir():
             path.unlink()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_column_that_is_no_text_is_not_counted_as_changed(tmp_path: Path, name: str) -> None:
+    joined = {"loyaltyID": ["1"], "tier": None, "points": 7, "joinDate": datetime.fromisoformat("2026-05-01T10:20:30+00:00")}
+    write_profiles(tmp_path / "profiles", [profile(email="a@example.com", segments=MEMBER, loyalty=joined, consent="y")])
+    expressions = {
+        "POINTS": "loyalty.points",
+        "HALF": "cast(loyalty.points * 0.5 as double)",
+        "MANY": "loyalty.points > 5",
+        "JOINED": "loyalty.joinDate",
+        "DAY": "cast(loyalty.joinDate as date)",
+    }
+    added = [f'+mapping.columns.{column}.expression="{expression}"' for column, expression in expressions.items()]
+    job = activate(tmp_path, SEGMENT, f"esp={name}", *added).succeeded()
+    assert [entry["row_rule"] for entry in job.record()["esp"]["rules"] if entry["rows"]] == []
+    assert job.record()["audiences"][0]["counts"]["noted"] == {}
 
 
 @pytest.fixture
