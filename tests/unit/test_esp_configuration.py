@@ -209,10 +209,25 @@ def test_keys_that_a_platform_does_not_match_by_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["oracle_eloqua", "oracle_responsys"])
-@pytest.mark.parametrize("pattern", ["yyyy-MM-dd HH:mm:ss.SSS", "yyyy-MM-dd HH:mm:ssXXX"])
-def test_formats_with_milliseconds_or_a_zone_are_refused(name: str, pattern: str) -> None:
-    column = f"+mapping.columns.JOINED={{source: loyalty.joinDate, format: '{pattern}'}}"
-    assert_refused([f"esp={name}", column], "date", "mapping.columns.JOINED.format", "milliseconds")
+@pytest.mark.parametrize("pattern", ["yyyy-MM-dd HH:mm:ss.SSS", "yyyy-MM-dd HH:mm:ssXXX", "dd.MM.yyyy", "yyyyMMdd"])
+def test_formats_of_dates_that_an_import_does_not_read_are_refused(name: str, pattern: str) -> None:
+    assert_refused([f"esp={name}", _joined(pattern)], "date", "mapping.columns.JOINED.format", esp.PLATFORMS[name].dates.own.text)
+
+
+@pytest.mark.parametrize("name", ["adobe_campaign", "salesforce_marketing_cloud"])
+def test_formats_of_dates_that_an_import_is_to_be_told_of_are_a_warning(name: str) -> None:
+    assert esp.PLATFORMS[name].dates.own.text in warned(f"esp={name}", _joined("dd.MM.yyyy"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_formats_of_the_platform_and_of_numbers_are_taken(name: str) -> None:
+    dates = esp.PLATFORMS[name].dates
+    for pattern in (dates.date, dates.timestamp, "0.00"):
+        assert "[date;" not in warned(f"esp={name}", _joined(pattern))
+
+
+def _joined(pattern: str) -> str:
+    return f"+mapping.columns.JOINED={{source: loyalty.joinDate, format: '{pattern}'}}"
 
 
 def test_s3_is_a_warning_where_no_import_from_it_was_found() -> None:

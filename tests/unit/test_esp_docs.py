@@ -74,7 +74,7 @@ def test_a_guide_has_each_rule_with_its_source(name: str) -> None:
     for setting in platform.settings:
         assert f"`{setting.key}`: {setting.why}" in text
         assert str(setting.source) in text
-    for note in (platform.name_on_s3, platform.fixed_name, platform.one_file):
+    for note in (platform.name_on_s3, platform.fixed_name, platform.one_file, platform.dates.own):
         assert note is None or (note.text in text and note.source.document in text)
     for column in platform.columns:
         assert not column.required or f"`{column.name}`" in text.partition("the import is made with this column")[2].partition("\n")[0]

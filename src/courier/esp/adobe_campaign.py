@@ -69,7 +69,12 @@ PLATFORM = Platform(
         "one @, a domain with a dot, no blanks",
         Source("RFC 5321, 4.5.3.1", "our choice"),
     ),
-    dates=DateRule("yyyy/MM/dd", "yyyy/MM/dd HH:mm:ss", PRACTICES),
+    dates=DateRule(
+        "yyyy/MM/dd",
+        "yyyy/MM/dd HH:mm:ss",
+        PRACTICES,
+        Note("another form is for you to choose for the column in the loading activity", Source(LOADING.document, "our choice")),
+    ),
     bytes=(
         ByteLimit(4_000_000_000, "Campaign cannot decompress files above 4 GB", LOADING_V8, compressed=True, hard=True),
         ByteLimit(150_000_000, "Campaign v8 loads files up to 150 MB in the client console", LOADING_V8),

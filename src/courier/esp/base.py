@@ -33,6 +33,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a user must know, for guides and warnings."""
+
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True)
 class Setting:
     """A key of the configuration that has to have one of these values. `why` says what happens otherwise."""
 
@@ -124,12 +132,15 @@ class PhoneRule:
 
 @dataclass(frozen=True)
 class DateRule:
-    """Patterns for dates and timestamps. A column's own format may not have the letters in `forbidden`."""
+    """Patterns for dates and timestamps. `own`: why a column's own format is to be one of them."""
 
     date: str
     timestamp: str
     source: Source
-    forbidden: tuple[str, ...] = ()
+    own: Note
+
+    def reads(self, pattern: str) -> bool:
+        return pattern in (self.date, self.timestamp)
 
 
 @dataclass(frozen=True)
@@ -138,14 +149,6 @@ class NumberRule:
 
     integer_digits: int
     decimals: int
-    source: Source
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a user must know, for guides and warnings."""
-
-    text: str
     source: Source
 
 

@@ -178,9 +178,9 @@ def _name(config: RunConfig, platform: Platform) -> Iterator[Violation]:
 
 def _formats(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     """A format of the user's own is kept, so it has to be one that the import reads."""
+    dates = platform.dates
     for name, column in config.mapping.columns.items():
-        for letters in platform.dates.forbidden:
-            if letters in column.format:
-                why = "the import leaves out a time with milliseconds or a zone"
-                where = f"mapping.columns.{name}.format"
-                yield Violation("date", where, column.format, platform.dates.timestamp, why, platform.dates.source)
+        number = column.format.startswith("0")
+        if column.format and not number and not dates.reads(column.format):
+            expected = " or ".join(dict.fromkeys((dates.date, dates.timestamp)))
+            yield Violation("date", f"mapping.columns.{name}.format", column.format, expected, dates.own.text, dates.own.source)

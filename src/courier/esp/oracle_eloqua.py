@@ -67,7 +67,12 @@ PLATFORM = Platform(
     key=KeyRule((), 1, "contacts are matched by one field, the email address or another unique one; its duplicates are rejected", NO_EMAIL),
     phone=PhoneRule("plus", Source("E.164, https://www.twilio.com/docs/glossary/what-e164", "secondary")),
     email=EmailRule(rf"^[^{BLANKS}]+$", "no blanks, of which a no-break space makes an address unusable", UPLOADING),
-    dates=DateRule("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ss", IMPORTING, forbidden=("SSS", "XXX")),
+    dates=DateRule(
+        "yyyy-MM-dd",
+        "yyyy-MM-dd HH:mm:ss",
+        IMPORTING,
+        Note("Eloqua reads dates as YYYY-MM-DD, with or without HH:mm:ss, and leaves out a value with milliseconds", IMPORTING),
+    ),
     bytes=(ByteLimit(5_000_000_000, "Eloqua takes files up to 5 GB from SFTP", IMPORTING, hard=True),),
     exits=Note(
         "rows of members who have left have the status exited: import them into a field, or as a separate file with another purpose",

@@ -82,7 +82,12 @@ PLATFORM = Platform(
         "one @, at most 100 characters before it, a top-level domain of two letters or more, ASCII without blanks",
         EMAIL,
     ),
-    dates=DateRule("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ssXXX", DATES),
+    dates=DateRule(
+        "yyyy-MM-dd",
+        "yyyy-MM-dd HH:mm:ssXXX",
+        DATES,
+        Note("another form is read as the locale of the import has it, and a time without a zone as that of the server", DATES),
+    ),
     bytes=(
         ByteLimit(
             1_000_000_000,
