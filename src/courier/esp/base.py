@@ -168,7 +168,7 @@ class Platform:
     exits: Note
     header: HeaderRule | None = None
     text_length: tuple[int, Source] | None = None  # of fields that are not standard
-    max_columns: tuple[int, Source] | None = None
+    max_columns: tuple[int, Note] | None = None
     exact_header: Source | None = None  # names must be those of the fields, in upper and lower case
     compression_or_encryption: Source | None = None  # one of the two, never both
     empty_number: Source | None = None  # the platform takes an empty number for an error

@@ -103,8 +103,8 @@ def header(config: RunConfig) -> list[str]:
 def _headers(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     names = header(config)
     if platform.max_columns and len(names) > platform.max_columns[0]:
-        most, source = platform.max_columns
-        yield Violation("header", "mapping.columns", f"{len(names)} columns", f"at most {most}", "there are too many columns", source)
+        most, note = platform.max_columns
+        yield Violation("header", "mapping.columns", f"{len(names)} columns", f"at most {most}", note.text, note.source)
     rule = platform.header
     for name in names if rule else ():
         assert rule is not None
