@@ -77,7 +77,9 @@ def test_campaigns_sample_is_read_as_its_files_are() -> None:
     lines = sheet(found["vip.columns.csv"])
     assert [line[0] for line in lines[1:]] == list(rows[0])
     by_name = {line[0]: line[1:] for line in lines[1:]}
-    assert by_name["email"] == ["email", "string", "128", "", "never empty", "reject the row", "@email", "yes"]
+    assert by_name["email"] == ["email", "string", "128", "", "Always populated", "Reject line", "@email", "yes"]
+    assert by_name["city"][4:6] == ["Empty value allowed", "Reject line"]
+    assert [row["stateCode"] for row in rows] == ["US-CA", "US-NY", "US-TX"]  # ISO 3166-2, as XDM has them
     assert by_name["city"][6] == "[location/@city]"
     assert by_name["joined"][1:4] == ["date and time", "", "yyyy/MM/dd HH:mm:ss"]
 

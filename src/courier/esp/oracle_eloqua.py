@@ -34,7 +34,7 @@ PLATFORM = Platform(
             "file",
             "file.delimiter",
             (",", "|", ";"),
-            "a scheduled import reads comma, pipe and semicolon; tab is of the upload wizard only",
+            "a scheduled import reads comma, pipe and semicolon; only the upload wizard accepts tab",
             IMPORTING,
         ),
         Setting("file", "file.header", (True,), "the first row has to be the header", IMPORTING),
