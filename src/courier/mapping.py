@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from courier import expressions, shapes, sql, xdm
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
-from courier.errors import ConfigError, nearest
+from courier.errors import ConfigError, SourceError, nearest
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -102,7 +102,12 @@ def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, sch
     fan_out = dedup.identity or config.fan_out
     columns = []
     for number, (name, column) in enumerate(_with_status(config.columns, export).items()):
-        columns.append(_resolved(name, f"c{number}", column, inputs, fan_out))
+        try:
+            columns.append(_resolved(name, f"c{number}", column, inputs, fan_out))
+        except SourceError as error:
+            if error.fix and name in config.columns and name not in config.deduplication_key:  # a path that is near, or none
+                error.fix += f" Or leave the column out: '~mapping.columns.{name}'"
+            raise
     key = [column for name in config.deduplication_key for column in columns if column.name == name]
     if dedup.identity:
         key = [column for column in columns if column.source == IDENTITY]

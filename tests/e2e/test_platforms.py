@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from activation import Job, activate, command, run_job
 from platform_loaders import LOADERS, Refused, Row
-from xdm_profiles import profile, write_profiles
+from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "platforms"
 MEMBER = {"ups": {"seg-a": ("realized", "2026-01-01T00:00:00Z", None)}}
@@ -336,3 +337,14 @@ def test_artefacts_are_kept_and_delivered_where_asked_for(folder: Path) -> None:
     assert "@example.com" not in "".join(content.decode() for content in kept.values())
     again = activate(folder, SEGMENT, "esp=oracle_eloqua", "esp.deliver_artefacts=true", run_id="run-2").succeeded()
     assert "artefact-run-2-vip.mapping.csv" in again.delivered()
+
+
+def test_a_path_that_the_source_has_not_can_be_left_out_with_its_column(folder: Path) -> None:
+    without = pa.schema([field for field in PROFILE_SCHEMA if field.name != "loyalty"])
+    write_profiles(folder / "profiles", [profile(email="a@example.com", segments=MEMBER)], schema=without)
+    job = activate(folder, SEGMENT, "esp=oracle_eloqua")
+    job.refused(4, "The source has no 'loyalty'", "leave the column out: '~mapping.columns.LoyaltyId'")
+    assert activate(folder, SEGMENT, "esp=oracle_eloqua", "~mapping.columns.LoyaltyId", run_id="run-2").succeeded().files()
+    key = activate(folder, SEGMENT, "esp=salesforce_marketing_cloud", run_id="run-3")
+    assert "'loyalty'" in key.stderr
+    assert "leave the column out" not in key.stderr

@@ -182,6 +182,10 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
             "The command line sets an unknown key. Found: esp.policies.emial. What to do: did you mean 'email'?",
         ),
         (
+            ["esp.policies.length=fix"],
+            "The command line sets an unknown key. Found: esp.policies.length. What to do: policies are a platform's: choose one, such as esp=adobe_campaign.",
+        ),
+        (
             ["+mapping.columns.fax=faxPhone.number"],
             "mapping.columns.fax has a value of the wrong kind. Found: faxPhone.number. Expected: keys with their values. What to do: write fax: {source: faxPhone.number}.",
         ),

@@ -171,6 +171,12 @@ def test_columns_that_are_not_the_platforms_are_a_warning(name: str) -> None:
     assert "columns of your own" in warned(f"esp={name}", "+mapping.columns.GENDER.source=person.gender")
 
 
+def test_the_status_that_changes_have_is_a_column_that_needs_a_field() -> None:
+    told = warned("esp=adobe_campaign", "export=incremental")
+    assert "column `status` needs a field of that name at the platform" in told
+    assert "of your own" not in told
+
+
 @pytest.mark.parametrize(
     ("name", "column"),
     [

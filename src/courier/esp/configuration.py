@@ -132,7 +132,11 @@ def _columns(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         if column.required and column.name.casefold() not in folded and column.path not in paths:
             why = "the import is made with this column, and without it finds or reaches nobody"
             yield Violation("columns", "mapping.columns", f"no column {column.name}", column.name, why, Source("the presets", "our choice"))
-    strange = [name for key, name in folded.items() if key not in standard]
+    strange = [name for name in config.mapping.columns if name.casefold() not in standard]
+    added = [name for name in header(config) if name not in config.mapping.columns and name.casefold() not in standard]
+    if added:
+        why = f"column `{added[0]}` needs a field of that name at the platform"
+        yield Violation("columns", "export.status_column", added[0], "a field that is there", why, Source("the presets", "our choice"))
     if strange:
         why = "columns of your own are imported only where the platform has such fields"
         shown = ", ".join(strange[:10])
