@@ -178,7 +178,8 @@ def test_a_shipped_activation_delivers_with_its_own_checks_what_the_platform_tak
     manifest = f"manifest-{place.activation.removeprefix(place.platform + '_')}-run-1.json"
     assert place.names() == sorted([FILES[place.activation], manifest, *triggers])
     assert place.uploads() == []
-    assert not [text for text in record["warnings"] if text.startswith(("Adobe", "Oracle", "Salesforce"))]
+    warned = [text for text in record["warnings"] if text.startswith(("Adobe", "Oracle", "Salesforce"))]
+    assert [text for text in warned if "destination.port" not in text] == []  # a test's server has another than Eloqua's
 
 
 GUIDES = Path(__file__).parents[2] / "docs" / "platforms"
