@@ -41,7 +41,7 @@ def crm_folder(tmp_path: Path) -> Path:
     (own / "activation").mkdir(parents=True)
     (own / "activation" / "crm.yaml").write_text(
         "# @package _global_\ndefaults: [{override /export: incremental}, {override /mapping: small}]\n"
-        "audience: {segments: [{id: seg-a, name: spring}]}\nfile: {name: '{segment_name}'}\ndestination: {on_conflict: replace}\n"
+        "audience: {segments: [{id: seg-a, name: spring}]}\nfile: {name: '{segment_name}'}\n"
     )
     (own / "mapping").mkdir()
     (own / "mapping" / "small.yaml").write_text(MAPPING)

@@ -18,7 +18,7 @@ class Refused(Exception):  # noqa: N818  it is what the platform says
 
 
 def adobe_campaign(content: bytes) -> list[Row]:
-    """Data loading (file): tab as separator, no string delimiter, the header first, field sizes of the profile resource."""
+    """Data loading (file): tab as separator, no string delimiter, the header first. Sizes of fields are documented of Standard only."""
     lines = content.decode("utf-8").split("\n")
     if lines.pop() != "":
         raise Refused("the last line has no end")
@@ -31,7 +31,6 @@ def adobe_campaign(content: bytes) -> list[Row]:
         if any(sign in line for sign in '"\r'):
             raise Refused(f"line {number} has what a string delimiter or a line end could be")
         rows.append(dict(zip(header, fields, strict=True)))
-    _lengths(rows, {"email": 128, "firstName": 30, "lastName": 50, "mobilePhone": 32})
     _unique(rows, "email")
     return rows
 

@@ -199,6 +199,8 @@ def _fix_of_unknown(group: str, parts: list[str]) -> str | None:
         return nearest(key, [field.name for field in fields(kind)])
     if (group, key) == ("esp", "policies") and inside and inside[0] not in schema.POLICIES:
         return nearest(inside[0], schema.POLICIES)
+    if (group, key) == ("esp", "policies"):
+        return f"policies are a platform's: choose one, such as esp={schema.EspConfig.PLATFORMS[1]}"
     entry = (None, *get_args(hints[key]))[-1]
     known = [field.name for field in fields(entry)] if is_dataclass(entry) else []
     return nearest(inside[1], known) if len(inside) > 1 and known and inside[1] not in known else None

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from courier import expressions, shapes, sql, xdm
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
-from courier.errors import ConfigError, nearest
+from courier.errors import ConfigError, SourceError, nearest
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -28,7 +28,11 @@ MEMBERSHIP = {
     "membership.segmentId": pa.string(),
     "membership.segmentName": pa.string(),
     "membership.segmentNamespace": pa.string(),
+    "membership.suppressed": pa.string(),
 }
+SUPPRESSED = "membership.suppressed"
+#: The engine's column of that: the name of the list.
+MARK = "suppressed"
 STATUS = "membership.status"
 IDENTITY = "identity.id"
 #: Adobe's spellings: seg_namespace and seg_id are filled in for each audience's file. The older cards have neither.
@@ -98,7 +102,12 @@ def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, sch
     fan_out = dedup.identity or config.fan_out
     columns = []
     for number, (name, column) in enumerate(_with_status(config.columns, export).items()):
-        columns.append(_resolved(name, f"c{number}", column, inputs, fan_out))
+        try:
+            columns.append(_resolved(name, f"c{number}", column, inputs, fan_out))
+        except SourceError as error:
+            if error.fix and name in config.columns and name not in config.deduplication_key:  # a path that is near, or none
+                error.fix += f" Or leave the column out: '~mapping.columns.{name}'"
+            raise
     key = [column for name in config.deduplication_key for column in columns if column.name == name]
     if dedup.identity:
         key = [column for column in columns if column.source == IDENTITY]
@@ -192,6 +201,8 @@ def _assert_fanned_out(fan_out: str | None, where: str) -> None:
 
 
 def _of_row(source: str) -> Callable[[], Column]:
+    if source == SUPPRESSED:
+        return lambda: shapes.column_named(MARK)
     return lambda: shapes.column_named("membership").getField(source.partition(".")[2])
 
 
@@ -207,7 +218,7 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
         if path.partition(".")[0] in own:
             if path not in MEMBERSHIP:
                 raise ConfigError("A source is unknown", where=where, found=path, fix=nearest(path, MEMBERSHIP))
-            return path
+            return MARK if path == SUPPRESSED else path
         return inputs.add(path, where)
 
     parsed = sql.parse(text, where, {*inputs.schema.names, *own}, alias)

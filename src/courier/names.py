@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from courier import layouts
 from courier.errors import ConfigError, nearest
@@ -126,6 +126,14 @@ def macros(template: Template) -> list[Macro]:
 def filled(template: Template, values: Mapping[str, Value]) -> str:
     """A template with values in the place of its macros."""
     return "".join(piece if isinstance(piece, str) else _text(piece, values[piece.name]) for piece in template)
+
+
+def changes_in_time(key: str, template: str) -> bool:
+    """Whether two runs within a day, a minute apart, have other names."""
+    read = parsed(key, template)
+    earlier: dict[str, Value] = {**dict.fromkeys(PLACEHOLDERS, 1), "datetime": datetime(2026, 1, 1, 0, 0, tzinfo=UTC)}
+    later = earlier | {"datetime": datetime(2026, 1, 1, 0, 1, tzinfo=UTC), "timestamp": 2, "as_of": 2, "run_id": 2}
+    return filled(read, earlier) != filled(read, later)
 
 
 def _text(macro: Macro, value: Value) -> str:

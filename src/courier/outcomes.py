@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from courier import consent, rules, xdm
 from courier.config import DedupConfig, RulesConfig
 from courier.consent import Consent
-from courier.mapping import MappedColumn, Mapping
+from courier.mapping import MARK, MappedColumn, Mapping
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -44,7 +44,7 @@ def judged(members: DataFrame, mapping: Mapping, values: list[Column], by: Rules
     """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    carried = [F.col("suppressed"), F.col("membership.audience").alias("audience"), F.col("membership.active").alias("active")]
+    carried = [F.col(MARK), F.col("membership.audience").alias("audience"), F.col("membership.active").alias("active")]
     verdict = consent.excluded(by.consent) if by.consent.applies else F.lit(None).cast("string")
     rows = members.select(
         *values,
@@ -53,7 +53,7 @@ def judged(members: DataFrame, mapping: Mapping, values: list[Column], by: Rules
         verdict.alias("verdict"),
         (F.col(IDENTITIES) if identities else F.lit(None).cast("string")).alias(IDENTITIES),
     )
-    reasons = [F.concat(F.lit(EXCLUDED), F.col("verdict")), F.concat(F.lit(f"{EXCLUDED}suppressed_"), F.col("suppressed"))]
+    reasons = [F.concat(F.lit(EXCLUDED), F.col("verdict")), F.concat(F.lit(f"{EXCLUDED}suppressed_"), F.col(MARK))]
     reasons += [F.when(_absent(column), F.lit(f"{EXCLUDED}missing_{column.name}")) for column in _needed(mapping)]
     reasons.append(rules.rejected(by.config, by.columns))
     return rows.select(

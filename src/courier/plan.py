@@ -86,14 +86,19 @@ def later_parts(config: RunConfig, audience: int, parts: int, change: str | None
 
 def planned_files(config: RunConfig, audience: int, cuts: list[list[Slice]]) -> list[PlannedFile]:
     """Name the files of one audience, from the slices of each of its sets. A set without a row has one file with no rows, or
-    none with `file.on_empty=skip`.
+    none, as `file.on_empty` says.
     """
     files = []
     for change, found in zip(changes(config), cuts, strict=True):
-        parts = found or ([Slice(0, 0, change)] if config.file.on_empty != "skip" else [])
+        parts = found or ([Slice(0, 0, change)] if _has_empty_files(config) else [])
         for number, cut in enumerate(parts, start=1):
             files.append(PlannedFile(_name(config, audience, number, len(parts), change), audience, number, len(parts), cut))
     return files
+
+
+def _has_empty_files(config: RunConfig) -> bool:
+    """With on_empty=fail a full file without a row is one that was held and is released; incremental exports have none."""
+    return config.file.on_empty == "header" or (config.file.on_empty == "fail" and (not config.export.incremental or bool(config.release)))
 
 
 def run_values(config: RunConfig) -> dict[str, Value]:

@@ -26,6 +26,8 @@ def _lines(run: Run) -> Iterator[str]:
     if run.status == "published before":
         yield "A run with this run_id has published its files already, so nothing was done. Use another run_id to send again."
         return
+    if run.status == "empty":
+        yield f"  no audience has a row to send, so nothing was published (file.on_empty={config.file.on_empty})"
     if run.profiles is not None:
         yield f"  profiles read                 {run.profiles:>12,}"
     for audience in run.audiences:

@@ -11,6 +11,7 @@ from courier import profiles, xdm
 from courier.config import SourceConfig, SuppressionConfig, SuppressionListConfig
 from courier.engine import Engine, source_errors
 from courier.errors import SourceError, nearest
+from courier.mapping import MARK
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -64,14 +65,21 @@ def marked(members: DataFrame, config: SuppressionConfig, files: dict[str, list[
 
     hashes = {"plain": lambda: F.col(VALUE), "sha256": lambda: F.sha2(F.col(VALUE), 256), "md5": lambda: F.md5(F.col(VALUE))}
     if not files:
-        return members.withColumn("suppressed", F.lit(None).cast("string"))
+        return unmarked(members)
     for number, (name, each) in enumerate(config.lists.items()):
         wanted = f"suppression_{number}"
         entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
         keyed = members.withColumn(f"{wanted}_key", hashes[each.form]())
         members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
     reason = F.coalesce(*[F.when(F.col(f"suppression_{number}_found"), F.lit(name)) for number, name in enumerate(config.lists)])
-    return members.withColumn("suppressed", reason).drop(*[f"suppression_{number}_found" for number in range(len(config.lists))])
+    return members.withColumn(MARK, reason).drop(*[f"suppression_{number}_found" for number in range(len(config.lists))])
+
+
+def unmarked(members: DataFrame) -> DataFrame:
+    """The same columns, with nobody on a list: for what needs no more than their types."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    return members.withColumn(MARK, F.lit(None).cast("string"))
 
 
 def _entries(each: SuppressionListConfig, files: list[str], engine: Engine) -> DataFrame:

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from activation import JOBS, Job, activate, start_job
@@ -99,8 +100,25 @@ def test_without_a_change_nothing_is_sent_where_empty_files_are_skipped(folder: 
 
 def test_an_audience_without_changes_is_not_empty_but_one_without_members_is(folder: Path) -> None:
     run(folder, 1, "file.on_empty=fail").succeeded()
-    assert run(folder, 2, "file.on_empty=fail").succeeded().files() == single()
+    second = run(folder, 2, "file.on_empty=fail").succeeded()
+    assert (second.delivered(), second.record("run-2")["status"]) == ({"manifest-local-run-1.json": ANY}, "empty")
+    assert "nothing was published (file.on_empty=fail)" in second.stdout
     assert run(folder, 3, "file.on_empty=fail", rows=[]).code == 3
+    assert run(folder, 4, "file.on_empty=fail", rows=AFTER).succeeded().files() == CHANGES
+
+
+@pytest.mark.parametrize("name", ["{segment_name}", "{segment_name}_{date}", "{segment_name}_{datetime:yyyyMMdd}"])
+def test_a_file_of_one_name_that_replaces_changes_is_refused(folder: Path, name: str) -> None:
+    job = run(folder, 1, f"file.name='{name}'", "destination.on_conflict=replace")
+    job.refused(2, "loses the changes that the platform has not imported yet", "destination.on_conflict=fail")
+
+
+def test_changes_that_the_platform_has_not_taken_stay_and_come_with_the_next_ones(folder: Path) -> None:
+    run(folder, 1).succeeded()
+    waiting = activate(folder, *CRM, run_id="run-2")
+    assert waiting.code == 5
+    assert waiting.files() == BACKFILL
+    assert run(folder, 3, rows=AFTER).succeeded().files() == CHANGES
 
 
 @pytest.mark.parametrize("left", [0, 1])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from activation import Job, activate, command, run_job
 from platform_loaders import LOADERS, Refused, Row
-from xdm_profiles import profile, write_profiles
+from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "platforms"
 MEMBER = {"ups": {"seg-a": ("realized", "2026-01-01T00:00:00Z", None)}}
@@ -68,8 +70,8 @@ def test_hostile_profiles_become_exactly_these_bytes(folder: Path, name: str, en
     [
         (
             "adobe_campaign",
-            6,
-            {("email", "sent as they are"): 2, ("length", "left out"): 1, ("length", "changed"): 1, ("phone", "changed"): 2}
+            7,
+            {("email", "sent as they are"): 2, ("length", "sent as they are"): 2, ("phone", "changed"): 2}
             | {("phone", "sent as they are"): 1, ("birthday", "changed"): 1},
         ),
         (
@@ -159,8 +161,6 @@ def test_policies_decide_what_happens_to_rows_that_break_a_rule(folder: Path) ->
 
 def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
     joined = {"loyaltyID": ["1"], "tier": None, "points": 7, "joinDate": "2026-05-01T10:20:30.123000+00:00"}
-    from datetime import datetime
-
     joined["joinDate"] = datetime.fromisoformat(str(joined["joinDate"]))
     write_profiles(tmp_path / "profiles", [profile(email="a@example.com", segments=MEMBER, loyalty=joined)])
     for name, written in {
@@ -177,6 +177,23 @@ def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
         assert ("empty number" in job.stdout) == (name == "adobe_campaign")
         for path in (tmp_path / "out").iterdir():
             path.unlink()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_column_that_is_no_text_is_not_counted_as_changed(tmp_path: Path, name: str) -> None:
+    joined = {"loyaltyID": ["1"], "tier": None, "points": 7, "joinDate": datetime.fromisoformat("2026-05-01T10:20:30+00:00")}
+    write_profiles(tmp_path / "profiles", [profile(email="a@example.com", segments=MEMBER, loyalty=joined, consent="y")])
+    expressions = {
+        "POINTS": "loyalty.points",
+        "HALF": "cast(loyalty.points * 0.5 as double)",
+        "MANY": "loyalty.points > 5",
+        "JOINED": "loyalty.joinDate",
+        "DAY": "cast(loyalty.joinDate as date)",
+    }
+    added = [f'+mapping.columns.{column}.expression="{expression}"' for column, expression in expressions.items()]
+    job = activate(tmp_path, SEGMENT, f"esp={name}", *added).succeeded()
+    assert [entry["row_rule"] for entry in job.record()["esp"]["rules"] if entry["rows"]] == []
+    assert job.record()["audiences"][0]["counts"]["noted"] == {}
 
 
 @pytest.fixture
@@ -264,10 +281,12 @@ def test_an_empty_audience_holds_the_run_where_an_import_would_take_yesterdays_f
 
 
 def test_a_run_of_changes_has_the_status_and_says_what_becomes_of_leavers(folder: Path) -> None:
-    first = activate(folder, SEGMENT, "esp=oracle_eloqua", "export=incremental", as_of="2026-11-01T00:00:00Z").succeeded()
+    asked = [SEGMENT, "esp=oracle_eloqua", "export=incremental", "destination.on_conflict=fail"]
+    first = activate(folder, *asked, as_of="2026-11-01T00:00:00Z").succeeded()
     assert "rows of members who have left have the status exited" in first.stdout
     write_profiles(folder / "profiles", HOSTILE[1:])
-    second = activate(folder, SEGMENT, "esp=oracle_eloqua", "export=incremental", run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    (folder / "out" / "vip.csv").unlink()  # Eloqua's import is over
+    second = activate(folder, *asked, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
     rows = LOADERS["oracle_eloqua"](second.delivered()["vip.csv"])
     assert [(row["EmailAddress"], row["status"]) for row in rows] == [("a@example.com", "exited")]
 
@@ -318,3 +337,14 @@ def test_artefacts_are_kept_and_delivered_where_asked_for(folder: Path) -> None:
     assert "@example.com" not in "".join(content.decode() for content in kept.values())
     again = activate(folder, SEGMENT, "esp=oracle_eloqua", "esp.deliver_artefacts=true", run_id="run-2").succeeded()
     assert "artefact-run-2-vip.mapping.csv" in again.delivered()
+
+
+def test_a_path_that_the_source_has_not_can_be_left_out_with_its_column(folder: Path) -> None:
+    without = pa.schema([field for field in PROFILE_SCHEMA if field.name != "loyalty"])
+    write_profiles(folder / "profiles", [profile(email="a@example.com", segments=MEMBER)], schema=without)
+    job = activate(folder, SEGMENT, "esp=oracle_eloqua")
+    job.refused(4, "The source has no 'loyalty'", "leave the column out: '~mapping.columns.LoyaltyId'")
+    assert activate(folder, SEGMENT, "esp=oracle_eloqua", "~mapping.columns.LoyaltyId", run_id="run-2").succeeded().files()
+    key = activate(folder, SEGMENT, "esp=salesforce_marketing_cloud", run_id="run-3")
+    assert "'loyalty'" in key.stderr
+    assert "leave the column out" not in key.stderr

@@ -82,6 +82,8 @@ VALUES: list[tuple[str, Any]] = [
     (r"regexp_extract('a12b', '(\\d+)', 1)", "12"),
     (r"regexp_extract('٣', '(\\d+)', 1)", ""),
     (r"regexp_replace('john smith', '(\\w+) (\\w+)', '$2 $1')", "smith john"),
+    ("regexp_replace('US-NY', '^[A-Z]{2}-', '')", "NY"),  # states, as the guides to platforms have them
+    ("regexp_replace('NY', '^[A-Z]{2}-', '')", "NY"),
     ("replace('aXbX', 'X', '-')", "a-b-"),
     ("reverse('abc')", "cba"),
     ("right('abc', 2)", "bc"),

@@ -87,7 +87,7 @@ class Activation:
         (own / "mapping" / "small.yaml").write_text(json.dumps({"columns": columns, "deduplication_key": ["email"]}))
         (own / "activation" / "small.yaml").write_text(
             f"# @package _global_\naudience: {{segments: {json.dumps(SEGMENTS)}}}\nsource: {{path: {folder}/profiles}}\n"
-            f"state: {{path: {folder}/state}}\ndestination: {{path: {folder}/out, on_conflict: replace, manifest: false}}\n"
+            f"state: {{path: {folder}/state}}\ndestination: {{path: {folder}/out, manifest: false}}\n"
             "file: {name: '{segment_id}', delimiter: ';', header: false, null_text: '~', empty_text: '-'}\n"
         )
         (folder / "stop.csv").write_text("address\n" + "".join(f"{each}\n" for each in sorted(setup.suppressed)))

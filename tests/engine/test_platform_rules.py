@@ -94,7 +94,8 @@ def test_telephone_numbers(engine: Engine, tmp_path: Path, name: str, policy: st
 )
 def test_lengths_of_names(engine: Engine, tmp_path: Path, name: str, most: int) -> None:
     fits, long, emoji = "å" * most, "å" * (most + 1), "😀" * most + "x"
-    assert judged(engine, tmp_path / "1", name, "first_name", [fits, long, emoji]) == {fits: fits, long: fits, emoji: "😀" * most}
+    cut = judged(engine, tmp_path / "1", name, "first_name", [fits, long, emoji], "esp.policies.length=fix")
+    assert cut == {fits: fits, long: fits, emoji: "😀" * most}
     rejecting = judged(engine, tmp_path / "2", name, "first_name", [fits, long], "esp.policies.length=reject")
     assert rejecting == {fits: fits, long: "not: length"}
 
@@ -107,7 +108,7 @@ def test_addresses_that_are_too_long_are_never_cut(engine: Engine, tmp_path: Pat
         return f"a@{('b' * 60 + '.') * 8}"[: length - 4].rstrip(".").ljust(length - 4, "b") + ".com"
 
     fits, long = address(most), address(most + 1)
-    assert judged(engine, tmp_path, name, "email", [fits, long]) == {fits: fits, long: "not: length"}
+    assert judged(engine, tmp_path, name, "email", [fits, long], "esp.policies.length=fix") == {fits: fits, long: "not: length"}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,13 @@ def test_addresses_that_are_too_long_are_never_cut(engine: Engine, tmp_path: Pat
 def test_keys_that_are_too_long_are_never_cut(engine: Engine, tmp_path: Path, name: str, most: int) -> None:
     """Two of them could become one."""
     fits, long = "0" * most, "0" * (most + 1)
-    assert judged(engine, tmp_path, name, "loyalty_ids", [fits, long]) == {fits: fits, long: "not: length"}
+    assert judged(engine, tmp_path, name, "loyalty_ids", [fits, long], "esp.policies.length=fix") == {fits: fits, long: "not: length"}
+
+
+@pytest.mark.parametrize(("field", "text"), [("first_name", "x" * 31), ("email", f"{'x' * 60}@{'y' * 64}.com"), ("loyalty_ids", "x" * 256)])
+def test_campaigns_lengths_are_told_and_held_to_by_no_default(engine: Engine, tmp_path: Path, field: str, text: str) -> None:
+    """They are Standard's, and Campaign is v7 and v8 as well."""
+    assert judged(engine, tmp_path, "adobe_campaign", field, [text]) == {text: text}
 
 
 @pytest.mark.parametrize("name", ["adobe_campaign", "salesforce_marketing_cloud", "oracle_eloqua", "oracle_responsys"])

@@ -13,7 +13,7 @@ from row_runs import EXPORTED, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA, write_profiles
 
 from courier import suppression
-from courier.config import SourceConfig, SuppressionConfig
+from courier.config import ColumnConfig, SourceConfig, SuppressionConfig
 from courier.config.audience import SuppressionListConfig
 from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, SourceError
@@ -178,3 +178,14 @@ def test_a_list_changes_nothing_for_those_whom_it_does_not_hold(engine: Engine, 
     without = run_rows(engine, tmp_path / "1", folder, columns, key=["email"]).file()
     listed = list_of(tmp_path, "list.csv", ["nobody@x.com"])
     assert run_rows(engine, tmp_path / "2", folder, columns, key=["email"], suppressed=SuppressionConfig({"l": listed})).file() == without
+
+
+def test_a_column_and_an_expression_may_ask_which_list_has_the_member(engine: Engine, tmp_path: Path) -> None:
+    permission = "case when membership.suppressed is not null then 'O' else 'I' end"
+    columns = {**COLUMNS, "list": "membership.suppressed", "permission": ColumnConfig(expression=permission)}
+    rows = [member(email="a@x.com"), member(email="b@x.com")]
+    listed = SuppressionConfig({"complaints": list_of(tmp_path, "list.csv", ["b@x.com"])})
+    found = run_rows(engine, tmp_path / "1", rows, columns, key=["email"], suppressed=listed).rows()
+    assert found == [("a@x.com", None, "I", SENT), ("b@x.com", "complaints", "O", "excluded: suppressed_complaints")]
+    without = run_rows(engine, tmp_path / "2", rows, columns, key=["email"]).rows()
+    assert without == [("a@x.com", None, "I", SENT), ("b@x.com", None, "I", SENT)]

@@ -192,6 +192,10 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
             "The command line sets an unknown key. Found: esp.policies.emial. What to do: did you mean 'email'?",
         ),
         (
+            ["esp.policies.length=fix"],
+            "The command line sets an unknown key. Found: esp.policies.length. What to do: policies are a platform's: choose one, such as esp=adobe_campaign.",
+        ),
+        (
             ["+mapping.columns.fax=faxPhone.number"],
             "mapping.columns.fax has a value of the wrong kind. Found: faxPhone.number. Expected: keys with their values. What to do: write fax: {source: faxPhone.number}.",
         ),
@@ -782,3 +786,17 @@ def test_every_key_for_a_secret_holds_a_name() -> None:
         if any(word in field.name for word in ("password", "secret", "passphrase", "access_key"))
     ]
     assert [name for name in secrets if not name.endswith(("_env", "_file", "_secret"))] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{segment_name}-{datetime}", "{datetime:HHmm}", "{timestamp}", "%TIMESTAMP%", "{as_of}", "{run_id}", "%DATETIME(yyyyMMddHHmm)%"],
+)
+def test_changes_of_a_name_that_differs_from_run_to_run_may_replace(name: str) -> None:
+    load("export=incremental", f"file.name='{name}'", "destination.on_conflict=replace")
+
+
+def test_changes_in_folders_that_differ_from_run_to_run_may_replace() -> None:
+    load("export=incremental", "file.name=x", "destination.path='out/{run_id}'", "destination.on_conflict=replace")
+    with pytest.raises(ConfigError, match="loses the changes"):
+        load("export=incremental", "file.name=x", "destination.path='out/{date}'", "destination.on_conflict=replace")

@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SEGMENT = "audience.segments=[{id: seg-a, name: vip}]"
 
 #: Accenture/sfmc-devtools, DataExtension.definition.js and ImportFile.definition.js.
-DATA_EXTENSION = {"CustomerKey", "Name", "IsSendable", "SendableDataExtensionField", "SendableSubscriberField", "Fields"}
+DATA_EXTENSION = {"CustomerKey", "Name", "r__folder_Path", "IsSendable", "SendableDataExtensionField", "SendableSubscriberField", "Fields"}
 DATA_EXTENSION_FIELD = {"Name", "FieldType", "MaxLength", "IsPrimaryKey", "IsRequired"}
 FIELD_TYPES = {"Boolean", "Date", "Decimal", "EmailAddress", "Locale", "Number", "Phone", "Text"}
 IMPORT_FILE = set(
@@ -29,7 +29,7 @@ IMPORT_FILE = set(
 IMPORT_DEFINITION = set(
     "Name CustomerKey DestinationObject RetrieveFileTransferLocation FileSpec FileType Delimiter HeaderLines FieldMappingType FieldMaps UpdateType "
     "AllowErrors StandardQuotedStrings NullRepresentation EndOfLineRepresentation DateFormattingLocale MaxFileAge Notification EncodingCodePage "
-    "HasMultipleFiles DeleteFile".split()
+    "HasMultipleFiles DeleteFile ControlColumn ControlColumnDefaultAction ControlColumnActions".split()
 )
 #: docs.oracle.com op-api-bulk-2.0-contacts-imports-post.
 BULK_IMPORT = set(
@@ -77,7 +77,9 @@ def test_campaigns_sample_is_read_as_its_files_are() -> None:
     lines = sheet(found["vip.columns.csv"])
     assert [line[0] for line in lines[1:]] == list(rows[0])
     by_name = {line[0]: line[1:] for line in lines[1:]}
-    assert by_name["email"] == ["email", "string", "128", "", "never empty", "reject the row", "@email", "yes"]
+    assert by_name["email"] == ["email", "string", "128", "", "Always populated", "Reject line", "@email", "yes"]
+    assert by_name["city"][4:6] == ["Empty value allowed", "Reject line"]
+    assert [row["stateCode"] for row in rows] == ["US-CA", "US-NY", "US-TX"]  # ISO 3166-2, as XDM has them
     assert by_name["city"][6] == "[location/@city]"
     assert by_name["joined"][1:4] == ["date and time", "", "yyyy/MM/dd HH:mm:ss"]
 
@@ -131,6 +133,50 @@ def test_an_import_from_s3_is_of_the_location_with_the_name_of_the_bucket() -> N
     assert parsed(found["vip.importDefinition.json"])["RetrieveFileTransferLocation"] == {"CustomerKey": "exports"}
     ours = parsed(made("esp=salesforce_marketing_cloud")["vip.importFile-meta.json"])
     assert ours["source"]["r__fileLocation_name"] == "ExactTarget Enhanced FTP"
+
+
+def test_an_import_of_changes_deletes_who_has_left_by_the_status() -> None:
+    """Which mcdev has no word for, so there is no file for it."""
+    found = made("esp=salesforce_marketing_cloud", "export=incremental", "export.status_column=SegmentStatus")
+    assert set(found) == {"vip.dataExtension-meta.json", "vip.importDefinition.json"}
+    soap = parsed(found["vip.importDefinition.json"])
+    assert set(soap) <= IMPORT_DEFINITION
+    assert (soap["UpdateType"], soap["ControlColumn"], soap["ControlColumnDefaultAction"]) == ("ColumnBased", "SegmentStatus", "Skip")
+    actions = [{"Value": "realized", "Action": "AddAndUpdate"}, {"Value": "exited", "Action": "Delete"}]
+    assert soap["ControlColumnActions"] == {"ControlColumnAction": actions}
+    assert "SegmentStatus" in [field["Name"] for field in parsed(found["vip.dataExtension-meta.json"])["Fields"]]
+    apart = made("esp=salesforce_marketing_cloud", "export=incremental", "export.layout=separate")
+    assert parsed(apart["vip.importDefinition.json"])["UpdateType"] == "AddAndUpdate"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["file.compression=gzip"],
+        ["file.compression=zip"],
+        ["file.encrypt_to=[a.asc]"],
+        ["file.compression=gzip", "file.final_extension=gz"],
+    ],
+)
+def test_an_import_finds_a_file_under_the_name_that_it_has_when_a_transfer_has_unpacked_it(keys: list[str]) -> None:
+    found = made("esp=salesforce_marketing_cloud", *keys, "esp.policies.compression=warn", "esp.policies.encryption=warn")
+    assert parsed(found["vip.importFile-meta.json"])["fileNamingPattern"] == "vip_%%Year%%%%Month%%%%Day%%.csv"
+
+
+def test_an_import_of_other_files_names_their_delimiter() -> None:
+    content = parsed(made("esp=salesforce_marketing_cloud", "file.delimiter='|'")["vip.importFile-meta.json"])
+    assert (content["fileType"], content["otherDelimiter"], set(content) - IMPORT_FILE) == ("Other", "|", {"otherDelimiter"})
+
+
+def test_files_for_mcdev_are_called_by_their_keys() -> None:
+    """It skips others."""
+    segments = [f"{{id: seg-a, name: {'x' * 40}}}", "{id: b, name: vip}", "{id: c, name: VIP}"]
+    found = made("esp=salesforce_marketing_cloud", f"audience.segments=[{', '.join(segments)}]", 'file.name="{segment_id}"')
+    keys = {"CustomerKey": "dataExtension", "customerKey": "importFile"}
+    named = {name: content for name, content in found.items() if name.endswith("-meta.json")}
+    assert len(named) == 6
+    for name, content in named.items():
+        assert name in [f"{parsed(content).get(key)}.{kind}-meta.json" for key, kind in keys.items()]
 
 
 def test_without_a_key_marketing_cloud_can_only_overwrite() -> None:

@@ -9,8 +9,9 @@ from typing import get_args
 
 import pytest
 import yaml
+from xdm_profiles import PROFILE_SCHEMA
 
-from courier import compose, esp
+from courier import compose, esp, mapping
 from courier.config import POLICIES, RunConfig
 from courier.esp.base import Confidence, Source
 
@@ -74,7 +75,7 @@ def test_a_guide_has_each_rule_with_its_source(name: str) -> None:
     for setting in platform.settings:
         assert f"`{setting.key}`: {setting.why}" in text
         assert str(setting.source) in text
-    for note in (platform.name_on_s3, platform.fixed_name, platform.one_file):
+    for note in (platform.name_on_s3, platform.fixed_name, platform.one_file, platform.dates.own):
         assert note is None or (note.text in text and note.source.document in text)
     for column in platform.columns:
         assert not column.required or f"`{column.name}`" in text.partition("the import is made with this column")[2].partition("\n")[0]
@@ -103,3 +104,21 @@ def test_the_activation_in_a_guide_is_a_shipped_one(name: str) -> None:
     shipped = [yaml.safe_load(file.read_text()) for file in (compose.conf_folder() / "activation").glob(f"{name}_*.yaml")]
     assert blocks
     assert [block for block in blocks if yaml.safe_load(block) not in shipped] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_expression_for_states_of_two_letters_is_one_that_the_preset_takes(name: str) -> None:
+    (found,) = re.findall(r"`(\w+: \{source: \"\", expression: \"[^\"]+\"\})`", (GUIDES / f"{name}.md").read_text())
+    ((column, keys),) = yaml.safe_load(found).items()
+    config = compose.load(
+        [
+            "activation=demo",
+            f"esp={name}",
+            f"mapping.columns.{column}.source=''",
+            f'+mapping.columns.{column}.expression="{keys["expression"]}"',
+        ],
+        now=datetime(2026, 11, 1, tzinfo=UTC),
+    )
+    assert esp.PLATFORMS[name].column(column, "").path == "homeAddress.stateProvince"  # type: ignore[union-attr]
+    resolved = mapping.resolve(config.mapping, config.dedup, config.export, PROFILE_SCHEMA)
+    assert keys["expression"] in [each.source for each in resolved.columns]

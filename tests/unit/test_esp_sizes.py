@@ -51,3 +51,16 @@ def test_what_is_loaded_of_a_compressed_file_is_its_text() -> None:
     found = warned("adobe_campaign", 1_000_000, 60_000_000, "file.compression=gzip")
     assert [text for text in found if "50 MB" in text]
     assert [text for text in found if "150 MB" in text] == []
+
+
+@pytest.mark.parametrize("name", sorted(esp.PLATFORMS))
+def test_several_parts_are_held_where_the_policy_is_strict(name: str) -> None:
+    files = [("vip.csv", 1, 1), ("vip_2.csv", 1, 1)]
+
+    def told(*overrides: str) -> list[str]:
+        return esp.check_sizes(compose.load(["activation=demo", f"esp={name}", *overrides], now=datetime(2026, 11, 1, tzinfo=UTC)), files)
+
+    assert [text for text in told() if "2 files of 1 audiences" in text]
+    with pytest.raises(HeldError, match="2 files of 1 audiences"):
+        told("esp.policies.bytes=strict")
+    assert told("esp.policies.bytes=strict", "audience.segments=[a, b]") == []

@@ -16,6 +16,7 @@ from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, i
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
+from courier.names import changes_in_time
 
 #: Of Spark Connect's address: only what is no secret.
 REMOTE = re.compile(r"sc://([^/;:@\s]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(/?|/(;(use_ssl|user_id|user_agent|session_id)=[^;=\s]+)+)")
@@ -148,6 +149,17 @@ class RunConfig:
     as_of_given: bool  # False: `as_of` is the time of this start
     esp: EspConfig = field(default_factory=EspConfig)
     release: str | None = None  # the run whose held audiences are published as they are
+
+    def __post_init__(self) -> None:
+        replaced = self.export.incremental and self.destination.on_conflict == "replace"
+        if replaced and not (changes_in_time("file.name", self.file.name) or changes_in_time("destination.path", self.destination.path)):
+            raise ConfigError(
+                "An incremental export that replaces its last file loses the changes that the platform has not imported yet",
+                where="file.name, destination.on_conflict",
+                found=f"'{self.file.name}', the same a minute later, and replace",
+                fix="destination.on_conflict=fail: a run then fails until the platform has taken the file, and the next one has its changes; "
+                "or a name with the time: file.name='{segment_name}_{datetime}'",
+            )
 
     @property
     def snapshot_run_id(self) -> str:

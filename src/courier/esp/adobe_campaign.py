@@ -5,7 +5,6 @@ from __future__ import annotations
 from courier.esp.base import (
     BLANKS,
     MONTH_AND_DAY,
-    XDM,
     ByteLimit,
     DateRule,
     EmailRule,
@@ -24,11 +23,12 @@ RECOMMENDED = Source(PRACTICES.document, "our choice")
 LOADING = Source("AdobeDocs/campaign-classic.en help/workflow/using/data-loading-file.md")
 LOADING_V8 = Source("AdobeDocs/campaign.en help/automation/workflow/data-loading-file.md")
 LOADING_WEB = Source("AdobeDocs/campaign-web.en help/v8/workflows/activities/load-file.md")
-PROFILE = Source("AdobeDocs/campaign-standard.en help/developing/using/datamodel-profile.md")
+#: Standard's lengths. Of v7 and v8 none is documented, so the preset only warns.
+PROFILE = Source("AdobeDocs/campaign-standard.en help/developing/using/datamodel-profile.md, of Standard; none of v7 and v8", "our choice")
 ONE_FILE = Source("AdobeDocs/campaign-standard.en help/automating/using/importing-data.md")
 CODE_PAGE = Source("a default code page of 1252 in a published instance fixture", "secondary")
 CUSTOM = Source("a field of your own, with the length that the column sheet gives it", "our choice")
-XPATHS = Source("paths of nms:recipient as they are usually named", "memory")
+ADDRESS = Source("AdobeDocs/campaign-classic.en help/integrations/using/acs-connector-principles-and-data-cycle.md")
 
 PLATFORM = Platform(
     name="adobe_campaign",
@@ -54,9 +54,9 @@ PLATFORM = Platform(
         StandardColumn("mobilePhone", "mobilePhone.number", "string", 32, "@mobilePhone", PROFILE, role="phone"),
         StandardColumn("firstName", "person.name.firstName", "string", 30, "@firstName", PROFILE),
         StandardColumn("lastName", "person.name.lastName", "string", 50, "@lastName", PROFILE),
-        StandardColumn("city", "homeAddress.city", "string", None, "[location/@city]", XDM),
-        StandardColumn("stateCode", "homeAddress.stateProvince", "string", None, "[location/@stateCode]", XPATHS),
-        StandardColumn("zipCode", "homeAddress.postalCode", "string", None, "[location/@zipCode]", XDM),
+        StandardColumn("city", "homeAddress.city", "string", None, "[location/@city]", ADDRESS),
+        StandardColumn("stateCode", "homeAddress.stateProvince", "string", None, "[location/@stateCode]", ADDRESS),
+        StandardColumn("zipCode", "homeAddress.postalCode", "string", None, "[location/@zipCode]", ADDRESS),
         StandardColumn(
             "birthDayMonth", "person.birthDayAndMonth", "string", 5, "@birthDayMonth (your own)", MONTH_AND_DAY, role="birthday"
         ),
@@ -69,7 +69,12 @@ PLATFORM = Platform(
         "one @, a domain with a dot, no blanks",
         Source("RFC 5321, 4.5.3.1", "our choice"),
     ),
-    dates=DateRule("yyyy/MM/dd", "yyyy/MM/dd HH:mm:ss", PRACTICES),
+    dates=DateRule(
+        "yyyy/MM/dd",
+        "yyyy/MM/dd HH:mm:ss",
+        PRACTICES,
+        Note("another form is for you to choose for the column in the loading activity", Source(LOADING.document, "our choice")),
+    ),
     bytes=(
         ByteLimit(4_000_000_000, "Campaign cannot decompress files above 4 GB", LOADING_V8, compressed=True, hard=True),
         ByteLimit(150_000_000, "Campaign v8 loads files up to 150 MB in the client console", LOADING_V8),

@@ -50,19 +50,34 @@ class Subject:
         known = self.standard(column)
         return known.length if known else self.platform.text_length[0] if self.platform.text_length else None
 
-    def file_name(self, changes: dict[str, Value] | None = None) -> str:
-        """The name of its file, of which `changes` stand for what differs from run to run."""
+    @property
+    def stem(self) -> str:
+        return stem(self.config, self.ordinal)
+
+    def text_name(self, changes: dict[str, Value] | None = None) -> str:
+        """The name of its file where it is neither compressed nor encrypted, of which `changes` stand for what differs from run
+        to run.
+        """
         values = safe_values(file_values(self.config, self.ordinal, 1, 1, None)) | (changes or {})
-        ending = f".{self.config.file.full_extension}" if self.config.file.full_extension else ""
-        return filled(parsed("file.name", self.config.file.name), values) + ending
+        file = self.config.file
+        extension = file.extension if file.compression != "none" or file.encrypted else file.full_extension
+        return filled(parsed("file.name", file.name), values) + (f".{extension}" if extension else "")
+
+
+def stem(config: RunConfig, ordinal: int) -> str:
+    """Segments may share a name, never an id."""
+    segment = config.audience.segments[ordinal]
+    alike = [each for each in config.audience.segments if safe(each.name).casefold() == safe(segment.name).casefold()]
+    return safe(segment.name) if len(alike) == 1 else f"{safe(segment.name)}-{ordinal + 1}"
 
 
 @dataclass(frozen=True)
 class Maker:
-    """How one artefact is made, and for which configurations there is one."""
+    """How one artefact is made, for which configurations there is one, and what its name begins with."""
 
     make: Callable[[Subject], bytes]
     applies: Callable[[RunConfig], bool] = lambda _: True
+    stem: Callable[[RunConfig, int], str] = stem
 
 
 def makers(platform: str) -> dict[str, Maker]:
@@ -86,19 +101,11 @@ def _named(config: RunConfig) -> list[tuple[str, int, Maker]]:
     platform = platform_of(config)
     of_platform = makers(platform.name) if platform else {}
     return [
-        (_name(config, ordinal, ending), ordinal, maker)
+        (f"{maker.stem(config, ordinal)}.{ending}", ordinal, maker)
         for ordinal in range(len(config.audience.segments))
         for ending, maker in of_platform.items()
         if maker.applies(config)
     ]
-
-
-def _name(config: RunConfig, ordinal: int, ending: str) -> str:
-    """Segments may share a name, never an id."""
-    segment = config.audience.segments[ordinal]
-    alike = [each for each in config.audience.segments if safe(each.name).casefold() == safe(segment.name).casefold()]
-    stem = safe(segment.name) if len(alike) == 1 else f"{safe(segment.name)}-{ordinal + 1}"
-    return f"{stem}.{ending}"
 
 
 def beside(run_id: str) -> str:

@@ -23,12 +23,13 @@ SAMPLES = {
     "person.name.firstName": ("Anna", "Bo", "Cleo"),
     "person.name.lastName": ("Sample", "Sample", "Sample"),
     "homeAddress.city": ("Sampleton", "Sampleton", "Sampleton"),
-    "homeAddress.stateProvince": ("CA", "NY", "TX"),
+    "homeAddress.stateProvince": ("US-CA", "US-NY", "US-TX"),
     "homeAddress.postalCode": ("01234", "00501", "75001"),
     "person.birthDayAndMonth": ("01-31", "02-28", "12-24"),
     "loyalty.loyaltyID[0]": ("0001", "0002", "0003"),
 }
-NULLS = "allow"
+#: As Adobe's form calls them.
+NULLS, NO_NULLS, ON_ERROR = "Empty value allowed", "Always populated", "Reject line"
 
 
 def _sample(subject: Subject) -> bytes:
@@ -67,10 +68,10 @@ def _sheet(subject: Subject) -> bytes:
         known = subject.standard(column)
         formats = subject.platform.dates
         form = "" if not is_moment(column) else formats.date if _type(column) == "date" else formats.timestamp
-        nulls = "never empty" if column.mandatory else NULLS
+        nulls = NO_NULLS if column.mandatory else NULLS
         target = known.target if known else "(your own)"
         key = "yes" if column.name in subject.key else ""
-        rows.append([column.name, column.name, _type(column), subject.length(column) or "", form, nulls, "reject the row", target, key])
+        rows.append([column.name, column.name, _type(column), subject.length(column) or "", form, nulls, ON_ERROR, target, key])
     return as_sheet(["name", "label", "type", "length", "date format", "NULL", "error processing", "target", "reconciliation key"], rows)
 
 

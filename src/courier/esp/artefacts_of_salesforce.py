@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from courier.config import RunConfig, S3Config
-from courier.esp.artefacts import Maker, Subject, as_json, is_moment
+from courier.esp.artefacts import Maker, Subject, as_json, is_moment, stem
 from courier.esp.configuration import CHANGING
 from courier.esp.salesforce_marketing_cloud import PATTERNS
-from courier.mapping import MappedColumn
+from courier.mapping import STATUS, MappedColumn
 from courier.names import macros, parsed, safe
 
 #: External keys have at most so many characters. Source: developer.salesforce.com creating_a_data_extension_using_web_service_api
@@ -25,9 +25,18 @@ ENHANCED_SFTP = "ExactTarget Enhanced FTP"
 FILE_TYPES = {",": "CSV", "\t": "TAB"}
 
 
-def external_key(subject: Subject) -> str:
-    name = safe(subject.segment.name)
-    return name if len(name) <= KEY_CHARACTERS else safe(subject.segment.id)[:KEY_CHARACTERS]
+def external_key(config: RunConfig, ordinal: int) -> str:
+    name = stem(config, ordinal)
+    return name if len(name) <= KEY_CHARACTERS else safe(config.audience.segments[ordinal].id)[:KEY_CHARACTERS]
+
+
+def _key(subject: Subject) -> str:
+    return external_key(subject.config, subject.ordinal)
+
+
+def _by_status(config: RunConfig) -> bool:
+    """Whether one file has both who is to be there and who is to go."""
+    return config.export.incremental and not config.export.separate
 
 
 def file_location(config: RunConfig) -> str:
@@ -37,18 +46,23 @@ def file_location(config: RunConfig) -> str:
 
 def pattern(subject: Subject) -> str:
     """How the import finds the file: a name with the day, where file.name has no other time; else the name of the file that
-    started the automation. A File Transfer activity before it takes endings like .gpg away.
+    started the automation. A File Transfer activity before it takes endings like .gz and .gpg away.
     """
     changing = {macro.name for macro in macros(parsed("file.name", subject.config.file.name))} & CHANGING
     if changing - {"date"}:
         return "%%FILENAME_FROM_TRIGGER%%"
-    return subject.file_name({"date": "".join(PATTERNS)})
+    return subject.text_name({"date": "".join(PATTERNS)})
 
 
 def _data_extension(subject: Subject) -> bytes:
     names = [column.name for column in subject.columns]
     key = next((each.name for each in subject.platform.columns if each.role == "key" and each.name in names), None)
-    content: dict[str, Any] = {"CustomerKey": external_key(subject), "Name": safe(subject.segment.name), "IsSendable": key is not None}
+    content: dict[str, Any] = {
+        "CustomerKey": _key(subject),
+        "Name": subject.stem,
+        "r__folder_Path": "Data Extensions",
+        "IsSendable": key is not None,
+    }
     if key:
         content["SendableDataExtensionField"] = {"Name": key}
         content["SendableSubscriberField"] = {"Name": "Subscriber Key"}
@@ -79,15 +93,18 @@ def _kind(subject: Subject, column: MappedColumn) -> str:
 
 
 def _import_file(subject: Subject) -> bytes:
+    """For what mcdev knows: Add, AddUpdate, Overwrite and Update."""
     config = subject.config
+    kind = FILE_TYPES.get(config.file.delimiter, "Other")
     return as_json(
         {
-            "name": safe(subject.segment.name),
-            "customerKey": external_key(subject),
+            "name": subject.stem,
+            "customerKey": _key(subject),
             "source": {"c__type": "File Location", "r__fileLocation_name": file_location(config)},
-            "destination": {"c__type": "DataExtension", "r__dataExtension_key": external_key(subject)},
+            "destination": {"c__type": "DataExtension", "r__dataExtension_key": _key(subject)},
             "fileNamingPattern": pattern(subject),
-            "fileType": FILE_TYPES.get(config.file.delimiter, "Other"),
+            "fileType": kind,
+            **({"otherDelimiter": config.file.delimiter} if kind == "Other" else {}),
             "encodingName": "utf-8",
             "dateFormatLocale": "en-US",
             "hasColumnHeader": config.file.header,
@@ -105,10 +122,10 @@ def _import_file(subject: Subject) -> bytes:
 
 
 def _import_definition(subject: Subject) -> bytes:
-    config, key = subject.config, external_key(subject)
+    config, key = subject.config, _key(subject)
     kind = FILE_TYPES.get(config.file.delimiter, "Other")
     content: dict[str, Any] = {
-        "Name": safe(subject.segment.name),
+        "Name": subject.stem,
         "CustomerKey": key,
         "DestinationObject": {"CustomerKey": key},
         "RetrieveFileTransferLocation": {"CustomerKey": file_location(config)},
@@ -117,7 +134,7 @@ def _import_definition(subject: Subject) -> bytes:
         **({"Delimiter": config.file.delimiter} if kind == "Other" else {}),
         "HeaderLines": int(config.file.header),
         "FieldMappingType": "InferFromColumnHeadings" if config.file.header else "MapByOrdinal",
-        "UpdateType": "AddAndUpdate" if subject.key else "Overwrite",
+        **_update(subject),
         "AllowErrors": True,
         "StandardQuotedStrings": config.file.quoting != "none",
         "NullRepresentation": config.file.null_text,
@@ -128,8 +145,22 @@ def _import_definition(subject: Subject) -> bytes:
     return as_json(content)
 
 
+def _update(subject: Subject) -> dict[str, Any]:
+    if not _by_status(subject.config):
+        return {"UpdateType": "AddAndUpdate" if subject.key else "Overwrite"}
+    status = next(column.name for column in subject.columns if column.source == STATUS)
+    actions = [{"Value": "realized", "Action": "AddAndUpdate"}, {"Value": "exited", "Action": "Delete"}]
+    return {
+        "UpdateType": "ColumnBased",
+        "ControlColumn": status,
+        "ControlColumnDefaultAction": "Skip",
+        "ControlColumnActions": {"ControlColumnAction": actions},
+    }
+
+
 MAKERS: dict[str, Maker] = {
-    "dataExtension-meta.json": Maker(_data_extension),
-    "importFile-meta.json": Maker(_import_file),
+    # mcdev skips a file whose name is not the external key.
+    "dataExtension-meta.json": Maker(_data_extension, stem=external_key),
+    "importFile-meta.json": Maker(_import_file, lambda config: not _by_status(config), external_key),
     "importDefinition.json": Maker(_import_definition),
 }

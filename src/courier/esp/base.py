@@ -33,6 +33,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a user must know, for guides and warnings."""
+
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True)
 class Setting:
     """A key of the configuration that has to have one of these values. `why` says what happens otherwise."""
 
@@ -124,12 +132,15 @@ class PhoneRule:
 
 @dataclass(frozen=True)
 class DateRule:
-    """Patterns for dates and timestamps. A column's own format may not have the letters in `forbidden`."""
+    """Patterns for dates and timestamps. `own`: why a column's own format is to be one of them."""
 
     date: str
     timestamp: str
     source: Source
-    forbidden: tuple[str, ...] = ()
+    own: Note
+
+    def reads(self, pattern: str) -> bool:
+        return pattern in (self.date, self.timestamp)
 
 
 @dataclass(frozen=True)
@@ -138,14 +149,6 @@ class NumberRule:
 
     integer_digits: int
     decimals: int
-    source: Source
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a user must know, for guides and warnings."""
-
-    text: str
     source: Source
 
 
@@ -165,7 +168,7 @@ class Platform:
     exits: Note
     header: HeaderRule | None = None
     text_length: tuple[int, Source] | None = None  # of fields that are not standard
-    max_columns: tuple[int, Source] | None = None
+    max_columns: tuple[int, Note] | None = None
     exact_header: Source | None = None  # names must be those of the fields, in upper and lower case
     compression_or_encryption: Source | None = None  # one of the two, never both
     empty_number: Source | None = None  # the platform takes an empty number for an error

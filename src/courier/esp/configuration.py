@@ -103,8 +103,8 @@ def header(config: RunConfig) -> list[str]:
 def _headers(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     names = header(config)
     if platform.max_columns and len(names) > platform.max_columns[0]:
-        most, source = platform.max_columns
-        yield Violation("header", "mapping.columns", f"{len(names)} columns", f"at most {most}", "there are too many columns", source)
+        most, note = platform.max_columns
+        yield Violation("header", "mapping.columns", f"{len(names)} columns", f"at most {most}", note.text, note.source)
     rule = platform.header
     for name in names if rule else ():
         assert rule is not None
@@ -132,7 +132,11 @@ def _columns(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         if column.required and column.name.casefold() not in folded and column.path not in paths:
             why = "the import is made with this column, and without it finds or reaches nobody"
             yield Violation("columns", "mapping.columns", f"no column {column.name}", column.name, why, Source("the presets", "our choice"))
-    strange = [name for key, name in folded.items() if key not in standard]
+    strange = [name for name in config.mapping.columns if name.casefold() not in standard]
+    added = [name for name in header(config) if name not in config.mapping.columns and name.casefold() not in standard]
+    if added:
+        why = f"column `{added[0]}` needs a field of that name at the platform"
+        yield Violation("columns", "export.status_column", added[0], "a field that is there", why, Source("the presets", "our choice"))
     if strange:
         why = "columns of your own are imported only where the platform has such fields"
         shown = ", ".join(strange[:10])
@@ -171,16 +175,16 @@ def _name(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         return
     if changing:
         yield Violation("name", "file.name", ", ".join(changing), "a name that stays", note.text, note.source)
-    elif config.destination.on_conflict == "fail":
+    elif config.destination.on_conflict == "fail" and not config.export.incremental:  # which would lose changes by replacing
         why = "the name stays the same, so a second run finds the file of the first where the import has not removed it"
         yield Violation("name", "destination.on_conflict", "fail", "'replace'", why, note.source)
 
 
 def _formats(config: RunConfig, platform: Platform) -> Iterator[Violation]:
     """A format of the user's own is kept, so it has to be one that the import reads."""
+    dates = platform.dates
     for name, column in config.mapping.columns.items():
-        for letters in platform.dates.forbidden:
-            if letters in column.format:
-                why = "the import leaves out a time with milliseconds or a zone"
-                where = f"mapping.columns.{name}.format"
-                yield Violation("date", where, column.format, platform.dates.timestamp, why, platform.dates.source)
+        number = column.format.startswith("0")
+        if column.format and not number and not dates.reads(column.format):
+            expected = " or ".join(dict.fromkeys((dates.date, dates.timestamp)))
+            yield Violation("date", f"mapping.columns.{name}.format", column.format, expected, dates.own.text, dates.own.source)

@@ -56,7 +56,8 @@ def lines(config: RunConfig, counted: Iterable[Counts]) -> Iterator[str]:
 def check_sizes(config: RunConfig, files: list[tuple[str, int, int]]) -> list[str]:
     """Warnings about (name, bytes as sent, bytes of the text) of all files, asked when all are staged and none is published.
 
-    Raises HeldError for a file above a limit of which documentation says that nothing above it is taken.
+    Raises HeldError for a file above a limit of which documentation says that nothing above it is taken, and with `strict` for
+    what is else a warning.
     """
     platform = platform_of(config)
     if platform is None:
@@ -90,4 +91,10 @@ def _parts(platform: Platform, config: RunConfig, files: list[tuple[str, int, in
     note, audiences = platform.one_file, len(config.audience.segments)
     if note is None or config.export.separate or len(files) <= audiences:
         return []
+    if config.esp.policy("bytes") == "strict" and note.source.refuses("strict"):
+        raise HeldError(
+            f"{platform.title} may not read all files, so nothing was delivered: {note.text}",
+            found=f"{len(files)} files of {audiences} audiences",
+            fix=f"raise file.max_rows, or esp.policies.bytes=warn. Source: {note.source.document}",
+        )
     return [f"{platform.title}: {len(files)} files of {audiences} audiences: {note.text} [bytes; {note.source}]"]

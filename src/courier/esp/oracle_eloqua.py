@@ -21,7 +21,7 @@ from courier.esp.base import (
 IMPORTING = Source("docs.oracle.com eloqua-user/Help/DataImportExport/Tasks/ImportingContactsOrAccounts.htm")
 UPLOADING = Source("docs.oracle.com OMCAA/Help/Contacts/Tasks/UploadingContacts.htm")
 TYPES = Source("docs.oracle.com OMCAA/Help/DataTypes/DataTypes.htm")
-CUSTOM_FIELDS = Source("docs.oracle.com eloqua-user/Help/ContactFields/Tasks/CreatingContactFields.htm")
+CUSTOM_FIELDS = Source("docs.oracle.com eloqua-user/Help/ContactFields/Tasks/CreatingContactFields.htm, of fields", "our choice")
 NO_EMAIL = Source("docs.oracle.com ContactsNoEmailFAQ.htm")
 NOT_FOUND = Source("no document says that a scheduled import can do it", "our choice")
 BULK_UTF8 = Source("docs.oracle.com op-api-bulk-2.0-contacts-imports-id-data-post: UTF-8; not said of SFTP imports", "our choice")
@@ -34,7 +34,7 @@ PLATFORM = Platform(
             "file",
             "file.delimiter",
             (",", "|", ";"),
-            "a scheduled import reads comma, pipe and semicolon; tab is of the upload wizard only",
+            "a scheduled import reads comma, pipe and semicolon; only the upload wizard accepts tab",
             IMPORTING,
         ),
         Setting("file", "file.header", (True,), "the first row has to be the header", IMPORTING),
@@ -52,6 +52,7 @@ PLATFORM = Platform(
             "Eloqua imports from SFTP; no import from S3 was found",
             NOT_FOUND,
         ),
+        Setting("transport", "destination.port", (22,), "Eloqua reads from SFTP servers on port 22 only", IMPORTING),
     ),
     columns=(
         StandardColumn("EmailAddress", "personalEmail.address", "text", 100, "C_EmailAddress", TYPES, role="email", required=True),
@@ -67,14 +68,19 @@ PLATFORM = Platform(
     key=KeyRule((), 1, "contacts are matched by one field, the email address or another unique one; its duplicates are rejected", NO_EMAIL),
     phone=PhoneRule("plus", Source("E.164, https://www.twilio.com/docs/glossary/what-e164", "secondary")),
     email=EmailRule(rf"^[^{BLANKS}]+$", "no blanks, of which a no-break space makes an address unusable", UPLOADING),
-    dates=DateRule("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ss", IMPORTING, forbidden=("SSS", "XXX")),
+    dates=DateRule(
+        "yyyy-MM-dd",
+        "yyyy-MM-dd HH:mm:ss",
+        IMPORTING,
+        Note("Eloqua reads dates as YYYY-MM-DD, with or without HH:mm:ss, and leaves out a value with milliseconds", IMPORTING),
+    ),
     bytes=(ByteLimit(5_000_000_000, "Eloqua takes files up to 5 GB from SFTP", IMPORTING, hard=True),),
     exits=Note(
         "rows of members who have left have the status exited: import them into a field, or as a separate file with another purpose",
         Source("an import has one purpose", "our choice"),
     ),
     text_length=(100, TYPES),
-    max_columns=(250, CUSTOM_FIELDS),
+    max_columns=(250, Note("Eloqua has at most 250 custom contact fields; of an import's columns no limit was found", CUSTOM_FIELDS)),
     number=NumberRule(15, 4, TYPES),
     one_file=Note("an import reads one name: make one import for each part, or raise file.max_rows", NOT_FOUND),
     fixed_name=Note("an import reads one fixed name: no pattern with a date was found", NOT_FOUND),

@@ -94,7 +94,12 @@ PLATFORM = Platform(
         "one @, a domain with a dot, no blanks",
         Source("RFC 5321, 4.5.3.1", "our choice"),
     ),
-    dates=DateRule("yyyy-MM-dd HH:mm:ss", "yyyy-MM-dd HH:mm:ss", LOADING, forbidden=("SSS", "XXX")),
+    dates=DateRule(
+        "yyyy-MM-dd HH:mm:ss",
+        "yyyy-MM-dd HH:mm:ss",
+        LOADING,
+        Note("Responsys reads timestamps as yyyy-mm-dd hh:mi:ss, and cuts off what comes after the seconds, such as a zone", LOADING),
+    ),
     bytes=(
         ByteLimit(
             1_000_000_000,

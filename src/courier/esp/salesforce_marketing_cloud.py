@@ -21,7 +21,7 @@ IMPORT_ACTIVITY = Source("help.salesforce.com mc_es_import_activity")
 QUOTES = Source("successjp.salesforce.com NAI-001090")
 ENCODING = Source("Accenture/sfmc-devtools test resources: encodingName utf-8", "secondary")
 EMAIL = Source("help.salesforce.com 005226498")
-MOBILE = Source("help.salesforce.com mc_moc_prepare_file_for_import")
+MOBILE = Source("help.salesforce.com mc_moc_prepare_file_for_import, of MobileConnect; not documented for data extensions", "our choice")
 FIELDS = Source("developer.salesforce.com ssjs_dataExtensionFieldsAdd: Text has 1 to 4000 characters")
 KEY_LENGTH = Source("a subscriber key has at most 254 characters, gettectonic.com", "secondary")
 OURS = Source("a field of the data extension in the artefacts, with the length that it has there", "our choice")
@@ -79,10 +79,15 @@ PLATFORM = Platform(
     phone=PhoneRule("digits", MOBILE),
     email=EmailRule(
         r"^[\x21-\x3f\x41-\x7e]{1,100}@[\x21-\x2d\x2f-\x3f\x41-\x7e]+(\.[\x21-\x2d\x2f-\x3f\x41-\x7e]+)*\.[\x21-\x2d\x2f-\x3f\x41-\x7e]{2,}$",
-        "one @, at most 100 characters before it, a top-level domain of two letters or more, ASCII without blanks",
+        "one @, at most 100 characters before it, a top-level domain of two characters or more, ASCII without blanks",
         EMAIL,
     ),
-    dates=DateRule("yyyy-MM-dd", "yyyy-MM-dd HH:mm:ssXXX", DATES),
+    dates=DateRule(
+        "yyyy-MM-dd",
+        "yyyy-MM-dd HH:mm:ssXXX",
+        DATES,
+        Note("another form is read as the locale of the import has it, and a time without a zone as that of the server", DATES),
+    ),
     bytes=(
         ByteLimit(
             1_000_000_000,

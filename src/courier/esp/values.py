@@ -12,10 +12,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
+
 from courier import xdm
 from courier.config import ColumnConfig, RowRuleConfig, RulesConfig, RunConfig
 from courier.errors import ConfigError
 from courier.esp.base import MONTH_AND_DAY, Platform, Source, StandardColumn
+from courier.esp.changes import fixes
 from courier.esp.platforms import platform_of
 from courier.mapping import Mapping
 
@@ -67,12 +70,23 @@ def with_row_rules(config: RunConfig) -> RunConfig:
 
 
 def row_rules(config: RunConfig, mapping: Mapping) -> RulesConfig:
-    """The row rules for these columns: without those about numbers where a column is none."""
+    """The row rules for these columns: without those about numbers where a column is none, about lengths where it is no text, and
+    about changes that no value of it can have.
+    """
     kinds = {column.name: column.kind for column in mapping.columns}
+    marked = {fixed.rule for _, fixed in fixes(mapping)}
     strange = {
-        rule.name for rule in value_rules(config) if rule.numbers and (kind := kinds[rule.column]) is not None and not xdm.is_number(kind)
+        rule.name
+        for rule in value_rules(config)
+        if (rule.fixed and rule.name not in marked) or ((kind := kinds[rule.column]) is not None and not _is_about(rule, kind))
     }
     return replace(config.rules, rows={name: rule for name, rule in config.rules.rows.items() if name not in strange})
+
+
+def _is_about(rule: ValueRule, kind: pa.DataType) -> bool:
+    if rule.numbers:
+        return xdm.is_number(kind)
+    return rule.rule != "length" or xdm.is_text(kind)
 
 
 def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnConfig) -> Iterator[ValueRule]:

@@ -1,0 +1,54 @@
+"""Incremental exports to a platform: what it is told of those who have left, and what becomes of a file that it has not read yet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from activation import Job, activate
+from xdm_profiles import profile, write_profiles
+
+MEMBER = {"ups": {"seg-a": ("realized", "2026-01-01T00:00:00Z", None)}}
+SEGMENT = "audience.segments=[{id: seg-a, name: vip}]"
+INCREMENTAL = ["export=incremental", "destination.on_conflict=fail"]
+
+
+def people(folder: Path, **names: str) -> None:
+    """Members with a permission, by the letter of their address."""
+    write_profiles(
+        folder / "profiles",
+        [
+            profile(email=f"{letter}@example.com", first_name=name, loyalty_ids=[letter], segments=MEMBER, consent="y")
+            for letter, name in names.items()
+        ],
+    )
+
+
+def run(folder: Path, number: int, *overrides: str) -> Job:
+    return activate(folder, SEGMENT, *INCREMENTAL, *overrides, run_id=f"run-{number}", as_of=f"2026-11-0{number}T00:00:00Z")
+
+
+def rows(job: Job, name: str = "vip.csv") -> list[dict[str, Any]]:
+    return list(csv.DictReader(io.StringIO(job.delivered()[name].decode())))
+
+
+def taken(folder: Path) -> None:
+    """The platform takes all that is there."""
+    for path in (folder / "out").iterdir():
+        path.unlink()
+
+
+def test_whom_a_suppression_list_holds_is_told_to_responsys_as_opted_out(tmp_path: Path) -> None:
+    people(tmp_path, a="Ann", b="Bea")
+    first = run(tmp_path, 1, "esp=oracle_responsys").succeeded()
+    assert [(row["EMAIL_ADDRESS_"][0], row["EMAIL_PERMISSION_STATUS_"], row["status"]) for row in rows(first)] == [
+        ("a", "I", "realized"),
+        ("b", "I", "realized"),
+    ]
+    taken(tmp_path)
+    (tmp_path / "list.csv").write_text("email\nB@example.com\n")
+    listed = "+suppression.lists.complaints={path: list.csv, column: email}"
+    second = run(tmp_path, 2, "esp=oracle_responsys", listed).succeeded()
+    assert [(row["EMAIL_ADDRESS_"][0], row["EMAIL_PERMISSION_STATUS_"], row["status"]) for row in rows(second)] == [("b", "O", "exited")]
