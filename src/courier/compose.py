@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -40,6 +40,8 @@ GROUPS: dict[str, type] = {
 SECRETS = re.compile(r"password|passphrase|secret|_env\b|_file\b|encrypt_to")
 #: The groups of which a file is chosen.
 CHOSEN = {*GROUPS, "destination", "activation"}
+#: Keys whose `off` YAML reads as false.
+SWITCHES = ("consent.rule", "file.formula_guard")
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
 
 
@@ -47,6 +49,7 @@ TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
 class Activation:
     name: str
     file: Path | None
+    texts: written.Texts
 
 
 def conf_folder() -> Path:
@@ -76,17 +79,31 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictCon
     composed, own = _compose(list(overrides), config_dir)
     name = str(composed.hydra.runtime.choices["activation"])
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    return plain, Activation(name, written.file_of("activation", name, [conf_folder(), own]))
+    for key in SWITCHES:
+        if OmegaConf.select(plain, key) is False:
+            OmegaConf.update(plain, key, "off")
+    return plain, Activation(name, written.file_of("activation", name, [conf_folder(), own]), _texts(composed, overrides, own))
+
+
+def _texts(composed: DictConfig, overrides: Sequence[str], own: Path | None) -> written.Texts:
+    """What the files that were composed and the command line have, as it is typed. An activation wins over the files of groups."""
+    choices = composed.hydra.runtime.choices
+    groups = ["activation", *(str(group) for group in choices if group != "activation")]
+    files = [file for group in groups for file in written.composed(group, str(choices[group]), [conf_folder(), own])]
+    return written.Texts(files, list(overrides))
 
 
 def _checked(plain: DictConfig, activation: Activation, now: datetime) -> schema.RunConfig:
     unknown = {str(key) for key in plain} - TOP_LEVEL
     if unknown:
         raise ConfigError("The configuration has an unknown key", found=", ".join(sorted(unknown)), fix=nearest(min(unknown), TOP_LEVEL))
-    groups = {name: _typed(plain, name, kind, activation.file) for name, kind in GROUPS.items()}
+    for key in ("run_id", "release"):
+        if isinstance(plain.get(key), int):
+            activation.texts.assert_same([key], plain.get(key))
+    groups = {name: _typed(plain, name, kind, activation) for name, kind in GROUPS.items()}
     config = schema.RunConfig(
         activation=activation.name,
-        destination=_typed(plain, "destination", _destination_type(plain), activation.file),
+        destination=_typed(plain, "destination", _destination_type(plain), activation),
         run_id=schema.parse_run_id(_text(plain, "run_id"), now),
         as_of=schema.parse_as_of(_text(plain, "as_of"), now),
         as_of_given=plain.get("as_of") is not None,
@@ -213,8 +230,11 @@ def _destination_type(plain: DictConfig) -> type:
     return schema.DESTINATIONS[kind]
 
 
-def _typed(plain: DictConfig, group: str, kind: type, activation: Path | None = None) -> Any:
+def _typed(plain: DictConfig, group: str, kind: type, activation: Activation | None = None) -> Any:
     """Merge one group into its dataclass, which refuses unknown keys, wrong types and values out of range."""
+    texts = activation.texts if activation else written.Texts()
+    if isinstance(plain.get(group), DictConfig):
+        _assert_texts(OmegaConf.to_container(plain[group], resolve=False), kind, group, texts)
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), plain.get(group) or {}))
     except (ConfigKeyError, ConfigAttributeError) as exc:
@@ -224,10 +244,53 @@ def _typed(plain: DictConfig, group: str, kind: type, activation: Path | None = 
         if group == "destination" and (kinds := _destinations_with(key)):
             chosen = plain.destination.kind
             fix = f"it is a key of destination={' or '.join(kinds)}, and {chosen} is chosen: choose one of these, or leave the key out"
-        where = str(activation) if activation and written.sets(activation, f"{group}.{key}") else None
+        file = activation.file if activation else None
+        where = str(file) if file and written.sets(file, f"{group}.{key}") else None
         raise ConfigError(f"{group} has an unknown key", where=where, found=f"{group}.{key}", fix=fix) from exc
     except OmegaConfBaseException as exc:
         raise _wrong_kind(plain, group, exc) from exc
+
+
+def _assert_texts(inside: Any, kind: type, group: str, texts: written.Texts) -> None:
+    """Raise ConfigError for what YAML read as a number or a boolean where a text belongs: it would be written into files as such."""
+    for key, value in _of_texts(inside, kind, (group,)):
+        if key[:2] != ("engine", "settings"):  # Spark reads true and false as YAML has them
+            texts.assert_same(key, value, secret=bool(SECRETS.search(str(key[-1]))))
+    if group == "audience" and isinstance(inside, dict):  # what is no whole number, AudienceConfig refuses itself
+        for key, value in _leaves(inside.get("segments"), ("audience", "segments")):
+            if isinstance(value, int) and not isinstance(value, bool):
+                texts.assert_same(key, value)
+
+
+def _of_texts(value: Any, hint: Any, key: tuple[str | int, ...]) -> Iterator[tuple[written.Key, Any]]:
+    """The values that a schema wants as texts."""
+    inner = [each for each in get_args(hint) if each is not type(None)]
+    container = get_origin(hint)
+    if hint is str or (container not in (dict, list) and inner == [str]):
+        yield key, value
+    elif is_dataclass(hint) and isinstance(value, dict):
+        hints = get_type_hints(hint)
+        for name in value.keys() & hints.keys():
+            yield from _of_texts(value[name], hints[name], (*key, name))
+    elif container is dict and isinstance(value, dict):
+        for name, each in value.items():
+            if not isinstance(name, str):
+                where = ".".join(map(str, key))
+                raise ConfigError(f"{where} has a name that is no text", found=str(name), fix="put the name in quotes: 'no', '1'")
+            yield from _of_texts(each, inner[1], (*key, name))
+    elif container is list and isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _of_texts(each, inner[0], (*key, number))
+    elif container not in (dict, list) and len(inner) == 1:  # something or nothing
+        yield from _of_texts(value, inner[0], key)
+
+
+def _leaves(inside: Any, key: tuple[str | int, ...]) -> Iterator[tuple[written.Key, Any]]:
+    below = inside.items() if isinstance(inside, dict) else enumerate(inside) if isinstance(inside, list) else None
+    if below is None:
+        yield key, inside
+    for name, each in below or ():
+        yield from _leaves(each, (*key, name))
 
 
 def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> ConfigError:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from courier.config import EngineConfig, SourceConfig, StateConfig
@@ -174,8 +174,10 @@ def _spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None
             fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail",
         ) from exc
     session.sparkContext.setLogLevel("ERROR")
+    remote = not session.sparkContext.master.startswith("local")
+    if not remote:
+        _silence_failures(session)
     try:
-        remote = not session.sparkContext.master.startswith("local")
         yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
     finally:
         session.stop()
@@ -188,6 +190,24 @@ def _silence() -> None:
 
         for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
             PySparkLogger.getLogger(name).disabled = True
+
+
+#: They log what a task or a job failed of, and with it values of rows.
+OF_FAILURES = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.DAGScheduler",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.execution.datasources.FileFormatWriter",
+    "org.apache.spark.sql.execution.datasources.v2",
+    "org.apache.spark.util.Utils",
+)
+
+
+def _silence_failures(session: SparkSession) -> None:
+    """Where tasks run in this process, their errors would be printed as they are. What Spark says while it starts has been said by now."""
+    log4j: Any = session.sparkContext._jvm  # there is no other way to the level of a logger
+    for name in OF_FAILURES:
+        log4j.org.apache.logging.log4j.core.config.Configurator.setLevel(name, log4j.org.apache.logging.log4j.Level.OFF)
 
 
 def s3a_settings(source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> dict[str, str]:
@@ -258,11 +278,16 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 
 ZERO = "an expression of the mapping divides by zero: write a / nullif(b, 0) there"
+OVERFLOW = "a whole number of an expression has more digits than it can have: cast(… as decimal(38,0)) in what is computed"
+#: What may be a value of a row in an engine's message, where it has no quotes.
+VALUES = re.compile(r"(?<=value )(?!of )\S+|(?<=value of )\S+|-?\d[\d.,]{3,}\w*")
 #: What to do, by what is in an engine's message.
 ADVICE = {
     "Failed to allocate": "give it more: engine.driver_memory=4g",
     "DIVIDE_BY_ZERO": ZERO,
     "Division by zero": ZERO,
+    "CAST_OVERFLOW": OVERFLOW,
+    "out of range Int64": OVERFLOW,
 }
 
 
@@ -274,7 +299,7 @@ def source_errors(what: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as exc:
-        gist = re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0])[:300]
+        gist = VALUES.sub("…", re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0]))[:300]
         fix = next((advice for sign, advice in ADVICE.items() if sign in str(exc)), "")
         raise SourceError(f"The engine failed while {what}", found=gist, fix=fix) from exc
     except Exception as exc:

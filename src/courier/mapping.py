@@ -175,7 +175,10 @@ def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs,
     where = f"mapping.columns.{name}"
     source = _plain(column.source)
     if column.expression:
-        source, kind, build = column.expression, None, _expression(column, where, inputs, fan_out)
+        source, (kind, build) = column.expression, _expression(column, where, inputs, fan_out)
+        _assert_default(name, column.default, pa.string() if _shapes(column) else kind)
+        if not _shapes(column) or column.json or column.join is not None:  # the engine knows better
+            kind = None
     elif column.identity:
         alias = inputs.add(f"identityMap['{column.identity}']", where)
         source, kind, build = inputs.paths[alias], pa.string(), shapes.identities(column, alias)
@@ -190,9 +193,23 @@ def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs,
         alias = inputs.add(source, where)
         kind, build = inputs.kinds[alias], lambda: shapes.column_named(alias)
     kind, build = shapes.shaped(name, column, kind, build)
-    if column.default is not None and kind is not None and not xdm.is_text(kind):
-        raise ConfigError(f"The column '{name}' cannot have a default", found=f"a source of type {kind}", expected="a source of text")
+    _assert_default(name, column.default, kind)
     return MappedColumn(name, engine_name, source, kind, column.mandatory, column.default, build, hashed=bool(column.hash))
+
+
+def _shapes(column: ColumnConfig) -> bool:
+    """Whether a value becomes a text on its way."""
+    return bool(column.json or column.join is not None or column.hash or column.format or column.zone)
+
+
+def _assert_default(name: str, default: str | None, kind: pa.DataType | None) -> None:
+    if default is not None and kind is not None and not xdm.is_text(kind):
+        raise ConfigError(
+            f"The column '{name}' cannot have a default",
+            found=f"a source of type {kind}",
+            expected="a source of text",
+            fix="a format such as 0.00 or yyyy-MM-dd makes a text of it, in an expression cast(… as string)",
+        )
 
 
 def _assert_fanned_out(fan_out: str | None, where: str) -> None:
@@ -206,7 +223,7 @@ def _of_row(source: str) -> Callable[[], Column]:
     return lambda: shapes.column_named("membership").getField(source.partition(".")[2])
 
 
-def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str | None) -> Callable[[], Column]:
+def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str | None) -> tuple[pa.DataType | None, Callable[[], Column]]:
     """Paths become inputs; `membership.…` and `identity.id` stay, since the engine has columns of these names."""
     text = PLACEHOLDER.sub(lambda found: f"membership.{found[1]}", column.expression)
     own = {"membership", "identity"} - set(inputs.schema.names)
@@ -221,14 +238,15 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
             return MARK if path == SUPPRESSED else path
         return inputs.add(path, where)
 
-    parsed = sql.parse(text, where, {*inputs.schema.names, *own}, alias)
+    kinds = {**MEMBERSHIP, "identity": pa.string()}
+    parsed, kind = sql.parse(text, where, {*inputs.schema.names, *own}, alias, lambda name: inputs.kinds.get(name) or kinds.get(name))
 
     def build() -> Column:
         from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
         return F.expr(parsed)
 
-    return build
+    return kind, build
 
 
 def inputs(mapping: Mapping) -> list[Column]:
@@ -254,13 +272,14 @@ def typed(mapping: Mapping, members: DataFrame) -> Mapping:
     from pyspark.sql.pandas.types import to_arrow_type  # noqa: PLC0415
 
     columns = []
-    for column, value in zip(mapping.columns, values(mapping), strict=True):
+    for column in mapping.columns:
         if column.kind is not None:
             columns.append(column)
             continue
+        assert column.build is not None
         where = f"mapping.columns.{column.name}: {column.source}"
         try:
-            found = members.select(value).schema.fields[0].dataType
+            found = members.select(column.build().alias(column.engine_name)).schema.fields[0].dataType
         except PySparkException as exc:
             raise ConfigError("An expression cannot be used", where=where, found=str(exc).strip().splitlines()[0][:300]) from exc
         kind = to_arrow_type(found)
@@ -274,6 +293,7 @@ def typed(mapping: Mapping, members: DataFrame) -> Mapping:
         if pa.types.is_decimal(kind) and "/" in column.source and not column.source.lower().startswith(("cast(", "try_cast(")):
             fix = "a format such as 0.00, or cast(… as decimal(18,2)) around it"
             raise ConfigError("A quotient of decimals has not the same digits on all engines", where=where, fix=fix)
+        _assert_default(column.name, column.default, kind)
         columns.append(replace(column, kind=kind))
     key = [column for known in mapping.key for column in columns if column.engine_name == known.engine_name]
     return replace(mapping, columns=columns, key=key)

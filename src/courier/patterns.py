@@ -13,6 +13,9 @@ from courier.errors import ConfigError
 CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": r" \t\n\x0B\f\r"}
 #: Escapes that mean the same everywhere, besides those of punctuation.
 SAME = "tnrfAz"
+#: Which Rust takes for operations on classes, as Java does with the first.
+OPERATIONS = ("&&", "--", "~~")
+TIMES = re.compile(r"\{[0-9]{1,4}(,[0-9]{0,4})?\}")
 
 
 def portable(pattern: str, where: str) -> str:
@@ -27,6 +30,8 @@ def portable(pattern: str, where: str) -> str:
         if in_class:
             if sign == "[" or pattern.startswith("&&", position):
                 raise _refused(pattern, where, "a class inside of a class")
+            if pattern.startswith(OPERATIONS, position):
+                raise _refused(pattern, where, f"{pattern[position : position + 2]} in a class: write \\- or one ~")
             in_class = sign != "]"
             out.append(sign)
         elif sign == "[":
@@ -36,12 +41,19 @@ def portable(pattern: str, where: str) -> str:
             position += lead - 1
         elif pattern.startswith("(?", position) and not pattern.startswith("(?:", position):
             raise _refused(pattern, where, pattern[position : position + 4])
+        elif sign == "{" and not TIMES.match(pattern, position):
+            raise _refused(pattern, where, "{ that is no number of times: write \\{")
         elif sign in "*+?}" and pattern.startswith("+", position + 1):
             raise _refused(pattern, where, pattern[position : position + 2])
         else:
             out.append({"$": r"\z", ".": r"[^\n\r]"}.get(sign, sign))
         position += 1
-    return "".join(out)
+    rewritten = "".join(out)
+    try:  # what engines would refuse when they meet the first row
+        re.compile(rewritten.replace(r"\z", r"\Z"))
+    except re.error as exc:
+        raise _refused(pattern, where, exc.msg) from exc
+    return rewritten
 
 
 def _escape(pattern: str, position: int, where: str, *, in_class: bool) -> str:

@@ -89,9 +89,24 @@ def _flattened(column: ColumnConfig, kind: pa.DataType | None, build: Build, whe
     def built() -> Column:
         from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-        return F.to_json(build()) if column.json else _joined(build().cast("array<string>"), str(column.join))
+        return _lower_case_escapes(F.to_json(build())) if column.json else _joined(build().cast("array<string>"), str(column.join))
 
     return built
+
+
+#: Control characters with a letter in their number, which Spark writes in upper case.
+WITH_LETTERS = [format(number, "04x") for number in range(0x20) if chr(number) not in "\b\t\n\f\r" and number % 16 > 9]
+
+
+def _lower_case_escapes(json: Column) -> Column:
+    """`\\u000B` as `\\u000b`. A backslash of the value itself is two in JSON; they stand aside meanwhile, as what no JSON has."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    apart = F.lit("\x01")
+    changed = F.replace(json, F.lit("\\\\"), apart)
+    for digits in WITH_LETTERS:
+        changed = F.replace(changed, F.lit(f"\\u{digits.upper()}"), F.lit(f"\\u{digits}"))
+    return F.when(json.contains("\\u00"), F.replace(changed, apart, F.lit("\\\\"))).otherwise(json)
 
 
 def _assert_alike_in_json(kind: pa.DataType, where: str) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+import pyarrow as pa
 from sqlglot import parse_one
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from courier import alike
 from courier.config.mapping import DATE_PATTERN
 from courier.errors import ConfigError, nearest
 from courier.patterns import portable
@@ -49,9 +51,13 @@ PATTERNS = ("date_format", "to_timestamp", "try_to_timestamp")
 REGULAR = ("regexp_extract", "regexp_replace", "split")
 
 
-def parse(text: str, where: str, roots: Collection[str], alias: Callable[[str], str]) -> str:
-    """Check an expression and give it with its paths replaced. `roots` are the columns that a path may begin with; `alias`
-    names a path's column. Raises ConfigError with the name of what is not allowed.
+def parse(
+    text: str, where: str, roots: Collection[str], alias: Callable[[str], str], kind_of: Callable[[str], pa.DataType | None]
+) -> tuple[str, pa.DataType | None]:
+    """Check an expression and give it as engines compute it alike, with its paths replaced, and its type where it is known.
+
+    `roots` are the columns that a path may begin with; `alias` names a path's column, and `kind_of` gives that one's type.
+    Raises ConfigError with the name of what is not allowed.
     """
     from sqlglot.dialects.spark import Spark  # noqa: PLC0415  dialects load slowly
 
@@ -60,7 +66,8 @@ def parse(text: str, where: str, roots: Collection[str], alias: Callable[[str], 
         tokens = Spark().tokenize(text)
     except SqlglotError as exc:
         raise _refused(where, text, str(exc).splitlines()[0][:200]) from exc
-    return _Reader(text, where, tokens, roots, alias).read()
+    plain = _Reader(text, where, tokens, roots, alias).read()
+    return alike.rewritten(plain, FUNCTIONS, kind_of, lambda found, fix: _refused(where, text, found, fix))
 
 
 def _refused(where: str, text: str, found: str, fix: str | None = None) -> ConfigError:
@@ -163,6 +170,8 @@ class _Reader:
         return end
 
     def _check_function(self, word: str) -> None:
+        if word in TYPES - {"decimal"}:
+            raise _refused(self._where, self._text, f"the function {word}", f"cast(… as {word})")
         if word not in FUNCTIONS | WORDS | TYPES:
             raise _refused(self._where, self._text, f"the function {word}", INSTEAD.get(word) or nearest(word, FUNCTIONS))
 

@@ -6,10 +6,11 @@ Knows no Hydra.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -18,6 +19,8 @@ from courier.home import expanded
 
 PACKAGE = "# @package _global_"
 ABSENT = object()
+#: The parts of a key; a number is the place in a list.
+Key: TypeAlias = Sequence[str | int]
 #: Ids that the grammar of overrides would take for numbers, such as 1e5.
 BARE_ID = re.compile(r"(run_id|release)=(?!(?i:null)$)([A-Za-z0-9._-]+)")
 
@@ -87,6 +90,14 @@ def check_activation(file: Path, groups: Collection[str]) -> None:
             fix="make it the first line: without it the keys below are taken for keys of `activation`",
         )
     for choice, option in _choices(file):
+        if isinstance(option, bool):
+            word = "off" if choice.endswith("consent") else "…"
+            raise ConfigError(
+                "A choice is read as true or false, and not as a name",
+                where=f"{file}, defaults",
+                found=f"- {choice}: {option}",
+                fix=f"put it in quotes: - {choice}: '{word}'",
+            )
         overriding, slash, group = re.fullmatch(r"(override\s+)?(/?)(.*)", choice, re.DOTALL).groups()  # type: ignore[union-attr]
         if group in groups and not (overriding and slash):
             raise ConfigError(
@@ -98,24 +109,63 @@ def check_activation(file: Path, groups: Collection[str]) -> None:
         if group in groups:
             _check_suffix(choice, str(option), f"{file}, defaults")
 
-    _check_ids(file)
+
+@dataclass(frozen=True)
+class Texts:
+    """The values of a configuration as they are typed, by key: YAML and the grammar of overrides read NO, 0123 and 1.10 as something else.
+
+    `files`: those that were composed, the one that wins first, each with the key that its own keys are below.
+    """
+
+    files: list[tuple[tuple[str, ...], Path]] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+
+    def assert_same(self, key: Key, value: Any, *, secret: bool = False) -> None:
+        """Raise ConfigError where a value that belongs to a text is a number or a boolean that is not written as it was typed.
+
+        What is not found, as it came by an anchor, is trusted where it is a whole number.
+        """
+        if not isinstance(value, bool | int | float):
+            return
+        where, text = self._typed(key, value)
+        if not isinstance(value, bool) and (text == str(value) or (text is None and isinstance(value, int))):
+            return
+        name = ".".join(str(part) for part in takewhile(lambda part: not isinstance(part, int), key))
+        kind = "true or false" if isinstance(value, bool) else "another number"
+        found = str(value) if text is None else f"{text}, which YAML reads as {value}"
+        fix = f"put it in quotes: '{'…' if text is None or secret else text}'"
+        raise ConfigError(f"{name} has a text that is read as {kind}", where=where, found=None if secret else found, fix=fix)
+
+    def _typed(self, key: Key, value: Any) -> tuple[str | None, str | None]:
+        """Where a value stands, and how."""
+        for override in reversed(self.overrides):
+            name, _, text = override.partition("=")
+            parts = name.lstrip("+~").split(".")
+            if len(parts) > 1 and list(key[: len(parts)]) == parts:
+                words = [text] if len(parts) == len(key) else re.split(r"[\s,:{}\[\]]+", text)  # inside of a list or of keys with values
+                alike = next((word for word in words if word == str(value)), None)
+                return "the command line", alike or (words[0] if len(words) == 1 else None)
+        for prefix, file in self.files:
+            if tuple(key[: len(prefix)]) == prefix:
+                text = _at(content(file, yaml.BaseLoader), key[len(prefix) :], ABSENT)
+                if text is not ABSENT:
+                    return str(file), text if isinstance(text, str) else None
+        return None, None
 
 
-def _check_ids(file: Path) -> None:
-    """Raise ConfigError for an id without quotes that YAML takes for another number: 007 for 7, 010 for 8, 1_000 for 1000."""
-    read, typed = content(file), content(file, yaml.BaseLoader)
-    for key in ("run_id", "release", "audience.segments"):
-        for value, text in zip(_leaves(_at(read, key)), _leaves(_at(typed, key)), strict=True):
-            if isinstance(value, int) and not isinstance(value, bool) and str(value) != text:
-                found = f"{text}, which YAML reads as {value}"
-                raise ConfigError(
-                    f"{key} has a text that is read as another number", where=str(file), found=found, fix=f"put it in quotes: '{text}'"
-                )
-
-
-def _leaves(inside: Any) -> list[Any]:
-    below = inside.values() if isinstance(inside, dict) else inside if isinstance(inside, list) else None
-    return [inside] if below is None else [leaf for each in below for leaf in _leaves(each)]
+def composed(group: str, option: str, folders: Sequence[Path | None]) -> list[tuple[tuple[str, ...], Path]]:
+    """The file of an option and those that its `defaults` build on, each with the key that its own keys are below."""
+    file = file_of(group, option, folders)
+    if file is None:
+        return []
+    head = re.search(r"^#\s*@package\s+(\S+)", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    package = head[1] if head else "_group_"
+    prefix = () if package == "_global_" else tuple((group if package == "_group_" else package).replace("/", ".").split("."))
+    found, defaults = [(prefix, file)], content(file).get("defaults")
+    for entry in defaults if isinstance(defaults, list) else []:
+        if isinstance(entry, str) and entry not in ("_self_", option):
+            found += composed(group, entry, folders)
+    return found
 
 
 def _choices(file: Path) -> Iterator[tuple[str, Any]]:
@@ -127,12 +177,13 @@ def _choices(file: Path) -> Iterator[tuple[str, Any]]:
 
 def sets(file: Path, key: str) -> bool:
     """Whether a file sets a key, such as destination.host."""
-    return _at(content(file), key, ABSENT) is not ABSENT
+    return _at(content(file), key.split("."), ABSENT) is not ABSENT
 
 
-def _at(inside: Any, key: str, default: Any = None) -> Any:
-    for part in key.split("."):
-        if not isinstance(inside, dict) or part not in inside:
+def _at(inside: Any, key: Key, default: Any = None) -> Any:
+    for part in key:
+        of_list = isinstance(part, int) and isinstance(inside, list) and part < len(inside)
+        if not of_list and not (isinstance(inside, dict) and part in inside):
             return default
         inside = inside[part]
     return inside

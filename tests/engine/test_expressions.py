@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from row_runs import FEB, JAN, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA, write_profiles
@@ -96,7 +97,7 @@ VALUES: list[tuple[str, Any]] = [
     ("array_join(sort_array(loyalty.loyaltyID), ',', '?')", "?,a,b,b"),
     ("get(split(homeAddress.city, ';'), 1)", "B"),
     (r"get(split('a|b', '\\|'), 1)", "b"),
-    ("substring('abcd', -2, 2)", "cd"),
+    ("substring('abcd', 2, 2)", "bc"),
     ("to_timestamp('29.03.2026 01:02', 'dd.MM.yyyy HH:mm')", datetime(2026, 3, 29, 1, 2, tzinfo=UTC)),
     ("to_timestamp('no time')", None),
     ("array_join(transform(loyalty.loyaltyID, x -> upper(x)), ',', '?')", "B,A,?,B"),
@@ -143,6 +144,37 @@ VALUES: list[tuple[str, Any]] = [
     (r"'it\'s'", "it's"),
     ('"in double quotes"', "in double quotes"),
     ("cast(null as string)", None),
+    # what engines compute differently, left alone
+    ("large.i32 * 2", 4294967294),
+    ("large.i32 + large.i32", 4294967294),
+    ("large.i64 - 1", 9007199254740992),
+    ("abs(large.i32) * large.i32", 4611686014132420609),
+    ("2147483647 + 1", 2147483648),
+    ("left('abcdef', large.one + 1)", "ab"),
+    ("left('abc', large.one - 3)", ""),
+    ("right('abc', length('ab') - 3)", ""),
+    ("substring('abc', large.one - 5, 2)", "ab"),
+    ("array_join(slice(loyalty.loyaltyID, large.one - 5, 1), ',')", "b"),
+    ("cast(large.f64 as decimal(10,2))", Decimal("1.01")),
+    ("cast(large.f64 * 1e18 as decimal(20,1))", Decimal("1004999999999999872.0")),
+    ("cast(large.f64 as decimal(2,2))", None),
+    ("large.f32 * 3 > 0.3 and large.f32 * 3 < 0.31", True),
+    ("cast(large.f32 as decimal(10,3))", Decimal("0.100")),
+    ("cast(large.f64 * 1.1 as decimal(10,4))", Decimal("1.1055")),
+    ("large.f64 > 0.1", True),
+    ("large.f64 in (1.005, 2)", True),
+    ("case when large.one = 1 then 1 else 2.5 end", Decimal("1.0")),
+    ("case when large.one > 1 then 1 else 2.5 end", Decimal("2.5")),
+    ("if(large.one > 1, large.one, large.i64)", 9007199254740993),
+    ("coalesce(large.none, 0.5)", Decimal("0.5")),
+    ("cast(coalesce(large.f64, 0) as decimal(5,1))", Decimal("1.0")),
+    ("regexp_replace('gold', '^(go)ld$', '$1X')", "goX"),
+    ("regexp_replace('gold', '(g)', '$12')", "g2old"),
+    ("regexp_replace('gold', '(g)(o)', '$2$1_$0')", "og_gold"),
+    ("date_add(cast('2026-02-28' as date), large.one + 1)", date(2026, 3, 2)),
+    ("cast('2026-02-28' as date) + large.one", date(2026, 3, 1)),
+    ("cast('2026-02-28' as date) > '2026-01-01'", True),
+    ("array_join(transform(loyalty.loyaltyID, (x, i) -> concat(coalesce(x, '?'), i + 1)), ',')", "b1,a2,?3,b4"),
     # of the row
     ("case when membership.status = 'exited' then 1 else 0 end", 0),
     ("upper(segmentMembership.seg_namespace.seg_id.status)", "REALIZED"),
@@ -150,24 +182,24 @@ VALUES: list[tuple[str, Any]] = [
     ("date_format(membership.lastQualificationTime, 'MM/dd')", "01/01"),
     ("concat(membership.segmentNamespace, '/', membership.segmentId, '/', membership.segmentName)", "ups/a/Spring"),
 ]
-FURTHER = {"length": "a column of this name", "date": "another"}
+FURTHER: dict[str, Any] = {
+    "length": "a column of this name",
+    "date": "another",
+    "large": {"i32": 2**31 - 1, "i64": 2**53 + 1, "one": 1, "none": None, "f32": 0.1, "f64": 1.005},
+}
+
+
+NUMBERS = {"i32": pa.int32(), "i64": pa.int64(), "one": pa.int32(), "none": pa.int64(), "f32": pa.float32(), "f64": pa.float64()}
+LARGE = pa.schema([*PROFILE_SCHEMA, pa.field("length", pa.string()), pa.field("date", pa.string()), pa.field("large", pa.struct(NUMBERS))])
 
 
 @pytest.fixture(scope="module")
 def values(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     """All expressions in one row."""
-    schema = PROFILE_SCHEMA
-    for name in FURTHER:
-        schema = schema.append(pa_field(name))
+    schema = LARGE
     columns = {f"x{number}": ColumnConfig(expression=text) for number, (text, _) in enumerate(VALUES)}
     segments = [{"id": "a", "name": "Spring"}]
     return run_rows(engine, tmp_path_factory.mktemp("all"), [{**PROFILE, **FURTHER}], columns, segments=segments, schema=schema).rows()[0]
-
-
-def pa_field(name: str) -> Any:
-    import pyarrow as pa
-
-    return pa.field(name, pa.string())
 
 
 @pytest.mark.parametrize("number", range(len(VALUES)), ids=[text for text, _ in VALUES])
@@ -225,6 +257,33 @@ REFUSED = {
     "to_timestamp(loyalty.tier, 'd/M/yyyy')": "the pattern 'd/M/yyyy'",
     "get(split(loyalty.tier, ''), 0)": "split by nothing",
     r"regexp_replace(loyalty.tier, '(a)', '\\1')": "$1 for a group",
+    r"regexp_replace(loyalty.tier, 'a', '$')": "'$' in what is put in",
+    "regexp_replace(loyalty.tier, 'a', '$1')": "'$1' in what is put in",
+    "regexp_replace(loyalty.tier, 'a', '${1}')": "'${' in what is put in",
+    "regexp_replace(loyalty.tier, 'a', loyalty.tier)": "a text in quotes",
+    "regexp_replace(loyalty.tier, 'x*', '-')": "a pattern that finds nothing",
+    "loyalty.tier rlike '[+--]'": "-- in a class",
+    "loyalty.tier rlike 'a{'": "{ that is no number of times",
+    "substring(loyalty.tier, -6, 4)": "substring with -6",
+    "left(loyalty.tier, -1)": "left with -1",
+    "right(loyalty.tier, -1)": "right with -1",
+    "slice(loyalty.loyaltyID, -2, 1)": "slice with -2",
+    "nvl(loyalty.points, '')": "whole number and text",
+    "if(loyalty.points > 1, loyalty.points, 'x')": "cast(… as …)",
+    "case when loyalty.tier = '' then cast('2026-01-01' as date) else loyalty.joinDate end": "date and timestamp",
+    "cast('2026-01-01' as date) > loyalty.joinDate": "date and timestamp",
+    "loyalty.tier > 5": "text and whole number",
+    "loyalty.tier + 1": "text and whole number",
+    "array('a', 1)": "text and whole number",
+    "date_format(personalEmail.address, 'yyyy')": "date_format of a text",
+    "year(loyalty.tier)": "year of a text",
+    "datediff(loyalty.joinDate, '2026-01-01')": "datediff of a text",
+    "cast(loyalty.joinDate as date) - cast('2026-01-01' as date)": "datediff",
+    "cast(loyalty.points / 3 as string)": "the text of a double",
+    "cast(loyalty.joinDate as bigint)": "a cast of timestamp to bigint",
+    "cast(loyalty.points as float)": "cast(… as double)",
+    "int(loyalty.tier)": "cast(… as int)",
+    "loyalty.points & 1": "'bitwiseand'",
     "membership.stauts": "did you mean 'membership.status'?",
     "identity.id": "mapping.fan_out",
     "identityMap['Email": "Found:",
@@ -265,10 +324,60 @@ def test_what_only_an_engine_can_refuse_is_refused_before_a_row_is_read(engine: 
     assert words in str(caught.value)
 
 
-def test_a_row_that_fails_an_expression_shows_no_value(engine: Engine, tmp_path: Path) -> None:
+def test_a_row_that_fails_an_expression_shows_no_value(engine: Engine, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    row = member(loyalty={"loyaltyID": [], "points": 9123456789012345678, "tier": None, "joinDate": None})
     with pytest.raises(CourierError) as caught:
-        run_rows(engine, tmp_path, [member(tier="secret'9x")], {"x": ColumnConfig(expression="_acme.tier > 5")})
-    assert "secret" not in str(caught.value)
+        run_rows(engine, tmp_path, [row], {"x": ColumnConfig(expression="loyalty.points * 10")})
+    assert "9123456789012345678" not in str(caught.value) + capfd.readouterr().err
+    assert "cast(… as decimal(38,0))" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (ColumnConfig(expression="loyalty.points + 1", default="none"), "cannot have a default. Found: a source of type int64"),
+        (ColumnConfig(expression="get(filter(loyalty.loyaltyID, x -> x > 'a'), 0) = 'b'", default="none"), "cannot have a default"),
+        (
+            ColumnConfig(expression="upper(loyalty.tier)", format="dd.MM.yyyy"),
+            "cannot have this format. Where: mapping.columns.x. Found: type string",
+        ),
+        (
+            ColumnConfig(expression="upper(loyalty.tier)", format="0.00"),
+            "cannot have this format. Where: mapping.columns.x. Found: type string",
+        ),
+        (
+            ColumnConfig(expression="loyalty.points + 1", format="dd.MM.yyyy"),
+            "cannot have this format. Where: mapping.columns.x. Found: type int64",
+        ),
+        (ColumnConfig(expression="loyalty.points + 1", hash="sha256"), "cannot be hashed. Where: mapping.columns.x. Found: type int64"),
+    ],
+)
+def test_what_an_expression_gives_has_to_go_with_the_default_the_format_and_the_hash(column: ColumnConfig, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        mapping.resolve(MappingConfig({"x": column}), DedupConfig(), ExportConfig(), PROFILE_SCHEMA)
+    assert words in str(caught.value)
+
+
+def test_a_default_is_checked_again_when_the_engine_has_typed_the_expression(engine: Engine, tmp_path: Path) -> None:
+    column = ColumnConfig(expression="map_values(identityMap) is null", default="x")
+    with pytest.raises(ConfigError, match="cannot have a default"):
+        run_rows(engine, tmp_path, [PROFILE], {"x": column})
+
+
+def test_a_format_of_a_quotient_and_a_default_after_it(engine: Engine, tmp_path: Path) -> None:
+    columns = {
+        "x": ColumnConfig(expression="loyalty.points / 2", format="0.00", default="none"),
+        "y": ColumnConfig(expression="loyalty.points * 1.5", format="0.0"),
+        "z": ColumnConfig(expression="loyalty.points / 3e9", format="0.0000000000"),
+    }
+    assert run_rows(engine, tmp_path, [PROFILE], columns).rows()[0][:3] == ("-3.50", "-10.5", "-0.0000000023")
+
+
+def test_json_has_the_same_letters_on_both_engines(engine: Engine, tmp_path: Path) -> None:
+    rows = [member(identities={"Email": ["a\x0b\x1f", "\\u000B\\\x0e"]})]
+    found = run_rows(engine, tmp_path, rows, {"x": ColumnConfig("identityMap.Email", json=True)}).rows()[0][0]
+    assert "a\\u000b\\u001f" in found
+    assert "\\\\u000B\\\\\\u000e" in found
 
 
 def test_an_expression_may_be_the_key_and_mandatory_and_have_a_default(engine: Engine, tmp_path: Path) -> None:

@@ -395,6 +395,71 @@ def test_ids_that_are_plain_numbers_or_in_quotes_are_taken(tmp_path: Path) -> No
     assert [segment.id for segment in load("activation=mine", config_dir=tmp_path).audience.segments] == ["12", "007", "7"]
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "found"),
+    [
+        ("rules: {rows: {r: {column: country, allowed: [SE, NO, DK]}}}", "rules.rows.r.allowed", "NO, which YAML reads as False"),
+        ("mapping: {columns: {x: {source: _id, default: no}}}", "mapping.columns.x.default", "no, which YAML reads as False"),
+        ("mapping: {columns: {x: {source: _id, default: 0123}}}", "mapping.columns.x.default", "0123, which YAML reads as 83"),
+        ("mapping: {columns: {x: {source: _id, default: 1.10}}}", "mapping.columns.x.default", "1.10, which YAML reads as 1.1"),
+        ("mapping: {columns: {x: {source: _id, default: 12:30}}}", "mapping.columns.x.default", "12:30, which YAML reads as 750"),
+        ("file: {newline_text: no}", "file.newline_text", "no, which YAML reads as False"),
+        ("consent: {granted: [y, yes]}", "consent.granted", "yes, which YAML reads as True"),
+    ],
+)
+def test_a_text_that_yaml_would_change_is_refused_wherever_it_stands(tmp_path: Path, text: str, key: str, found: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\naudience: {{segments: [a]}}\n{text}\n")
+    kind = "true or false" if found.endswith(("True", "False")) else "another number"
+    words = f"{key} has a text that is read as {kind}. Where: {tmp_path}/activation/mine.yaml. Found: {found}."
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert message == f"{words} What to do: put it in quotes: '{found.partition(',')[0]}'."
+
+
+def test_a_text_that_yaml_would_change_is_found_in_files_of_groups_and_what_they_build_on(tmp_path: Path) -> None:
+    _write(tmp_path, "mapping", "base", "columns: {x: {source: _id, default: 0123}}\n")
+    _write(tmp_path, "mapping", "mine", "defaults: [base, _self_]\ncolumns: {y: {source: _id}}\n")
+    assert f"Where: {tmp_path}/mapping/base.yaml. Found: 0123," in refused("mapping=mine", config_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("+mapping.columns.email.default=true", "true, which YAML reads as True"),
+        ("+mapping.columns.email.default=1.10", "1.10, which YAML reads as 1.1"),
+        ("+mapping.columns.email.default=1_0", "1_0, which YAML reads as 10"),
+        ("+mapping.columns.x={source: _id, default: false}", "False"),
+        ("+rules.rows.r={column: email, allowed: [a, 1.10]}", "1.1"),
+    ],
+)
+def test_a_text_that_the_command_line_would_change_is_refused(override: str, found: str) -> None:
+    assert f"Where: the command line. Found: {found}. What to do: put it in quotes" in refused(override)
+
+
+def test_texts_that_are_numbers_written_plainly_or_in_quotes_are_taken(tmp_path: Path) -> None:
+    rule = "rules: {rows: {r: {column: email, allowed: [1, 1.5, 'NO', '007']}}}"
+    _write(tmp_path, "activation", "mine", f"# @package _global_\naudience: {{segments: [a]}}\n{rule}\n")
+    assert load("activation=mine", config_dir=tmp_path).rules.rows["r"].allowed == ["1", "1.5", "NO", "007"]
+    assert load("+mapping.columns.x={source: _id, default: 12}").mapping.columns["x"].default == "12"
+    assert load("+mapping.columns.x.source=_id", "+mapping.columns.x.default=0123").mapping.columns["x"].default == "0123"
+    assert load("+engine.settings={spark.x: true}").engine.settings == {"spark.x": "True"}
+
+
+def test_the_name_of_a_column_that_yaml_would_change_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, "mapping", "mine", "columns: {no: {source: _id}}\n")
+    assert "mapping.columns has a name that is no text. Found: False. What to do: put the name in quotes" in refused(
+        "mapping=mine", config_dir=tmp_path
+    )
+
+
+def test_consent_is_off_with_and_without_quotes(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [a]}\nconsent: {rule: off}\n")
+    assert load("activation=mine", config_dir=tmp_path).consent.rule == "off"
+    _write(tmp_path, "activation", "mine", "# @package _global_\ndefaults: [{override /consent: off}]\naudience: {segments: [a]}\n")
+    assert "put it in quotes: - override /consent: 'off'" in refused("activation=mine", config_dir=tmp_path)
+    _write(tmp_path, "activation", "mine", "# @package _global_\ndefaults: [{override /consent: 'off'}]\naudience: {segments: [a]}\n")
+    assert load("activation=mine", config_dir=tmp_path).consent.rule == "off"
+
+
 def test_the_package_line_may_have_blanks(tmp_path: Path) -> None:
     _write(tmp_path, "activation", "mine", "\n#  @package  _global_\n# ours\naudience: {segments: [a]}\n")
     assert load("activation=mine", config_dir=tmp_path).audience.segments[0].id == "a"
@@ -495,7 +560,7 @@ def test_a_config_dir_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 
 def _write(folder: Path, group: str, option: str, text: str) -> None:
-    (folder / group).mkdir()
+    (folder / group).mkdir(exist_ok=True)
     (folder / group / f"{option}.yaml").write_text(text, encoding="utf-8")
 
 

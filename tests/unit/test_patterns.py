@@ -25,6 +25,7 @@ from courier.patterns import portable
         (r"[\]a]", r"[\]a]"),
         ("(?:a|b){2,3}?", "(?:a|b){2,3}?"),
         (r"\t\n\r", r"\t\n\r"),
+        (r"a{2}b{1,}c\{[{}~-]", r"a{2}b{1,}c\{[{}~-]"),
         (r"[^\x00-\x7f]", r"[^\x00-\x7f]"),
         ("", ""),
     ],
@@ -50,6 +51,15 @@ def test_a_pattern_is_written_so_that_all_read_it_alike(pattern: str, rewritten:
         (r"\x2", r"\x"),
         (r"\x{1F600}", r"\x"),
         ("a\\", "\\"),
+        ("[+--]", "-- in a class"),
+        ("[a-z--l]", "-- in a class"),
+        ("[a~~b]", "~~ in a class"),
+        ("a{", "{ that is no number of times"),
+        ("{a}", "{ that is no number of times"),
+        ("a{,3}", "{ that is no number of times"),
+        ("{2}", "nothing to repeat"),
+        ("(a", "unterminated subpattern"),
+        ("a**", "multiple repeat"),
     ],
 )
 def test_what_cannot_be_written_otherwise_is_refused(pattern: str, found: str) -> None:

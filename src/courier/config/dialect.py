@@ -48,8 +48,6 @@ class DialectConfig:
     ESCAPES: ClassVar[dict[str, str]] = {"double": "", "backslash": "\\", "apostrophe": "'"}
 
     def __post_init__(self) -> None:
-        if self.formula_guard == "False":  # YAML reads a bare `off` so
-            self.formula_guard = "off"
         if self.delimiter == r"\t":  # as the command line, and YAML without double quotes, give it
             self.delimiter = "\t"
         one_of("file.quoting", self.quoting, ("minimal", "all", "none", "spark"))
