@@ -7,11 +7,11 @@ changes nothing, and a published one is never forgotten.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from courier import likeness
 from courier.config import RunConfig
 from courier.errors import ConfigError
 from courier.snapshot import AudienceSnapshot, reopen
@@ -23,12 +23,15 @@ RESET = "export.reset=true sends everything again, and begins anew from there"
 
 @dataclass(frozen=True)
 class Baseline:
-    """One audience at its last published run. `size`: the rows that a full file had. `ordinal`: its place in that snapshot."""
+    """One audience at its last published run. `size`: the rows that a full file had. `ordinal`: its place in that snapshot.
+    `columns`: those of the mapping, in their order, with their types; None where an older version has not kept them.
+    """
 
     run_id: str
     ordinal: int
     size: int
     shape: str
+    columns: dict[str, str] | None = None
 
 
 def key(activation: str) -> str:
@@ -66,7 +69,7 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
 def shape(config: RunConfig) -> str:
     """One text for what a row is. Rows of different shapes cannot be compared."""
     content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "triggers": sorted(config.export.triggers)}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return likeness.of(content)
 
 
 def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
@@ -82,10 +85,10 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
 
     Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
     """
-    found = wanted(config, store)
+    found, names = wanted(config, store), list(config.mapping.columns)
     for segment in config.audience.segments:
         before = found.get(segment.key)
-        if before is not None and before.shape != shape(config):
+        if before is not None and (before.shape != shape(config) or list(before.columns or names) != names):
             raise ConfigError(
                 "The mapping, the key or the triggers are others than at the last published run, so changes cannot be told",
                 where=f"segment {segment.id}, run {before.run_id}",

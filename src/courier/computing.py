@@ -66,6 +66,7 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
     with nullcontext(given) if given is not None else opened(config) as engine:
         with run.step("select, map, stage"):
             judged, ready = rows(config, ready, engine)
+            run.types = ready.columns.types
             run.warnings += esp.check_columns(config, ready.columns)
             if ready.suite.expectations:
                 checks.load_ahead()
@@ -165,6 +166,14 @@ def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot
 
 def reopened(run: runs.Run, record: dict[str, Any]) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile]]:
     """What an earlier start of this run, or the run that is released, has computed and checked."""
+    if record["columns"] != run.columns:  # which the snapshot knows by their places only
+        raise ConfigError(
+            "What an earlier run has computed has other columns",
+            where=run.store.shown(run.snapshot_key),
+            found=", ".join(record["columns"]),
+            expected=", ".join(run.columns),
+            fix="use another run_id",
+        )
     runs.restore(run, record)
     counted = [record.counts for record in run.audiences]
     with run.step("plan"):

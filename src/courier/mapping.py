@@ -77,6 +77,11 @@ class Mapping:
         return [column.name for column in self.columns]
 
     @property
+    def types(self) -> dict[str, str]:
+        """Column → its type, once the engine has typed expressions."""
+        return {column.name: "string" if column.kind and xdm.is_text(column.kind) else str(column.kind) for column in self.columns}
+
+    @property
     def compared(self) -> dict[str, MappedColumn]:
         """The key as it is compared: the engine's names for it. A text that is compared trimmed and in lower case has a column
         of its own beside the value.

@@ -5,15 +5,13 @@ Called under the activation's lock, so that whatever is not settled is dead.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from courier import baseline, runs
+from courier import baseline, likeness, runs
 from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
 from courier.delivery import Alone, Delivery
 from courier.destinations import open_destination
@@ -48,13 +46,13 @@ def fingerprint(config: RunConfig) -> str:
         name: version(name) for name in ("audience-courier", "polars", "pyarrow", "zlib-ng", "zstandard")
     }  # other bytes for the same rows, maybe
     content = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return likeness.of(content)
 
 
 def shape(config: RunConfig) -> str:
     """One text for everything that shapes the rows and the files, wherever they go and whoever lets them through."""
     content = {key: asdict(value) for key, value in _values(config, ROWS)}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return likeness.of(content)
 
 
 def _values(config: RunConfig, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
@@ -216,10 +214,11 @@ def remember_published(store: Store, journal: Journal, save: Callable[[], None])
 def _baselines(run: runs.Run, files: list[PlannedFile]) -> dict[str, dict[str, Any]]:
     """What each published audience will be compared with by the next run. One without a file stays as the platform knows it."""
     shape, sent = baseline.shape(run.config), {file.audience for file in files}
+    columns = {name: run.types[name] for name in run.config.mapping.columns} if run.types else None
     found = {}
     for ordinal, (segment, record) in enumerate(zip(run.config.audience.segments, run.audiences, strict=True)):
         if ordinal in sent and record.counts:
-            found[segment.key] = asdict(baseline.Baseline(run.config.snapshot_run_id, ordinal, record.counts.size, shape))
+            found[segment.key] = asdict(baseline.Baseline(run.config.snapshot_run_id, ordinal, record.counts.size, shape, columns))
     return found
 
 

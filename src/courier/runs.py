@@ -83,6 +83,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
+    types: dict[str, str] = field(default_factory=dict)  # of the columns, once the engine has typed them
     consent: dict[str, str] = field(default_factory=dict)
     shape: str = ""  # of everything that shapes the rows; a held run is released under the same only
     rejects: str | None = None  # where the rejected rows are listed
@@ -213,7 +214,7 @@ def moment(text: str) -> datetime:
 def restore(run: Run, record: dict[str, Any]) -> None:
     """Take over what an earlier start of the run had found out when it began to deliver."""
     run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
-    run.shape, run.rejects = record["shape"], record["rejects"]
+    run.shape, run.rejects, run.types = record["shape"], record["rejects"], record.get("types", {})
     run.audiences = audiences(record)
     run.artefacts = run.artefacts or record.get("esp", {}).get("artefacts", [])
 
@@ -266,6 +267,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "consent": run.consent,
         "profiles": run.profiles,
         "columns": run.columns,
+        "types": run.types,
         "audiences": [_audience(audience, run.config.export.mode) for audience in run.audiences],
         "checks": [
             {"segment_id": audience.segment_id, "namespace": audience.namespace, **asdict(check)}

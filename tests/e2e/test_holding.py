@@ -317,6 +317,27 @@ def test_a_release_that_cannot_be_is_refused(folder: Path, overrides: list[str],
     activate(folder, BOTH, *overrides, run_id="run-2").refused(2, words)
 
 
+def test_a_release_whose_columns_are_in_another_order_is_refused(folder: Path) -> None:
+    """By the configuration, and by the names that the record has, should the other comparison miss it."""
+    email, name = "email: {source: personalEmail.address}", "name: {source: person.name.firstName}"
+    (folder / "own" / "mapping").mkdir(parents=True)
+    asked = [BOTH, "--config-dir", "own", "mapping=small"]
+
+    def mapping(*columns: str) -> None:
+        (folder / "own" / "mapping" / "small.yaml").write_text(f"{{columns: {{{', '.join(columns)}}}, deduplication_key: [email]}}")
+
+    mapping(email, name)
+    activate(folder, *asked, "guard.max_rows=1").refused(3)
+    mapping(name, email)
+    activate(folder, *asked, "release=run-1", run_id="run-2").refused(2, "released with the configuration that it had")
+    mapping(email, name)
+    path = folder / "state" / "runs" / "run-1" / "record.json"
+    record = json.loads(path.read_text())
+    assert record["columns"] == ["email", "name"]
+    path.write_text(json.dumps({**record, "columns": ["name", "email"]}))
+    activate(folder, *asked, "release=run-1", run_id="run-3").refused(2, "has other columns")
+
+
 def test_the_same_run_id_after_a_partly_held_run_says_it_again_and_sends_nothing(folder: Path) -> None:
     activate(folder, BOTH, MANY)
     record = (folder / "state" / "runs" / "run-1" / "record.json").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from activation import JOBS, Job, activate, start_job
 from aws_server import aws_server
 from crm import ADDED, AFTER, BACKFILL, BEFORE, CHANGED, CHANGES, CRM, REMOVED, STATUS, crm_folder, lines, member, run, single
 from xdm_profiles import profile
+
+from courier import baseline, compose
 
 
 @pytest.fixture
@@ -257,6 +260,28 @@ def test_another_mapping_or_key_asks_for_a_reset(folder: Path, change: str) -> N
     assert "export.reset=true" in refused.stderr
     reset = run(folder, 2, change, "export.reset=true").succeeded()
     assert counts(reset, "run-2")["added"] == 5
+
+
+REVERSED = "{columns: {name: {source: person.name.firstName}, email: {source: personalEmail.address, mandatory: true}}, deduplication_key: [email]}"
+
+
+@pytest.mark.parametrize("known", ["by the shape", "by the names of the columns"])
+def test_columns_in_another_order_ask_for_a_reset(folder: Path, known: str) -> None:
+    """Else the names would be compared with addresses, and everybody leave."""
+    run(folder, 1).succeeded()
+    (folder / "own" / "mapping" / "small.yaml").write_text(REVERSED)
+    if known == "by the names of the columns":  # whatever becomes of the other comparison
+        remembered = folder / "state" / "activations" / "crm" / "published.json"
+        content = json.loads(remembered.read_text())
+        config = compose.load(["activation=crm"], now=datetime(2026, 11, 1, tzinfo=UTC), config_dir=str(folder / "own"))
+        content["audiences"]["ups/seg-a"]["shape"] = baseline.shape(config)
+        remembered.write_text(json.dumps(content))
+    refused = run(folder, 2)
+    assert (refused.code, refused.files()) == (2, {})
+    assert "export.reset=true" in refused.stderr
+    assert run(folder, 2, "export.reset=true").succeeded().files() == {
+        "spring.csv": lines(*(b"Jane,%c@x.org,realized" % letter for letter in b"abcde"), header=b"name,email,status")
+    }
 
 
 def test_without_the_snapshot_of_the_baseline_a_reset_is_asked_for(folder: Path) -> None:
