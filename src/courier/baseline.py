@@ -104,6 +104,22 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
     return found
 
 
+def assert_same_types(found: dict[str, Baseline], types: dict[str, str]) -> None:
+    """Raise ConfigError where a column has another type than at the last published run: its values cannot be compared, nor both
+    kinds be written to one file. `types`: those of this run's columns, once the engine has typed them.
+    """
+    for before in found.values():
+        for name, kind in (before.columns or {}).items():
+            if types[name] != kind:
+                raise ConfigError(
+                    f"The type of the column '{name}' is another one than at the last published run, so changes cannot be told",
+                    where=f"run {before.run_id}",
+                    found=types[name],
+                    expected=kind,
+                    fix=RESET,
+                )
+
+
 def snapshot_of(store: Store, before: Baseline) -> AudienceSnapshot:
     """The rows that a full file had at the last published run."""
     return reopen(Place(str(store.folder(f"runs/{before.run_id}/snapshot"))), before.ordinal + 1)[-1]

@@ -67,6 +67,7 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
         with run.step("select, map, stage"):
             judged, ready = rows(config, ready, engine)
             run.types = ready.columns.types
+            baseline.assert_same_types(ready.baselines, run.types)
             run.warnings += esp.check_columns(config, ready.columns)
             if ready.suite.expectations:
                 checks.load_ahead()
