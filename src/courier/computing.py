@@ -61,6 +61,7 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
     run.audiences = [runs.AudienceRecord(segment.id, segment.name, segment.namespace) for segment in config.audience.segments]
     for record, segment in zip(run.audiences, config.audience.segments, strict=True):
         record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
+        record.last = known[segment.key].run_id if segment.key in known else None
     if ready.suite.expectations and config.engine.kind != "sail":  # which starts at once; others are waited for
         checks.load_ahead()
     with nullcontext(given) if given is not None else opened(config) as engine:

@@ -201,10 +201,13 @@ def outcome(journal: Journal) -> dict[str, Any]:
 
 
 def remember_published(store: Store, journal: Journal, save: Callable[[], None]) -> None:
-    """Keep what this activation has sent, for the next run: its files, and the rows of each audience; then `save` the record,
-    and only then the delivery is settled. Whatever ends in between is done again by the next start of any run.
+    """Keep what this activation has sent, for the next run: whom it has released, its files, and the rows of each audience;
+    then `save` the record, and only then the delivery is settled. Whatever ends in between is done again by the next start of
+    any run.
     """
     header = journal.header
+    if header.record.get("released"):
+        runs.mark_released(store, header.record["released"], header.run_id)
     files = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.staged}
     baseline.remember(store, header.activation, run_id=header.run_id, sink=header.sink, files=files, audiences=header.audiences)
     save()

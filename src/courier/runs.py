@@ -55,6 +55,7 @@ class AudienceRecord:
     status: str = "failed"  # published | published before | empty | held | failed
     held: str | None = None  # why
     baseline: str | None = None  # the run that an incremental export was compared with; None: everything was sent
+    last: str | None = None  # the run that had been published last, in full exports, too
     checks: list[CheckResult] = field(default_factory=list)
     files: list[DeliveredFile] = field(default_factory=list)
 
@@ -176,6 +177,17 @@ def _of_another(config: RunConfig, activation: str) -> ConfigError:
     )
 
 
+def mark_released(store: Store, held: str, by: str) -> None:
+    """A held run is released once, whatever is published after that."""
+    store.write(f"runs/{held}/released", by.encode())
+
+
+def released_by(store: Store, held: str) -> str | None:
+    """The run that has published what this one had held."""
+    text = store.read(f"runs/{held}/released")
+    return None if text is None else text.decode(errors="replace")
+
+
 def save(run: Run) -> None:
     """Write the record, atomically."""
     if run.held_before:
@@ -235,6 +247,7 @@ def audiences(record: dict[str, Any]) -> list[AudienceRecord]:
             ],
             held=audience["held"],
             baseline=audience["baseline"],
+            last=audience.get("last"),
             files=[restored(DeliveredFile, file) for file in audience["files"]],
         )
         for audience in record["audiences"]
@@ -298,6 +311,7 @@ def _audience(audience: AudienceRecord, mode: str) -> dict[str, Any]:
         "held": audience.held,
         "mode": mode,
         "baseline": audience.baseline,
+        "last": audience.last,
         "counts": asdict(audience.counts) if audience.counts else None,
         "files": [asdict(file) for file in audience.files],
     }

@@ -288,6 +288,41 @@ def test_a_run_is_released_once(folder: Path) -> None:
     assert "nothing was done" in same.stdout
 
 
+def test_a_run_is_released_once_also_after_another_one_has_published(folder: Path) -> None:
+    named = [BOTH, "file.name='{run_id}-{segment_name}'"]
+    activate(folder, *named, "guard.max_rows=1").refused(3)
+    activate(folder, *named, "release=run-1", run_id="run-2").succeeded()
+    activate(folder, *named, run_id="run-3").succeeded()
+    twice = activate(folder, *named, "release=run-1", run_id="run-4")
+    assert (twice.code, "This run has been released already" in twice.stderr) == (2, True)
+    again = activate(folder, *named, run_id="run-1")  # whose rows would be older than those that were sent since
+    assert (again.code, "This run was held, and has been released since" in again.stderr) == (2, True)
+    assert sorted({name.partition("-spring")[0].partition("-autumn")[0] for name in again.files()}) == ["run-2", "run-3"]
+
+
+@pytest.mark.parametrize("as_of", [LATER, "2026-10-01T00:00:00Z"])
+def test_what_is_held_is_not_released_after_a_newer_run_of_its_audience(folder: Path, as_of: str) -> None:
+    """The platform would get the older rows last."""
+    named = [BOTH, "file.name='{run_id}-{segment_name}'"]
+    held(activate(folder, *named, MANY), "segment seg-b")
+    activate(folder, *named, run_id="run-2", as_of=as_of).succeeded()
+    job = activate(folder, *named, "release=run-1", run_id="run-3")
+    assert job.code == 2
+    assert "A newer run of a held audience has been published since" in job.stderr
+    assert not any(name.startswith("run-3") for name in job.files())
+
+
+def test_of_two_held_runs_the_older_is_not_released_after_the_newer(folder: Path) -> None:
+    named = ["audience.segments=[seg-a]", "file.name='{run_id}'"]
+    activate(folder, *named, "guard.max_rows=1").refused(3)
+    activate(folder, *named, "guard.max_rows=1", run_id="run-2", as_of=LATER).refused(3)
+    activate(folder, *named, "guard.max_rows=1", run_id="run-3", as_of=LATER).refused(3)
+    assert sorted(activate(folder, *named, "release=run-2", run_id="run-4", as_of=LATER).succeeded().files()) == ["run-4.csv"]
+    older = activate(folder, *named, "release=run-1", run_id="run-5")
+    assert (older.code, "A newer run of a held audience has been published since" in older.stderr) == (2, True)
+    activate(folder, *named, "release=run-3", run_id="run-6", as_of=LATER).succeeded()
+
+
 def test_held_changes_are_not_released_after_another_run(folder: Path) -> None:
     asked = ["audience.segments=[seg-a]", *INCREMENTAL]
     activate(folder, *asked).succeeded()

@@ -80,6 +80,7 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
                 "held": None,
                 "mode": "full",
                 "baseline": None,
+                "last": None,
                 "counts": {
                     "members": 5,
                     "excluded": {"missing_email": 2},
