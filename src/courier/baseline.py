@@ -8,6 +8,7 @@ changes nothing, and a published one is never forgotten.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ def published(store: Store, activation: str) -> dict[str, Any]:
     try:
         content = dict(json.loads(text))
         _baselines(content)
-        return {"run_id": content["run_id"], "sink": content.get("sink"), "files": content.get("files", {}), **content}
+        return {"run_id": content["run_id"], "sink": content.get("sink"), "files": {}, "parts": {}, **content}
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise ConfigError("What was published last cannot be read", where=store.shown(key(activation)), found=type(exc).__name__) from exc
 
@@ -125,19 +126,45 @@ def snapshot_of(store: Store, before: Baseline) -> AudienceSnapshot:
     return reopen(Place(str(store.folder(f"runs/{before.run_id}/snapshot"))), before.ordinal + 1)[-1]
 
 
-def remember_left(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int]) -> None:
+def forget_files(store: Store, activation: str, names: Collection[str]) -> None:
+    """Of earlier runs, which are no more: whatever gets one of these names now is not ours."""
+    last = published(store, activation)
+    if names and last:
+        content = {**last, "files": {name: size for name, size in last["files"].items() if name not in names}}
+        store.write(key(activation), json.dumps(content).encode())
+
+
+def remember_left(
+    store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], parts: dict[str, dict[str, Any]] | None = None
+) -> None:
     """After a delivery was taken back, but for files that took the place of older ones: the next run removes those that it does
     not replace. Of one destination only, as ever.
     """
-    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "audiences": {}}
+    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "parts": {}, "audiences": {}}
     if last["sink"] == sink:
-        store.write(key(activation), json.dumps({**last, "files": {**last["files"], **files}}).encode())
+        content = {**last, "files": {**last["files"], **files}, "parts": {**last["parts"], **(parts or {})}}
+        store.write(key(activation), json.dumps(content).encode())
 
 
-def remember(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:
-    """After publishing. Audiences that were not published this time keep their baseline."""
+def remember(
+    store: Store,
+    activation: str,
+    *,
+    run_id: str,
+    sink: str,
+    files: dict[str, int],
+    audiences: dict[str, dict[str, Any]],
+    parts: dict[str, dict[str, Any]] | None = None,
+) -> None:
+    """After publishing. Audiences that were not published this time keep their baseline.
+
+    `files`: name → bytes. `parts`: name → which part it is of how many, of which audience and change, so that a later run knows
+    what it does not replace.
+    """
     last = published(store, activation)
     known = last.get("audiences", {})
     others = last["files"] if {*known} - {*audiences} and last["sink"] == sink else {}
-    content = {"run_id": run_id, "sink": sink, "files": {**others, **files}, "audiences": {**known, **audiences}}
+    kept = {**others, **files}
+    told = {name: part for name, part in {**last.get("parts", {}), **(parts or {})}.items() if name in kept}
+    content = {"run_id": run_id, "sink": sink, "files": kept, "parts": told, "audiences": {**known, **audiences}}
     store.write(key(activation), json.dumps(content).encode())
