@@ -7,11 +7,12 @@ changes nothing, and a published one is never forgotten.
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from courier import likeness
 from courier.config import RunConfig
 from courier.errors import ConfigError
 from courier.snapshot import AudienceSnapshot, reopen
@@ -23,12 +24,15 @@ RESET = "export.reset=true sends everything again, and begins anew from there"
 
 @dataclass(frozen=True)
 class Baseline:
-    """One audience at its last published run. `size`: the rows that a full file had. `ordinal`: its place in that snapshot."""
+    """One audience at its last published run. `size`: the rows that a full file had. `ordinal`: its place in that snapshot.
+    `columns`: those of the mapping, in their order, with their types; None where an older version has not kept them.
+    """
 
     run_id: str
     ordinal: int
     size: int
     shape: str
+    columns: dict[str, str] | None = None
 
 
 def key(activation: str) -> str:
@@ -43,7 +47,7 @@ def published(store: Store, activation: str) -> dict[str, Any]:
     try:
         content = dict(json.loads(text))
         _baselines(content)
-        return {"run_id": content["run_id"], "sink": content.get("sink"), "files": content.get("files", {}), **content}
+        return {"run_id": content["run_id"], "sink": content.get("sink"), "files": {}, "parts": {}, **content}
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise ConfigError("What was published last cannot be read", where=store.shown(key(activation)), found=type(exc).__name__) from exc
 
@@ -66,7 +70,7 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
 def shape(config: RunConfig) -> str:
     """One text for what a row is. Rows of different shapes cannot be compared."""
     content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "triggers": sorted(config.export.triggers)}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return likeness.of(content)
 
 
 def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
@@ -82,10 +86,10 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
 
     Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
     """
-    found = wanted(config, store)
+    found, names = wanted(config, store), list(config.mapping.columns)
     for segment in config.audience.segments:
         before = found.get(segment.key)
-        if before is not None and before.shape != shape(config):
+        if before is not None and (before.shape != shape(config) or list(before.columns or names) != names):
             raise ConfigError(
                 "The mapping, the key or the triggers are others than at the last published run, so changes cannot be told",
                 where=f"segment {segment.id}, run {before.run_id}",
@@ -101,24 +105,66 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
     return found
 
 
+def assert_same_types(found: dict[str, Baseline], types: dict[str, str]) -> None:
+    """Raise ConfigError where a column has another type than at the last published run: its values cannot be compared, nor both
+    kinds be written to one file. `types`: those of this run's columns, once the engine has typed them.
+    """
+    for before in found.values():
+        for name, kind in (before.columns or {}).items():
+            if types[name] != kind:
+                raise ConfigError(
+                    f"The type of the column '{name}' is another one than at the last published run, so changes cannot be told",
+                    where=f"run {before.run_id}",
+                    found=types[name],
+                    expected=kind,
+                    fix=RESET,
+                )
+
+
 def snapshot_of(store: Store, before: Baseline) -> AudienceSnapshot:
     """The rows that a full file had at the last published run."""
     return reopen(Place(str(store.folder(f"runs/{before.run_id}/snapshot"))), before.ordinal + 1)[-1]
 
 
-def remember_left(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int]) -> None:
+def forget_files(store: Store, activation: str, names: Collection[str]) -> None:
+    """Of earlier runs, which are no more: whatever gets one of these names now is not ours."""
+    last = published(store, activation)
+    if names and last:
+        content = {**last, "files": {name: size for name, size in last["files"].items() if name not in names}}
+        store.write(key(activation), json.dumps(content).encode())
+
+
+def remember_left(
+    store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], parts: dict[str, dict[str, Any]] | None = None
+) -> None:
     """After a delivery was taken back, but for files that took the place of older ones: the next run removes those that it does
     not replace. Of one destination only, as ever.
     """
-    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "audiences": {}}
+    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "parts": {}, "audiences": {}}
     if last["sink"] == sink:
-        store.write(key(activation), json.dumps({**last, "files": {**last["files"], **files}}).encode())
+        content = {**last, "files": {**last["files"], **files}, "parts": {**last["parts"], **(parts or {})}}
+        store.write(key(activation), json.dumps(content).encode())
 
 
-def remember(store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], audiences: dict[str, dict[str, Any]]) -> None:
-    """After publishing. Audiences that were not published this time keep their baseline."""
+def remember(
+    store: Store,
+    activation: str,
+    *,
+    run_id: str,
+    sink: str,
+    files: dict[str, int],
+    audiences: dict[str, dict[str, Any]],
+    parts: dict[str, dict[str, Any]] | None = None,
+) -> None:
+    """After publishing. Audiences that were not published this time keep their baseline.
+
+    `files`: name → bytes. `parts`: name → which part it is of how many, of which audience and change, so that a later run knows
+    what it does not replace.
+    """
     last = published(store, activation)
     known = last.get("audiences", {})
     others = last["files"] if {*known} - {*audiences} and last["sink"] == sink else {}
-    content = {"run_id": run_id, "sink": sink, "files": {**others, **files}, "audiences": {**known, **audiences}}
+    kept = {**others, **files}
+    told = {name: part for name, part in {**last.get("parts", {}), **(parts or {})}.items() if name in kept}
+    content = {"run_id": run_id, "sink": sink, "files": kept, "parts": told, "audiences": {**known, **audiences}}
     store.write(key(activation), json.dumps(content).encode())

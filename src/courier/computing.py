@@ -61,11 +61,14 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
     run.audiences = [runs.AudienceRecord(segment.id, segment.name, segment.namespace) for segment in config.audience.segments]
     for record, segment in zip(run.audiences, config.audience.segments, strict=True):
         record.baseline = ready.baselines[segment.key].run_id if segment.key in ready.baselines else None
+        record.last = known[segment.key].run_id if segment.key in known else None
     if ready.suite.expectations and config.engine.kind != "sail":  # which starts at once; others are waited for
         checks.load_ahead()
     with nullcontext(given) if given is not None else opened(config) as engine:
         with run.step("select, map, stage"):
             judged, ready = rows(config, ready, engine)
+            run.types = ready.columns.types
+            baseline.assert_same_types(ready.baselines, run.types)
             run.warnings += esp.check_columns(config, ready.columns)
             if ready.suite.expectations:
                 checks.load_ahead()
@@ -165,6 +168,14 @@ def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot
 
 def reopened(run: runs.Run, record: dict[str, Any]) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile]]:
     """What an earlier start of this run, or the run that is released, has computed and checked."""
+    if record["columns"] != run.columns:  # which the snapshot knows by their places only
+        raise ConfigError(
+            "What an earlier run has computed has other columns",
+            where=run.store.shown(run.snapshot_key),
+            found=", ".join(record["columns"]),
+            expected=", ".join(run.columns),
+            fix="use another run_id",
+        )
     runs.restore(run, record)
     counted = [record.counts for record in run.audiences]
     with run.step("plan"):

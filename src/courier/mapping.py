@@ -81,6 +81,11 @@ class Mapping:
         return [column.name for column in self.columns]
 
     @property
+    def types(self) -> dict[str, str]:
+        """Column → its type, once the engine has typed expressions."""
+        return {column.name: "string" if column.kind and xdm.is_text(column.kind) else str(column.kind) for column in self.columns}
+
+    @property
     def compared(self) -> dict[str, MappedColumn]:
         """The key as it is compared: the engine's names for it. A text that is compared trimmed and in lower case has a column
         of its own beside the value.
@@ -98,6 +103,8 @@ class Mapping:
 
 def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, schema: pa.Schema) -> Mapping:
     """Resolve every column against the source. Raises SourceError for a path that the source has not, or not as a value."""
+    if export.incremental:
+        _check_status(config)
     inputs = Inputs(schema)
     fan_out = dedup.identity or config.fan_out
     columns = []
@@ -125,6 +132,25 @@ def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, sch
     if fan_out:
         inputs.add(f"identityMap['{fan_out}']", "mapping.fan_out")
     return Mapping(columns, key, inputs.paths, inputs.steps, fan_out, dedup.normalize)
+
+
+def _check_status(config: MappingConfig) -> None:
+    """Leavers get another status, as it is: a row would leave under another key, or in words that nobody knows."""
+    for name, column in config.columns.items():
+        if _plain(column.source) != STATUS:
+            continue
+        if name in config.deduplication_key:
+            raise ConfigError(
+                "The status cannot be a part of the key in incremental exports", where="mapping.deduplication_key", found=name
+            )
+        shown = [key for key in ("hash", "default", "format", "zone") if getattr(column, key)]
+        if shown:
+            raise ConfigError(
+                "The status is written as it is in incremental exports: realized or exited",
+                where=f"mapping.columns.{name}",
+                found=", ".join(shown),
+                fix=f"leave out {' and '.join(shown)}",
+            )
 
 
 def _with_status(columns: dict[str, ColumnConfig], export: ExportConfig) -> dict[str, ColumnConfig]:

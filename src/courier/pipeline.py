@@ -49,6 +49,8 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
             elif earlier and not config.as_of_given:
                 run.config = replace(config, as_of=earlier.header.as_of)
             run.warnings += recovery.settle_dead_runs(store, config, lock)
+            if run.held_before:  # one of them may have released it
+                release.assert_not_released(store, config)
             _run(run, earlier, lock, progress)
             run.error = guard.partly_held(run)
         except CourierError as error:
@@ -89,10 +91,9 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
     artefacts = reading.artefacts(run, ready)
     with ExitStack() as stack:
         engine = stack.enter_context(computing.opened(config)) if config.engine.delivery == "executors" else None
-        if before is not None:
-            snapshots, files = computing.reopened(run, before.header.record)
-        elif config.release:
-            snapshots, files = computing.reopened(run, release.held_record(run.history, config, ready.baselines))
+        held = release.held_record(run.history, config, ready.baselines) if config.release else None
+        if before is not None or held is not None:
+            snapshots, files = computing.reopened(run, before.header.record if before is not None else held or {})
         else:
             snapshots, files, ready = computing.compute(run, ready, engine)
         if not files:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Any
 
 from courier.config import RunConfig
 from courier.counts import Slice
@@ -82,6 +83,11 @@ def later_parts(config: RunConfig, audience: int, parts: int, change: str | None
     """The names that parts after the last one would have: where files have static names, those of a longer run before."""
     for part in range(parts + 1, MOST_PARTS):
         yield _name(config, audience, part, parts, change)
+
+
+def part_name(config: RunConfig, audience: int, part: dict[str, Any]) -> str:
+    """The name that this run would give to a part of an earlier one, as `baseline.remember` keeps it."""
+    return _name(config, audience, part["part"], part["parts"], part["change"])
 
 
 def planned_files(config: RunConfig, audience: int, cuts: list[list[Slice]]) -> list[PlannedFile]:

@@ -5,15 +5,14 @@ Called under the activation's lock, so that whatever is not settled is dead.
 
 from __future__ import annotations
 
-import hashlib
-import json
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from courier import baseline, runs
+from courier import baseline, likeness, runs
 from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
 from courier.delivery import Alone, Delivery
 from courier.destinations import open_destination
@@ -21,7 +20,7 @@ from courier.errors import ConfigError, CourierError
 from courier.esp.artefacts import beside
 from courier.journal import FileState, Header, Journal
 from courier.manifest import closing_names, timestamp
-from courier.plan import PlannedFile, changes, later_parts
+from courier.plan import PlannedFile, changes, later_parts, part_name
 from courier.restoring import restored
 from courier.state import Store
 
@@ -48,13 +47,13 @@ def fingerprint(config: RunConfig) -> str:
         name: version(name) for name in ("audience-courier", "polars", "pyarrow", "zlib-ng", "zstandard")
     }  # other bytes for the same rows, maybe
     content = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return likeness.of(content)
 
 
 def shape(config: RunConfig) -> str:
     """One text for everything that shapes the rows and the files, wherever they go and whoever lets them through."""
     content = {key: asdict(value) for key, value in _values(config, ROWS)}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return likeness.of(content)
 
 
 def _values(config: RunConfig, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
@@ -108,7 +107,7 @@ def settle_failed(store: Store, journal: Journal) -> None:
         return
     left = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.delivered and state.staged}
     if header.replace and left:
-        baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, files=left)
+        baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, files=left, parts=_parts(journal))
     journal.settle()
 
 
@@ -143,7 +142,7 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
         destination=asdict(config.destination),
         replace=config.destination.on_conflict == "replace",
         names=[*(file.name for file in files), *closing_names(config, files)],
-        planned=[{"audience": file.audience, "part": file.part, "parts": file.parts, "rows": file.slice.rows} for file in files],
+        planned=[_planned(config, file) for file in files],
         stale=_stale(run, files),
         audiences=_baselines(run, files),
         record=runs.as_json(run),
@@ -155,6 +154,11 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
         if not states[number].delivered and not config.destination.direct:
             states[number] = replace(states[number], complete=False)
     return Journal(run.store, header, states)
+
+
+def _planned(config: RunConfig, file: PlannedFile) -> dict[str, Any]:
+    key, change = config.audience.segments[file.audience].key, file.slice.change
+    return {"audience": file.audience, "key": key, "change": change, "part": file.part, "parts": file.parts, "rows": file.slice.rows}
 
 
 def settle_dead_runs(store: Store, config: RunConfig, lock: Alone) -> list[str]:
@@ -203,12 +207,24 @@ def outcome(journal: Journal) -> dict[str, Any]:
 
 
 def remember_published(store: Store, journal: Journal, save: Callable[[], None]) -> None:
-    """Keep what this activation has sent, for the next run: its files, and the rows of each audience; then `save` the record,
-    and only then the delivery is settled. Whatever ends in between is done again by the next start of any run.
+    """Keep what this activation has sent, for the next run: whom it has released, its files, and the rows of each audience;
+    then `save` the record, and only then the delivery is settled. Whatever ends in between is done again by the next start of
+    any run.
     """
     header = journal.header
+    if header.record.get("released"):
+        runs.mark_released(store, header.record["released"], header.run_id)
     files = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.staged}
-    baseline.remember(store, header.activation, run_id=header.run_id, sink=header.sink, files=files, audiences=header.audiences)
+    baseline.forget_files(store, header.activation, header.stale)
+    baseline.remember(
+        store,
+        header.activation,
+        run_id=header.run_id,
+        sink=header.sink,
+        files=files,
+        audiences=header.audiences,
+        parts=_parts(journal),
+    )
     save()
     journal.settle()
 
@@ -216,28 +232,45 @@ def remember_published(store: Store, journal: Journal, save: Callable[[], None])
 def _baselines(run: runs.Run, files: list[PlannedFile]) -> dict[str, dict[str, Any]]:
     """What each published audience will be compared with by the next run. One without a file stays as the platform knows it."""
     shape, sent = baseline.shape(run.config), {file.audience for file in files}
+    columns = {name: run.types[name] for name in run.config.mapping.columns} if run.types else None
     found = {}
     for ordinal, (segment, record) in enumerate(zip(run.config.audience.segments, run.audiences, strict=True)):
         if ordinal in sent and record.counts:
-            found[segment.key] = asdict(baseline.Baseline(run.config.snapshot_run_id, ordinal, record.counts.size, shape))
+            found[segment.key] = asdict(baseline.Baseline(run.config.snapshot_run_id, ordinal, record.counts.size, shape, columns))
     return found
 
 
+def _parts(journal: Journal) -> dict[str, dict[str, Any]]:
+    """Name → which part it is of how many, of which audience and change."""
+    planned = zip(journal.header.planned, journal.states, strict=False)
+    return {state.name: {key: part[key] for key in ("key", "change", "part", "parts")} for part, state in planned if "key" in part}
+
+
 def _stale(run: runs.Run, files: list[PlannedFile]) -> dict[str, int]:
-    """Parts that the last published run left under this run's names, beyond its last part."""
-    if run.config.destination.on_conflict != "replace":
-        return {}
-    last = baseline.published(run.store, run.config.activation)
-    if last.get("sink") != sink(run.config.destination):
+    """Files that the last published run left under names that this one would give to its parts, and that it does not replace."""
+    config, last = run.config, baseline.published(run.store, run.config.activation)
+    if config.destination.on_conflict != "replace" or last.get("sink") != sink(config.destination):
         return {}
     ours: dict[str, int] = {name: size for name, size in last["files"].items() if name not in {file.name for file in files}}
+    known: dict[str, dict[str, Any]] = {name: part for name, part in last["parts"].items() if name in ours}
     stale: dict[str, int] = {}
     if ours:
         parts = {(file.audience, file.slice.change): file.parts for file in files}
-        for audience, record in enumerate(run.audiences):
-            for change in () if record.left_out else changes(run.config):
-                for name in later_parts(run.config, audience, parts.get((audience, change), 0), change):
-                    if name not in ours:
-                        break
-                    stale[name] = ours[name]
+        for audience, (record, segment) in enumerate(zip(run.audiences, config.audience.segments, strict=True)):
+            if record.left_out or _stays(config, audience, files):
+                continue
+            mine = [(name, part) for name, part in known.items() if part["key"] == segment.key and part["change"] in changes(config)]
+            # A name of an earlier day or run is no name of this one's: the platform may not have taken that file yet.
+            names = [name for name, part in mine if part_name(config, audience, part) == name]
+            for change in changes(config):  # what an older version has remembered by its name alone
+                later = later_parts(config, audience, parts.get((audience, change), 0), change)
+                names += itertools.takewhile(lambda name: name in ours and name not in known, later)
+            stale.update({name: ours[name] for name in names})
     return stale
+
+
+def _stays(config: RunConfig, audience: int, files: list[PlannedFile]) -> bool:
+    """A full export that has become empty, and sends no file then: it may be a wrong segment, whose list is not taken away until
+    somebody says that it is meant.
+    """
+    return not config.export.incremental and config.guard.min_rows is None and audience not in {file.audience for file in files}

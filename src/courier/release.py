@@ -44,6 +44,8 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
         raise ConfigError("This run holds nothing back", where=where, found=f"status {record['status']}")
     if record["shape"] != shape(config):
         raise ConfigError("A held run is released with the configuration that it had", where=where, fix="start a new run instead")
+    if runs.released_by(store, str(config.release)) is not None:
+        raise ConfigError("This run has been released already", where=where)
     known = baseline.load(store, config.activation)
     for audience, segment in zip(record["audiences"], config.audience.segments, strict=True):
         before = known.get(segment.key)
@@ -53,6 +55,13 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
         if audience["held"] and audience["baseline"] != compared:
             raise ConfigError(
                 "Another run has been published since, so the changes that are held are no longer right", where=where, fix="start a new run"
+            )
+        if audience["held"] and before is not None and _is_newer(store, before.run_id, record, audience):
+            raise ConfigError(
+                "A newer run of a held audience has been published since, and the platform would get the older rows last",
+                where=where,
+                found=f"segment {segment.id}, run {before.run_id}",
+                fix="start a new run",
             )
         audience["files"] = []
         audience["status"] = "failed" if audience["held"] else runs.PUBLISHED_BEFORE
@@ -72,7 +81,23 @@ def _record(store: Store, config: RunConfig) -> dict[str, Any]:
     return record
 
 
+def _is_newer(store: Store, published: str, record: dict[str, Any], audience: dict[str, Any]) -> bool:
+    """Whether the run that was published last is newer than the held one: it began after it (no two runs of an activation
+    overlap), or it was published after it, as of a later time.
+    """
+    try:
+        other = runs.load(store, published)
+    except ValueError:
+        other = None
+    if other is None:  # whoever removed it has said nothing of when it was
+        return published != audience.get("last")
+    since = published != audience.get("last", published)
+    later = runs.moment(other["as_of"]) > runs.moment(record["as_of"])
+    return runs.moment(other["started_at"]) > runs.moment(record["started_at"]) or (since and later)
+
+
 def assert_not_released(store: Store, config: RunConfig) -> None:
     """Raise ConfigError where another run has released this one: its snapshot is what the next runs compare with."""
-    if any(before.run_id == config.run_id for before in baseline.load(store, config.activation).values()):
+    known = baseline.load(store, config.activation).values()  # where an older version has not marked it
+    if runs.released_by(store, config.run_id) is not None or any(before.run_id == config.run_id for before in known):
         raise ConfigError("This run was held, and has been released since", where=f"run_id {config.run_id}", fix="use another run_id")

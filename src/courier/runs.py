@@ -55,6 +55,7 @@ class AudienceRecord:
     status: str = "failed"  # published | published before | empty | held | failed
     held: str | None = None  # why
     baseline: str | None = None  # the run that an incremental export was compared with; None: everything was sent
+    last: str | None = None  # the run that had been published last, in full exports, too
     checks: list[CheckResult] = field(default_factory=list)
     files: list[DeliveredFile] = field(default_factory=list)
 
@@ -83,6 +84,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
+    types: dict[str, str] = field(default_factory=dict)  # of the columns, once the engine has typed them
     consent: dict[str, str] = field(default_factory=dict)
     shape: str = ""  # of everything that shapes the rows; a held run is released under the same only
     rejects: str | None = None  # where the rejected rows are listed
@@ -175,6 +177,17 @@ def _of_another(config: RunConfig, activation: str) -> ConfigError:
     )
 
 
+def mark_released(store: Store, held: str, by: str) -> None:
+    """A held run is released once, whatever is published after that."""
+    store.write(f"runs/{held}/released", by.encode())
+
+
+def released_by(store: Store, held: str) -> str | None:
+    """The run that has published what this one had held."""
+    text = store.read(f"runs/{held}/released")
+    return None if text is None else text.decode(errors="replace")
+
+
 def save(run: Run) -> None:
     """Write the record, atomically."""
     if run.held_before:
@@ -213,7 +226,7 @@ def moment(text: str) -> datetime:
 def restore(run: Run, record: dict[str, Any]) -> None:
     """Take over what an earlier start of the run had found out when it began to deliver."""
     run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
-    run.shape, run.rejects = record["shape"], record["rejects"]
+    run.shape, run.rejects, run.types = record["shape"], record["rejects"], record.get("types", {})
     run.audiences = audiences(record)
     run.artefacts = run.artefacts or record.get("esp", {}).get("artefacts", [])
 
@@ -234,6 +247,7 @@ def audiences(record: dict[str, Any]) -> list[AudienceRecord]:
             ],
             held=audience["held"],
             baseline=audience["baseline"],
+            last=audience.get("last"),
             files=[restored(DeliveredFile, file) for file in audience["files"]],
         )
         for audience in record["audiences"]
@@ -266,6 +280,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "consent": run.consent,
         "profiles": run.profiles,
         "columns": run.columns,
+        "types": run.types,
         "audiences": [_audience(audience, run.config.export.mode) for audience in run.audiences],
         "checks": [
             {"segment_id": audience.segment_id, "namespace": audience.namespace, **asdict(check)}
@@ -296,6 +311,7 @@ def _audience(audience: AudienceRecord, mode: str) -> dict[str, Any]:
         "held": audience.held,
         "mode": mode,
         "baseline": audience.baseline,
+        "last": audience.last,
         "counts": asdict(audience.counts) if audience.counts else None,
         "files": [asdict(file) for file in audience.files],
     }

@@ -288,6 +288,41 @@ def test_a_run_is_released_once(folder: Path) -> None:
     assert "nothing was done" in same.stdout
 
 
+def test_a_run_is_released_once_also_after_another_one_has_published(folder: Path) -> None:
+    named = [BOTH, "file.name='{run_id}-{segment_name}'"]
+    activate(folder, *named, "guard.max_rows=1").refused(3)
+    activate(folder, *named, "release=run-1", run_id="run-2").succeeded()
+    activate(folder, *named, run_id="run-3").succeeded()
+    twice = activate(folder, *named, "release=run-1", run_id="run-4")
+    assert (twice.code, "This run has been released already" in twice.stderr) == (2, True)
+    again = activate(folder, *named, run_id="run-1")  # whose rows would be older than those that were sent since
+    assert (again.code, "This run was held, and has been released since" in again.stderr) == (2, True)
+    assert sorted({name.partition("-spring")[0].partition("-autumn")[0] for name in again.files()}) == ["run-2", "run-3"]
+
+
+@pytest.mark.parametrize("as_of", [LATER, "2026-10-01T00:00:00Z"])
+def test_what_is_held_is_not_released_after_a_newer_run_of_its_audience(folder: Path, as_of: str) -> None:
+    """The platform would get the older rows last."""
+    named = [BOTH, "file.name='{run_id}-{segment_name}'"]
+    held(activate(folder, *named, MANY), "segment seg-b")
+    activate(folder, *named, run_id="run-2", as_of=as_of).succeeded()
+    job = activate(folder, *named, "release=run-1", run_id="run-3")
+    assert job.code == 2
+    assert "A newer run of a held audience has been published since" in job.stderr
+    assert not any(name.startswith("run-3") for name in job.files())
+
+
+def test_of_two_held_runs_the_older_is_not_released_after_the_newer(folder: Path) -> None:
+    named = ["audience.segments=[seg-a]", "file.name='{run_id}'"]
+    activate(folder, *named, "guard.max_rows=1").refused(3)
+    activate(folder, *named, "guard.max_rows=1", run_id="run-2", as_of=LATER).refused(3)
+    activate(folder, *named, "guard.max_rows=1", run_id="run-3", as_of=LATER).refused(3)
+    assert sorted(activate(folder, *named, "release=run-2", run_id="run-4", as_of=LATER).succeeded().files()) == ["run-4.csv"]
+    older = activate(folder, *named, "release=run-1", run_id="run-5")
+    assert (older.code, "A newer run of a held audience has been published since" in older.stderr) == (2, True)
+    activate(folder, *named, "release=run-3", run_id="run-6", as_of=LATER).succeeded()
+
+
 def test_held_changes_are_not_released_after_another_run(folder: Path) -> None:
     asked = ["audience.segments=[seg-a]", *INCREMENTAL]
     activate(folder, *asked).succeeded()
@@ -315,6 +350,27 @@ def test_a_release_that_cannot_be_is_refused(folder: Path, overrides: list[str],
     activate(folder, BOTH, "destination.path=elsewhere", run_id="run-0").succeeded()
     activate(folder, BOTH, "guard.max_rows=1")
     activate(folder, BOTH, *overrides, run_id="run-2").refused(2, words)
+
+
+def test_a_release_whose_columns_are_in_another_order_is_refused(folder: Path) -> None:
+    """By the configuration, and by the names that the record has, should the other comparison miss it."""
+    email, name = "email: {source: personalEmail.address}", "name: {source: person.name.firstName}"
+    (folder / "own" / "mapping").mkdir(parents=True)
+    asked = [BOTH, "--config-dir", "own", "mapping=small"]
+
+    def mapping(*columns: str) -> None:
+        (folder / "own" / "mapping" / "small.yaml").write_text(f"{{columns: {{{', '.join(columns)}}}, deduplication_key: [email]}}")
+
+    mapping(email, name)
+    activate(folder, *asked, "guard.max_rows=1").refused(3)
+    mapping(name, email)
+    activate(folder, *asked, "release=run-1", run_id="run-2").refused(2, "released with the configuration that it had")
+    mapping(email, name)
+    path = folder / "state" / "runs" / "run-1" / "record.json"
+    record = json.loads(path.read_text())
+    assert record["columns"] == ["email", "name"]
+    path.write_text(json.dumps({**record, "columns": ["name", "email"]}))
+    activate(folder, *asked, "release=run-1", run_id="run-3").refused(2, "has other columns")
 
 
 def test_the_same_run_id_after_a_partly_held_run_says_it_again_and_sends_nothing(folder: Path) -> None:

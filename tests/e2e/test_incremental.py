@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
+import pyarrow as pa
 import pytest
 from activation import JOBS, Job, activate, start_job
 from aws_server import aws_server
 from crm import ADDED, AFTER, BACKFILL, BEFORE, CHANGED, CHANGES, CRM, REMOVED, STATUS, crm_folder, lines, member, run, single
-from xdm_profiles import profile
+from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
+
+from courier import baseline, compose
 
 
 @pytest.fixture
@@ -277,6 +281,28 @@ def test_another_mapping_or_key_asks_for_a_reset(folder: Path, change: str) -> N
     assert counts(reset, "run-2")["added"] == 5
 
 
+REVERSED = "{columns: {name: {source: person.name.firstName}, email: {source: personalEmail.address, mandatory: true}}, deduplication_key: [email]}"
+
+
+@pytest.mark.parametrize("known", ["by the shape", "by the names of the columns"])
+def test_columns_in_another_order_ask_for_a_reset(folder: Path, known: str) -> None:
+    """Else the names would be compared with addresses, and everybody leave."""
+    run(folder, 1).succeeded()
+    (folder / "own" / "mapping" / "small.yaml").write_text(REVERSED)
+    if known == "by the names of the columns":  # whatever becomes of the other comparison
+        remembered = folder / "state" / "activations" / "crm" / "published.json"
+        content = json.loads(remembered.read_text())
+        config = compose.load(["activation=crm"], now=datetime(2026, 11, 1, tzinfo=UTC), config_dir=str(folder / "own"))
+        content["audiences"]["ups/seg-a"]["shape"] = baseline.shape(config)
+        remembered.write_text(json.dumps(content))
+    refused = run(folder, 2)
+    assert (refused.code, refused.files()) == (2, {})
+    assert "export.reset=true" in refused.stderr
+    assert run(folder, 2, "export.reset=true").succeeded().files() == {
+        "spring.csv": lines(*(b"Jane,%c@x.org,realized" % letter for letter in b"abcde"), header=b"name,email,status")
+    }
+
+
 def test_without_the_snapshot_of_the_baseline_a_reset_is_asked_for(folder: Path) -> None:
     run(folder, 1).succeeded()
     (folder / "state" / "runs" / "run-1" / "snapshot").rename(folder / "lost")
@@ -293,6 +319,48 @@ def test_the_state_in_a_bucket(folder: Path) -> None:
         secrets = {"STATE_KEY": "key", "STATE_SECRET": "secret"}
         assert run(folder, 1, *state, **secrets).succeeded().files() == BACKFILL
         assert run(folder, 2, *state, rows=AFTER, **secrets).succeeded().files() == CHANGES
+
+
+POINTS = "++mapping.columns.points={source: loyalty.points}"
+POINTS_OF = "++mapping.columns.points={expression: 'loyalty.points'}"
+
+
+def with_points(folder: Path, kind: pa.DataType, *values: int | str) -> None:
+    loyalty = pa.struct({"points": kind})
+    schema = pa.schema([pa.field(field.name, loyalty if field.name == "loyalty" else field.type) for field in PROFILE_SCHEMA])
+    rows = [{**member(f"{value}@x.org"), "loyalty": {"points": value}} for value in values]
+    write_profiles(folder / "profiles", rows, schema=schema)
+
+
+@pytest.mark.parametrize("column", [POINTS, POINTS_OF])
+def test_another_type_of_a_column_asks_for_a_reset(folder: Path, column: str) -> None:
+    with_points(folder, pa.int64(), 1, 2, 3)
+    run(folder, 1, column).succeeded()
+    with_points(folder, pa.string(), "1", "5")
+    refused = run(folder, 2, column)
+    assert (refused.code, refused.files(), "Traceback" in refused.stderr) == (2, {}, False)
+    assert "The type of the column 'points' is another one than at the last published run" in refused.stderr
+    assert "Found: string. Expected: int64. What to do: export.reset=true" in refused.stderr
+    reset = run(folder, 2, column, "export.reset=true").succeeded()
+    assert reset.files()["spring.csv"].splitlines()[1:] == [b"1@x.org,Jane,1,realized", b"5@x.org,Jane,5,realized"]
+    assert run(folder, 3, column).succeeded().files()["spring.csv"].count(b"\n") == 1
+
+
+@pytest.mark.parametrize("key", ["status", "membership"])
+def test_the_status_as_a_part_of_the_key_is_refused(folder: Path, key: str) -> None:
+    """Leavers would have another key than the row that was sent."""
+    source = {"status": "membership.status", "membership": "segmentMembership.ups.seg_id.status"}[key]
+    asked = [f"+mapping.columns.{key}.source={source}", f"mapping.deduplication_key=[email, {key}]"]
+    run(folder, 1, *asked).refused(2, "The status cannot be a part of the key", key)
+    run(folder, 1, *asked, "export=full").succeeded()
+
+
+@pytest.mark.parametrize("how", ["hash: sha256", "default: none", "format: yyyy"])
+def test_a_status_that_is_shown_as_something_else_is_refused(folder: Path, how: str) -> None:
+    """That of leavers is written as it is."""
+    asked = f"++mapping.columns.membership={{source: membership.status, {how}}}"
+    run(folder, 1, asked).refused(2, "The status", how.partition(":")[0], "membership")
+    run(folder, 1, asked, "export.layout=separate").refused(2, "The status", "membership")
 
 
 def test_an_expression_over_the_status_is_refused(folder: Path) -> None:

@@ -36,14 +36,14 @@ MOMENTS = {"before it is remembered": ("baseline", "remember", True), "after": (
 STAGED = ("journal.Journal", "enter", True)
 
 
-def killed(folder: Path, number: int, moment: tuple[str, str, bool], rows: list[dict[str, Any]]) -> dict[str, bytes]:
+def killed(folder: Path, number: int, moment: tuple[str, str, bool], rows: list[dict[str, Any]], *overrides: str) -> dict[str, bytes]:
     """A run that ends at that moment, and what the platform has got of it."""
     write_profiles(folder / "profiles", rows)
     for path in (folder / "out").glob("*.csv"):
         path.unlink()
     owner, name, before = moment
     program = KILL.format(owner=owner, name=name, before=before)
-    arguments = command(*CRM, "checks=none", run_id=f"run-{number}", as_of=AS_OF)
+    arguments = command(*CRM, *overrides, "checks=none", run_id=f"run-{number}", as_of=AS_OF)
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=folder, env={**os.environ}, capture_output=True, timeout=120, check=False
     )
@@ -75,6 +75,27 @@ def test_the_same_run_id_knows_it_too_and_sends_nothing_again(folder: Path, mome
     assert again.record("run-2")["status"] == "published"
     assert [file["rows"] for file in again.record("run-2")["audiences"][0]["files"]] == [5]
     assert run(folder, 3, rows=AFTER[1:]).succeeded().files() == single(b"a@x.org,Jane,exited")
+
+
+def test_a_release_that_was_killed_when_it_had_published_is_one(folder: Path) -> None:
+    """It is remembered before the run that was held is started again, which would replace the rows that were sent."""
+    asked = ["export=full"]
+    assert run(folder, 1, *asked, "guard.max_rows=1").code == 3
+    assert killed(folder, 2, MOMENTS["before it is remembered"], BEFORE, "export=full", "release=run-1").keys() == {"spring.csv"}
+    again = run(folder, 1, *asked)
+    assert (again.code, again.files()) == (2, {})
+    assert "has been released since" in again.stderr
+    assert run(folder, 3, *asked, "release=run-1").code == 2
+
+
+def test_a_release_that_was_killed_is_not_gone_on_with_after_a_newer_run(folder: Path) -> None:
+    asked = ["export=full"]
+    assert run(folder, 1, *asked, "guard.max_rows=1").code == 3
+    assert killed(folder, 2, STAGED, BEFORE, "export=full", "release=run-1") == {}
+    run(folder, 3, *asked).succeeded()
+    again = run(folder, 2, *asked, "release=run-1")
+    assert (again.code, again.files()) == (2, {})
+    assert "A newer run of a held audience has been published since" in again.stderr
 
 
 def test_staged_changes_are_computed_anew_after_another_run_has_published(folder: Path) -> None:

@@ -70,6 +70,7 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
         "consent": {"rule": "email", "unknown": "exclude"},
         "profiles": 8,
         "columns": ["email", "phone", "first_name", "last_name", "city", "state", "postal_code", "birthday"],
+        "types": dict.fromkeys(record["columns"], "string"),
         "audiences": [
             {
                 "segment_id": "seg-a",
@@ -79,6 +80,7 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
                 "held": None,
                 "mode": "full",
                 "baseline": None,
+                "last": None,
                 "counts": {
                     "members": 5,
                     "excluded": {"missing_email": 2},

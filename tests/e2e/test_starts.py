@@ -149,6 +149,47 @@ def test_a_shorter_run_under_static_names_removes_the_parts_of_the_longer_one(fo
     assert activate(folder, *static, run_id="run-2").succeeded().files() == {"spring.csv": CONTENT, "spring_3.csv": b"somebody else's"}
 
 
+def test_a_shorter_run_removes_the_parts_of_the_longer_one_also_where_names_tell_how_many_there_are(folder: Path) -> None:
+    static = [SEGMENTS, "file.name='{segment_name}-{part}-of-{parts}'", "destination.on_conflict=replace"]
+    activate(folder, *static, "file.max_rows=1").succeeded()
+    (folder / "out" / "spring-2-of-2.csv").write_bytes(b"taken, and somebody else's now")
+    job = activate(folder, *static, run_id="run-2").succeeded()
+    assert job.files() == {"spring-1-of-1.csv": CONTENT, "spring-2-of-2.csv": b"taken, and somebody else's now"}
+    assert "spring-2-of-2.csv is not the file that an earlier run left there, so it stays" in job.stdout
+
+
+def test_files_of_an_earlier_day_are_not_taken_for_parts(folder: Path) -> None:
+    dated = [SEGMENTS, "file.name='{segment_name}-{date}-{part}-of-{parts}'", "destination.on_conflict=replace"]
+    activate(folder, *dated, "file.max_rows=1").succeeded()
+    job = activate(folder, *dated, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    assert sorted(job.files()) == ["spring-20261101-1-of-2.csv", "spring-20261101-2-of-2.csv", "spring-20261102-1-of-1.csv"]
+
+
+def test_parts_that_an_older_version_has_remembered_are_removed(folder: Path) -> None:
+    static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace"]
+    activate(folder, *static, "file.max_rows=1").succeeded()
+    remembered = folder / "state" / "activations" / "demo" / "published.json"
+    content = json.loads(remembered.read_text())
+    del content["parts"]
+    remembered.write_text(json.dumps(content))
+    assert activate(folder, *static, run_id="run-2").succeeded().files() == {"spring.csv": CONTENT}
+
+
+def test_the_list_of_an_audience_that_has_become_empty_stays_until_that_is_meant(folder: Path) -> None:
+    """Where empty files are skipped, the platform keeps what it had; a wrong segment would else take a list away."""
+    both = "audience.segments=[{id: seg-a, name: spring}, {id: seg-gone, name: autumn}]"
+    asked = [both, "file.name='{segment_name}'", "destination.on_conflict=replace", "file.on_empty=skip"]
+    spring, autumn = (
+        profile(email="z@x.org", segments={"ups": {segment: ("realized", "2026-01-01T00:00:00Z", None)}})
+        for segment in ("seg-a", "seg-gone")
+    )
+    write_profiles(folder / "profiles", [spring, autumn])
+    assert sorted(activate(folder, *asked).succeeded().files()) == ["autumn.csv", "spring.csv"]
+    write_profiles(folder / "profiles", [spring])
+    assert sorted(activate(folder, *asked, run_id="run-2").succeeded().files()) == ["autumn.csv", "spring.csv"]
+    assert sorted(activate(folder, *asked, "guard.min_rows=0", run_id="run-3").succeeded().files()) == ["spring.csv"]
+
+
 def test_the_state_store_in_a_bucket(folder: Path) -> None:
     with aws_server("the-state") as server:
         state = ["state=s3", "state.path=s3://the-state/crm", f"state.endpoint_url='{server.endpoint_url}'", "state.region=us-east-1"]

@@ -18,6 +18,7 @@ from courier.config import (
     AudienceConfig,
     DestinationConfig,
     EspConfig,
+    ExportConfig,
     FileConfig,
     JumpConfig,
     RunConfig,
@@ -259,6 +260,13 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
 )
 def test_a_wrong_configuration_is_answered_with_what_where_and_what_to_do(overrides: list[str], message: str) -> None:
     assert refused(*overrides) == message
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\tb", "status\n"])
+def test_a_name_that_a_header_cannot_have_is_refused_for_the_status_column_too(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"The column export\.status_column has an empty or unprintable name") as refusal:
+        ExportConfig(status_column=name)
+    assert repr(name) in str(refusal.value)
 
 
 @pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])  # a group is no name

@@ -47,8 +47,7 @@ class MappingConfig:
             raise ConfigError("mapping.columns is empty", expected="one column or more: {name: {source: XDM path}}")
         folded: dict[str, str] = {}
         for name, column in self.columns.items():
-            if not name.strip() or not name.isprintable():
-                raise ConfigError("A column of the mapping has an empty or unprintable name", found=repr(name))
+            _check_name("A column of the mapping", name)
             _check_column(name, column)
             if name.casefold() in folded:
                 raise ConfigError(
@@ -60,6 +59,11 @@ class MappingConfig:
         for key in self.deduplication_key:
             if key not in self.columns:
                 raise ConfigError("mapping.deduplication_key names no column", found=key, fix=nearest(key, self.columns))
+
+
+def _check_name(what: str, name: str) -> None:
+    if not name.strip() or not name.isprintable():
+        raise ConfigError(f"{what} has an empty or unprintable name", found=repr(name))
 
 
 def _check_column(name: str, column: ColumnConfig) -> None:
@@ -118,6 +122,7 @@ class ExportConfig:
         one_of("export.layout", self.layout, ("single", "separate"))
         for trigger in self.triggers:
             one_of("export.triggers", trigger, TRIGGERS)
+        _check_name("The column export.status_column", self.status_column)
         if "membership" not in self.triggers:
             raise ConfigError("export.triggers must hold membership", found=str(self.triggers), expected="[membership, …]")
 
