@@ -18,7 +18,7 @@ class Ready:
     source: profiles.ProfileSource
     columns: mapping.Mapping
     consent: consent.Consent
-    suppressed: dict[str, list[str]]  # the files of each suppression list
+    suppressed: suppression.Files
     rules: dict[str, mapping.MappedColumn]
     suite: checks.Suite
     baselines: dict[str, baseline.Baseline]

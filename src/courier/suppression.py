@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import reduce
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -16,23 +18,30 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 VALUE = "suppression_value"
+#: The files of each list, by its name: in groups of those that engines read alike, since they take the first file's header for all.
+Files = dict[str, list[list[str]]]
 
 
-def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema) -> dict[str, list[str]]:
-    """The files of each list. Raises SourceError where a list has no files, or not its column."""
+def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema) -> Files:
+    """The files of each list. Raises SourceError where a list has no files, or one of them not its column."""
     if config.lists:
         kind = xdm.resolve(config.source, schema, "suppression.source")[1]
         if not xdm.is_text(kind):
             raise SourceError(
                 "What is looked up in suppression lists must be text", where=f"suppression.source: {config.source}", found=str(kind)
             )
-    files = {}
+    files: Files = {}
     for name, each in config.lists.items():
         where = f"suppression.lists.{name}"
-        found, columns = profiles.list_with_columns(each.path, source, where, _csv_columns)
-        if each.column not in columns:
-            raise SourceError("A suppression list has not its column", where=where, found=each.column, fix=nearest(each.column, columns))
-        files[name] = found
+        groups: dict[tuple[Any, ...], list[str]] = {}
+        for file, columns in profiles.list_columns(each.path, source, where, _csv_columns).items():
+            if each.column not in columns:
+                fix = nearest(each.column, columns)
+                raise SourceError("A suppression list has not its column", where=f"{where}: {file}", found=each.column, fix=fix)
+            # CSV is read by the order of the columns; and engines read no two packings together.
+            shape = tuple(columns) if file.endswith(profiles.CSV) else (str(columns[each.column]),)
+            groups.setdefault((PurePosixPath(file).suffix, *shape), []).append(file)
+        files[name] = list(groups.values())
     return files
 
 
@@ -58,7 +67,7 @@ def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:
     return [F.lower(F.trim(found)).alias(VALUE)]
 
 
-def marked(members: DataFrame, config: SuppressionConfig, files: dict[str, list[str]], engine: Engine) -> DataFrame:
+def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: Engine) -> DataFrame:
     """Add `suppressed`: the name of the first list that has the member, or null. No row is added or lost."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
@@ -74,13 +83,16 @@ def marked(members: DataFrame, config: SuppressionConfig, files: dict[str, list[
     return members.withColumn("suppressed", reason).drop(*[f"suppression_{number}_found" for number in range(len(config.lists))])
 
 
-def _entries(each: SuppressionListConfig, files: list[str], engine: Engine) -> DataFrame:
+def _entries(each: SuppressionListConfig, groups: list[list[str]], engine: Engine) -> DataFrame:
     """The distinct entries of one list: a join with them keeps the number of members."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    paths = [engine.path(file) for file in files]
+    entry = F.lower(F.trim(F.col("`" + each.column.replace("`", "``") + "`").cast("string"))).alias("entry")
+
+    def read(files: list[str]) -> DataFrame:
+        paths = [engine.path(file) for file in files]
+        of_csv = files[0].endswith(profiles.CSV)
+        return (engine.session.read.csv(paths, header=True) if of_csv else engine.session.read.parquet(*paths)).select(entry)
+
     with source_errors("opening a suppression list"):
-        read = engine.session.read
-        found = read.parquet(*paths) if paths[0].endswith(".parquet") else read.csv(paths, header=True)
-        entry = F.lower(F.trim(F.col("`" + each.column.replace("`", "``") + "`").cast("string")))
-        return found.select(entry.alias("entry")).where("entry <> ''").distinct()
+        return reduce(lambda some, more: some.unionByName(more), map(read, groups)).where("entry <> ''").distinct()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,37 @@ def test_a_list_may_be_a_folder_or_a_glob_of_files(engine: Engine, tmp_path: Pat
     for number, email in enumerate(["a@x.com", "b@x.com"]):
         list_of(tmp_path / "folder", f"part-{number}.parquet", [email])
         list_of(tmp_path / "csv", f"part-{number}.csv", [email])
-    for path in (str(tmp_path / "folder"), str(tmp_path / "csv" / "*.csv")):
+    for path in (str(tmp_path / "folder"), str(tmp_path / "csv"), str(tmp_path / "csv" / "*.csv")):
         found = outcomes(engine, tmp_path, ["a@x.com", "b@x.com", "c@x.com"], {"optout": SuppressionListConfig(path, "email")})
         assert found == [HELD, HELD, SENT]
+
+
+def test_each_file_of_a_list_is_read_by_its_own_header(engine: Engine, tmp_path: Path) -> None:
+    """Engines take the first file's header for that of all, whatever order of columns and whatever packing the others have."""
+    folder = tmp_path / "list"
+    folder.mkdir()
+    (folder / "1.csv").write_text("email,reason\na@x.com,bounce\n")
+    (folder / "2.csv").write_text("reason,email\nbounce,b@x.com\n")
+    (folder / "3.csv.gz").write_bytes(gzip.compress(b"email,reason\nc@x.com,bounce\n"))
+    pq.write_table(pa.table({"z": [1], "email": ["d@x.com"]}), folder / "4.parquet")
+    pq.write_table(pa.table({"email": pa.array(["e@x.com"], pa.large_string())}), folder / "5.parquet")
+    pq.write_table(pa.table({"email": [7]}), folder / "6.parquet")
+    emails = [*(f"{letter}@x.com" for letter in "abcde"), "7", "f@x.com"]
+    found = outcomes(engine, tmp_path, emails, {"optout": SuppressionListConfig(str(folder), "email")})
+    assert found == [*[HELD] * 6, SENT]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_of_a_list_that_lacks_the_column_is_refused_by_its_name(tmp_path: Path, ending: str) -> None:
+    list_of(tmp_path / "list", f"1.{ending}", ["a@x.com"])
+    list_of(tmp_path / "list", f"2.{ending}", ["b@x.com"], column="Email")
+    config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / "list" / f"*.{ending}"), "email")})
+    with pytest.raises(SourceError) as caught:
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+    assert str(caught.value) == (
+        f"A suppression list has not its column. Where: suppression.lists.optout: {tmp_path}/list/2.{ending}. Found: email. "
+        "What to do: did you mean 'Email'?"
+    )
 
 
 def test_a_csv_list_may_have_a_byte_order_mark_and_quotes_and_crlf(engine: Engine, tmp_path: Path) -> None:
