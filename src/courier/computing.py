@@ -110,7 +110,7 @@ def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Re
     assert_writable(config.file, columns)
     applied = esp.row_rules(config, columns)
     ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(applied, columns), columns))
-    marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
+    marked = suppression.marked(members, config.suppression, ready.suppressed, engine, fan_out=fan_out is not None)
     by = outcomes.Rules(ready.consent, applied, ready.rules)
     judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
     return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_machine), ready

@@ -39,7 +39,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
         source = profiles.inspect(config.source)
         audience.assert_memberships(source.schema)
         columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
-        asked = consent.resolve(config.consent, source.schema, source.others)
+        asked = consent.resolve(config.consent, source.schema, source.others, columns.fan_out)
         profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
         assert_writable(config.file, columns)
         keys = open_keys(config.file, run.started_at)
@@ -49,12 +49,13 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             source,
             columns,
             asked,
-            suppression.inspect(config.suppression, config.source, source.schema),
+            suppression.inspect(config.suppression, config.source, source.schema, columns.fan_out),
             rules.resolve(esp.row_rules(config, columns), columns),
             suite,
             baseline.to_compare(config, run.history),
             keys,
         )
+        run.warnings += suppression.warnings(config.suppression, config.mapping, asked.paths.values())
         run.warnings += [*consent.warnings(asked), *esp.check_configuration(config)]
         assert_reachable(config.destination, destination)
     return ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import reduce
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,11 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from courier import profiles, xdm
-from courier.config import SourceConfig, SuppressionConfig, SuppressionListConfig
+from courier.config import ColumnConfig, MappingConfig, SourceConfig, SuppressionConfig, SuppressionListConfig
+from courier.consent import ADDRESS
 from courier.engine import Engine, source_errors
 from courier.errors import SourceError, nearest
+from courier.mapping import IDENTITY, assert_fanned_out
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -22,9 +25,11 @@ VALUE = "suppression_value"
 Files = dict[str, list[list[str]]]
 
 
-def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema) -> Files:
+def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema, fan_out: str | None = None) -> Files:
     """The files of each list. Raises SourceError where a list has no files, or one of them not its column."""
-    if config.lists:
+    if config.lists and config.source == IDENTITY:
+        assert_fanned_out(fan_out, "suppression.source")
+    elif config.lists:
         kind = xdm.resolve(config.source, schema, "suppression.source")[1]
         if not xdm.is_text(kind):
             raise SourceError(
@@ -46,7 +51,38 @@ def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema) 
 
 
 def needed_paths(config: SuppressionConfig) -> list[str]:
-    return [config.source] if config.lists else []
+    return [config.source] if config.lists and config.source != IDENTITY else []
+
+
+def warnings(config: SuppressionConfig, mapping: MappingConfig, asked: Collection[str]) -> list[str]:
+    """Columns of addresses that nobody is looked up by. `asked`: the paths whose values consents.idSpecific is asked for."""
+    looked_up = {"suppression lists": config.source} if config.lists else {}
+    looked_up |= dict.fromkeys(["consents.idSpecific"] if ADDRESS in asked else [], ADDRESS)
+    found = []
+    for name, column in mapping.columns.items():
+        shown = _steps_of_identity(column)
+        if shown is None or not str(shown[1]).casefold().startswith("email"):
+            continue
+        others: dict[str, list[str]] = {}
+        for what, path in looked_up.items():
+            if shown != xdm.parse(path):
+                others.setdefault(path, []).append(what)
+        found += [
+            f"Column '{name}' shows addresses of identityMap, and {' and '.join(whats)} look at {path}: an address that is sent may be "
+            f"one that must not be; mapping.fan_out={shown[1]} with the source {IDENTITY} looks at each"
+            for path, whats in others.items()
+        ]
+    return found
+
+
+def _steps_of_identity(column: ColumnConfig) -> list[str | int] | None:
+    """The path of the identity that a column shows; None where it shows none. Of the primary one or of all there is no path."""
+    if column.identity:
+        return ["identityMap", column.identity, 0, "id"] if column.take == "first" else ["identityMap", column.identity]
+    if not column.source.startswith("identityMap"):
+        return None
+    steps = xdm.parse(column.source)
+    return steps if len(steps) > 1 else None
 
 
 def _csv_columns(stream: pa.NativeFile) -> list[str]:
@@ -55,32 +91,40 @@ def _csv_columns(stream: pa.NativeFile) -> list[str]:
 
 
 def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:
-    """What is looked up, of a profile; nothing where there are no lists."""
+    """What is looked up, of a profile; nothing where there are no lists, or the identity of the row is all."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     from courier import expressions  # noqa: PLC0415  see above
 
-    if not config.lists:
+    if not needed_paths(config):
         return []
     steps, _ = xdm.resolve(config.source, schema, "suppression.source")
     found = expressions.value(str(xdm.parse(config.source)[0]), steps[1:])
     return [F.lower(F.trim(found)).alias(VALUE)]
 
 
-def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: Engine) -> DataFrame:
-    """Add `suppressed`: the name of the first list that has the member, or null. No row is added or lost."""
+def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: Engine, *, fan_out: bool = False) -> DataFrame:
+    """Add `suppressed`: the name of the first list that has the member, or null. No row is added or lost.
+
+    With `fan_out` the identity of the row is looked up as well: it is what is sent.
+    """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    hashes = {"plain": lambda: F.col(VALUE), "sha256": lambda: F.sha2(F.col(VALUE), 256), "md5": lambda: F.md5(F.col(VALUE))}
+    hashes = {"plain": lambda text: text, "sha256": lambda text: F.sha2(text, 256), "md5": F.md5}
     if not files:
         return members.withColumn("suppressed", F.lit(None).cast("string"))
+    values = [F.col(VALUE)] if needed_paths(config) else []
+    values += [F.lower(F.trim(F.col("identity")))] if fan_out else []
+    reasons, marks = [], []
     for number, (name, each) in enumerate(config.lists.items()):
-        wanted = f"suppression_{number}"
-        entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
-        keyed = members.withColumn(f"{wanted}_key", hashes[each.form]())
-        members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
-    reason = F.coalesce(*[F.when(F.col(f"suppression_{number}_found"), F.lit(name)) for number, name in enumerate(config.lists)])
-    return members.withColumn("suppressed", reason).drop(*[f"suppression_{number}_found" for number in range(len(config.lists))])
+        for place, value in enumerate(values):
+            wanted = f"suppression_{number}_{place}"
+            entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
+            keyed = members.withColumn(f"{wanted}_key", hashes[each.form](value))
+            members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
+            marks.append(f"{wanted}_found")
+            reasons.append(F.when(F.col(marks[-1]), F.lit(name)))
+    return members.withColumn("suppressed", F.coalesce(*reasons)).drop(*marks)
 
 
 def _entries(each: SuppressionListConfig, groups: list[list[str]], engine: Engine) -> DataFrame:
