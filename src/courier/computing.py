@@ -33,7 +33,7 @@ from courier import (
     suspicions,
 )
 from courier.config import RunConfig
-from courier.engine import Engine, open_engine
+from courier.engine import Engine, open_engine, source_errors
 from courier.errors import ConfigError
 from courier.reading import Ready
 from courier.render import assert_writable
@@ -92,11 +92,12 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
     return snapshots, _named(run, planned), ready
 
 
+@source_errors("preparing the rows")  # engines look at the files when columns are named, or when all is computed
 def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
     """The steps select and map: profiles → rows with their outcomes, not computed yet. Expressions get their types here."""
     schema, fan_out = ready.source.schema, None
     carried = [*mapping.inputs(ready.columns), *consent.inputs(ready.consent, schema), *suppression.value(config.suppression, schema)]
-    known = config.dedup.scope == "profile" or "identity" in config.export.triggers
+    known = outcomes.needs_identities(config.dedup, config.export)
     if known:
         carried.append(outcomes.identities(expressions.root("identityMap")).alias(outcomes.IDENTITIES))
     if ready.columns.fan_out:

@@ -263,6 +263,7 @@ ADVICE = {
     "Failed to allocate": "give it more: engine.driver_memory=4g",
     "DIVIDE_BY_ZERO": ZERO,
     "Division by zero": ZERO,
+    "Fail to merge schema": "a column is not of the same type in all files, or its fields have not the same order: write the files alike, or engine=spark",
 }
 
 

@@ -62,8 +62,15 @@ def assert_alike(source: ProfileSource, paths: Iterable[str]) -> None:
             found = xdm.resolve(path, schema, file)[1]
             if found != kind:
                 raise SourceError(
-                    f"Files of the source disagree about the type of '{path}'", where=file, found=str(found), expected=str(kind)
+                    f"Files of the source disagree about the type of '{path}'", where=file, found=_shown(found), expected=_shown(kind)
                 )
+
+
+def _shown(kind: pa.DataType) -> str:
+    """A type; of a map what is in it, in which files differ."""
+    while pa.types.is_map(kind):
+        kind = kind.item_type
+    return str(kind)
 
 
 def list_columns(
