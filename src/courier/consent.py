@@ -204,13 +204,18 @@ def _said_by_address(consent: Consent, found: dict[str, Column]) -> tuple[Column
     addresses = [*known, *([F.col("identity")] if consent.fan_out else [])]
     of_row = [F.coalesce(*reversed(addresses))] if consent.fan_out in namespaces else known
     entries = [F.map_entries(expressions.entry(found["specific"], namespace)) for namespace in namespaces]
-    together = F.flatten(F.filter(F.array(*entries), lambda each: each.isNotNull()))
 
-    def one_says(codes: list[str], asked: list[Column]) -> Column:
-        saying = F.filter(together, lambda entry: entry["value"]["marketing"][config.channel]["val"].isin(*codes))
-        theirs = F.transform(saying, lambda entry: F.lower(F.trim(entry["key"])))
+    def said(entry: Column) -> Column:
+        code = entry["value"]["marketing"][config.channel]["val"]
+        verdict = F.when(code.isin(*config.denied), F.lit("-")).when(code.isin(*config.granted), F.lit("+"))
+        return F.concat(verdict, F.lower(F.trim(entry["key"])))
+
+    answers = [F.transform(each, said) for each in entries]  # `+address` or `-address`: the entries are looked through once
+
+    def one_says(verdict: str, asked: list[Column]) -> Column:
         # By its name: the function of Spark 3.5's client looks for plain values only.
-        places = [F.call_function("array_position", theirs, F.lower(F.trim(address))) for address in asked]
+        wanted = [F.concat(F.lit(verdict), F.lower(F.trim(address))) for address in asked]
+        places = [F.call_function("array_position", each, answer) for each in answers for answer in wanted]
         return reduce(operator.or_, [F.coalesce(place > 0, F.lit(False)) for place in places], F.lit(False))
 
-    return one_says(config.denied, addresses), one_says(config.granted, of_row)
+    return one_says("-", addresses), one_says("+", of_row)
