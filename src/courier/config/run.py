@@ -13,7 +13,7 @@ from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
 from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_form, one_of, required
-from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
+from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig, check_identities
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
 
@@ -148,6 +148,9 @@ class RunConfig:
     as_of_given: bool  # False: `as_of` is the time of this start
     esp: EspConfig = field(default_factory=EspConfig)
     release: str | None = None  # the run whose held audiences are published as they are
+
+    def __post_init__(self) -> None:
+        check_identities(self.mapping, self.dedup)
 
     @property
     def snapshot_run_id(self) -> str:
