@@ -115,9 +115,9 @@ def read(config: Any) -> Ready:
     source = profiles.inspect(config.source)
     audience.assert_memberships(source.schema)
     columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
-    asked = consent.resolve(config.consent, source.schema)
+    asked = consent.resolve(config.consent, source.schema, fan_out=columns.fan_out)
     profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
-    lists = suppression.inspect(config.suppression, config.source, source.schema)
+    lists = suppression.inspect(config.suppression, config.source, source.schema, columns.fan_out)
     return Ready(source, columns, asked, lists, rules.resolve(esp.row_rules(config, columns), columns), Suite({}, {}), {}, None)
 
 

@@ -29,14 +29,15 @@ MOST_NAMESPACES = 20
 MEMBERSHIP_FIELDS = {"status": xdm.is_text, "lastQualificationTime": pa.types.is_timestamp, "validUntil": pa.types.is_timestamp}
 
 
-def assert_memberships(schema: pa.Schema) -> None:
-    """Raise SourceError unless `segmentMembership` has the shape of XDM."""
-    kind = xdm.resolve(MEMBERSHIPS, schema, "audience")[1]
+def assert_memberships(schema: pa.Schema, file: str = "") -> None:
+    """Raise SourceError unless `segmentMembership` has the shape of XDM. `file`: where the schema is that of one file alone."""
+    kind = xdm.resolve(MEMBERSHIPS, schema, file or "audience")[1]
+    of_file = f"{file}: " if file else ""
     for level in ("namespace", "segment id"):
         if not pa.types.is_map(kind):
             raise SourceError(
                 f"'{MEMBERSHIPS}' has not the shape of XDM",
-                where=f"by {level}",
+                where=f"{of_file}by {level}",
                 found=xdm.describe(kind),
                 expected="a map of maps of structs",
             )
@@ -46,7 +47,7 @@ def assert_memberships(schema: pa.Schema) -> None:
         if name not in found or not test(found[name]):
             raise SourceError(
                 f"'{MEMBERSHIPS}' has not the shape of XDM",
-                where=f"{MEMBERSHIPS}.<namespace>.<segment id>.{name}",
+                where=f"{of_file}{MEMBERSHIPS}.<namespace>.<segment id>.{name}",
                 found=xdm.describe(found[name]) if name in found else "no such field",
                 expected="text" if test is xdm.is_text else "a timestamp",
             )

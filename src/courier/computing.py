@@ -33,7 +33,7 @@ from courier import (
     suspicions,
 )
 from courier.config import RunConfig
-from courier.engine import Engine, open_engine
+from courier.engine import Engine, open_engine, source_errors
 from courier.errors import ConfigError
 from courier.reading import Ready
 from courier.render import assert_writable
@@ -95,11 +95,12 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[l
     return snapshots, _named(run, planned), ready
 
 
+@source_errors("preparing the rows")  # engines look at the files when columns are named, or when all is computed
 def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Ready]:
     """The steps select and map: profiles → rows with their outcomes, not computed yet. Expressions get their types here."""
     schema, fan_out = ready.source.schema, None
     carried = [*mapping.inputs(ready.columns), *consent.inputs(ready.consent, schema), *suppression.value(config.suppression, schema)]
-    known = config.dedup.scope == "profile" or "identity" in config.export.triggers
+    known = outcomes.needs_identities(config.dedup, config.export)
     if known:
         carried.append(outcomes.identities(expressions.root("identityMap")).alias(outcomes.IDENTITIES))
     if ready.columns.fan_out:
@@ -113,7 +114,7 @@ def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Re
     assert_writable(config.file, columns)
     applied = esp.row_rules(config, columns)
     ready = replace(ready, columns=columns, rules=esp.marked(rules.resolve(applied, columns), columns))
-    marked = suppression.marked(members, config.suppression, ready.suppressed, engine)
+    marked = suppression.marked(members, config.suppression, ready.suppressed, engine, fan_out=fan_out is not None)
     by = outcomes.Rules(ready.consent, applied, ready.rules)
     judged = outcomes.judged(marked, columns, [*mapping.values(columns), *esp.marks(columns)], by, identities=known)
     return outcomes.with_outcomes(judged, columns, config.dedup, one_stream=engine.one_machine), ready

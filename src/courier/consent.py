@@ -7,8 +7,10 @@ that says nothing; `consents.idSpecific` counts only where the channel has not s
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -36,10 +38,14 @@ WITHOUT = "consent=off sends without asking"
 
 @dataclass(frozen=True)
 class Consent:
-    """The paths of consent that the source has: what they tell → XDM path. None at all: nobody can be asked."""
+    """The paths of consent that the source has: what they tell → XDM path. None at all: nobody can be asked.
+
+    `fan_out`: the namespace of the identities that rows are fanned out over. Each is an address as well.
+    """
 
     config: ConsentConfig
     paths: dict[str, str]
+    fan_out: str | None = None
 
     @property
     def applies(self) -> bool:
@@ -52,7 +58,7 @@ class Consent:
         return {"rule": self.config.channel, "unknown": self.config.unknown} if self.applies else {"rule": "the source has no consents"}
 
 
-def resolve(config: ConsentConfig, schema: pa.Schema, others: Mapping[str, pa.Schema] | None = None) -> Consent:
+def resolve(config: ConsentConfig, schema: pa.Schema, others: Mapping[str, pa.Schema] | None = None, fan_out: str | None = None) -> Consent:
     """Find what the source has of consents. `others`: its files whose schema is another one.
 
     Raises SourceError where consent is required and there is none, and where the source has consents of which none would be asked:
@@ -60,18 +66,18 @@ def resolve(config: ConsentConfig, schema: pa.Schema, others: Mapping[str, pa.Sc
     """
     if config.rule == "off":
         return Consent(config, {})
-    paths = _paths(config, schema)
+    paths = _paths(config, schema, fan_out)
     if "consents" in schema.names or "optInOut" in schema.names:
         _assert_asked(config, schema, paths)
     for file, other in (others or {}).items():
-        more = [path for name, path in _paths(config, other).items() if name not in paths]
+        more = [path for name, path in _paths(config, other, fan_out).items() if name not in paths]
         if more:
             raise SourceError(
                 f"Files of the source disagree about consents: not all have '{more[0]}'", where=file, expected="the same in all files"
             )
     if not paths and config.rule == "required":
         raise SourceError("The source has no consents", where="consent.rule=required", expected=f"consents.marketing.{config.channel}.val")
-    return Consent(config, paths)
+    return Consent(config, paths, fan_out)
 
 
 def warnings(consent: Consent) -> list[str]:
@@ -81,7 +87,7 @@ def warnings(consent: Consent) -> list[str]:
     return ["The source has no consents, so nobody was excluded for want of one; consent=off says that this is meant"]
 
 
-def _paths(config: ConsentConfig, schema: pa.Schema) -> dict[str, str]:
+def _paths(config: ConsentConfig, schema: pa.Schema, fan_out: str | None) -> dict[str, str]:
     """What the source has of all that can decide: what it tells → XDM path."""
     candidates = {
         "any": "consents.marketing.any.val",
@@ -92,10 +98,11 @@ def _paths(config: ConsentConfig, schema: pa.Schema) -> dict[str, str]:
     }
     paths = {name: path for name, path in candidates.items() if _exists(path, schema)}
     if "specific" in paths:
-        if _tells_of_addresses(config, schema):
-            paths["address"] = ADDRESS
-        else:
+        addressed = _exists(ADDRESS, schema)
+        if not ((addressed or fan_out) and _tells_of_addresses(config, schema)):
             del paths["specific"]
+        elif addressed:
+            paths["address"] = ADDRESS
     return paths
 
 
@@ -130,7 +137,7 @@ def _fields(path: str, schema: pa.Schema) -> dict[str, pa.DataType]:
 
 def _tells_of_addresses(config: ConsentConfig, schema: pa.Schema) -> bool:
     """Whether idSpecific can say something of the channel: a map by namespace of maps by identity."""
-    if config.channel not in NAMESPACES or not _exists(ADDRESS, schema):
+    if config.channel not in NAMESPACES:
         return False
     kind = xdm.resolve("consents.idSpecific", schema, "consent")[1]
     if not (pa.types.is_map(kind) and pa.types.is_map(kind.item_type)):
@@ -166,9 +173,9 @@ def excluded(consent: Consent) -> Column:
     def says(name: str, codes: list[str]) -> Column:
         return F.coalesce(found[name].isin(*codes), F.lit(False)) if name in found else F.lit(False)
 
-    specific = _specific(config, found)
-    denied = says("any", config.denied) | says("channel", config.denied) | F.coalesce(specific.isin(*config.denied), F.lit(False))
-    granted = says("channel", config.granted) | says("any", config.granted) | F.coalesce(specific.isin(*config.granted), F.lit(False))
+    address_denies, address_grants = _said_by_address(consent, found)
+    denied = says("any", config.denied) | says("channel", config.denied) | address_denies
+    granted = says("channel", config.granted) | says("any", config.granted) | address_grants
     everything = F.coalesce(F.lower(found["global"].cast("string")) == "true", F.lit(False)) if "global" in found else F.lit(False)
     out = says("legacy", ["out"]) | everything
     otherwise = F.lit(UNKNOWN if config.unknown == "exclude" else None).cast("string")
@@ -181,17 +188,34 @@ def excluded(consent: Consent) -> Column:
     )
 
 
-def _specific(config: ConsentConfig, found: dict[str, Column]) -> Column:
-    """What the address itself has said; upper case and blanks at the ends make no other address."""
+def _said_by_address(consent: Consent, found: dict[str, Column]) -> tuple[Column, Column]:
+    """Whether an address of the row says no, and whether the one that it is for says yes.
+
+    An address may have several entries: in either namespace, and spelled in several ways, as upper case and blanks at the ends
+    make no other address.
+    """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
+    config = consent.config
     if "specific" not in found:
-        return F.lit(None).cast("string")
-    address = F.lower(F.trim(found["address"]))
+        return F.lit(False), F.lit(False)
+    namespaces = NAMESPACES[config.channel]
+    known = [found["address"]] if "address" in found else []
+    addresses = [*known, *([F.col("identity")] if consent.fan_out else [])]
+    of_row = [F.coalesce(*reversed(addresses))] if consent.fan_out in namespaces else known
+    entries = [F.map_entries(expressions.entry(found["specific"], namespace)) for namespace in namespaces]
 
-    def answer(namespace: str) -> Column:
-        by_address = expressions.entry(found["specific"], namespace)
-        addresses = F.transform(F.map_keys(by_address), lambda key: F.lower(F.trim(key)))
-        return expressions.beside(address, addresses, F.map_values(by_address))["marketing"][config.channel]["val"]
+    def said(entry: Column) -> Column:
+        code = entry["value"]["marketing"][config.channel]["val"]
+        verdict = F.when(code.isin(*config.denied), F.lit("-")).when(code.isin(*config.granted), F.lit("+"))
+        return F.concat(verdict, F.lower(F.trim(entry["key"])))
 
-    return F.coalesce(*map(answer, NAMESPACES[config.channel]))
+    answers = [F.transform(each, said) for each in entries]  # `+address` or `-address`: the entries are looked through once
+
+    def one_says(verdict: str, asked: list[Column]) -> Column:
+        # By its name: the function of Spark 3.5's client looks for plain values only.
+        wanted = [F.concat(F.lit(verdict), F.lower(F.trim(address))) for address in asked]
+        places = [F.call_function("array_position", each, answer) for each in answers for answer in wanted]
+        return reduce(operator.or_, [F.coalesce(place > 0, F.lit(False)) for place in places], F.lit(False))
+
+    return one_says("-", addresses), one_says("+", of_row)

@@ -288,6 +288,7 @@ ADVICE = {
     "Division by zero": ZERO,
     "CAST_OVERFLOW": OVERFLOW,
     "out of range Int64": OVERFLOW,
+    "Fail to merge schema": "a column is not of the same type in all files, or its fields have not the same order: write the files alike, or engine=spark",
 }
 
 

@@ -209,7 +209,7 @@ def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs,
         alias = inputs.add(f"identityMap['{column.identity}']", where)
         source, kind, build = inputs.paths[alias], pa.string(), shapes.identities(column, alias)
     elif source == IDENTITY:
-        _assert_fanned_out(fan_out, where)
+        assert_fanned_out(fan_out, where)
         kind, build = pa.string(), lambda: shapes.column_named(IDENTITY.partition(".")[0])
     elif source in MEMBERSHIP:
         kind, build = MEMBERSHIP[source], _of_row(source)
@@ -238,7 +238,7 @@ def _assert_default(name: str, default: str | None, kind: pa.DataType | None) ->
         )
 
 
-def _assert_fanned_out(fan_out: str | None, where: str) -> None:
+def assert_fanned_out(fan_out: str | None, where: str) -> None:
     if not fan_out:
         raise ConfigError(f"{IDENTITY} wants rows fanned out", where=where, fix="set mapping.fan_out or dedup.identity to a namespace")
 
@@ -256,7 +256,7 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
 
     def alias(path: str) -> str:
         if path == IDENTITY and "identity" in own:
-            _assert_fanned_out(fan_out, where)
+            assert_fanned_out(fan_out, where)
             return "identity"
         if path.partition(".")[0] in own:
             if path not in MEMBERSHIP:

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from courier import consent, rules, xdm
-from courier.config import DedupConfig, RulesConfig
+from courier.config import DedupConfig, ExportConfig, RulesConfig
 from courier.consent import Consent
 from courier.mapping import MARK, MappedColumn, Mapping
 
@@ -163,6 +163,11 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
     outcome = F.when(eligible & repeated, F.lit(DEDUPLICATED)).when(eligible, F.lit(EXPORTED)).otherwise(F.col("excluded"))
     marked = rows.withColumn("outcome", F.when(F.col("active"), outcome).otherwise(F.lit(LEFT))).withColumn("change", F.lit(ADDED))
     return marked.orderBy(*order) if one_stream else marked
+
+
+def needs_identities(dedup: DedupConfig, export: ExportConfig) -> bool:
+    """Whether the identities of a profile are compared, so that each file of the source has to have them."""
+    return dedup.scope == "profile" or "identity" in export.triggers
 
 
 def identities(identity_map: Column) -> Column:

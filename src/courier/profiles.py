@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FOOTERS_AT_ONCE = 16
-SOURCE = "The source"
+SOURCE, LIST = "The source", "The suppression list"
+CSV = (".csv", ".csv.gz")
 
 
 @dataclass(frozen=True)
@@ -61,26 +62,38 @@ def assert_alike(source: ProfileSource, paths: Iterable[str]) -> None:
             found = xdm.resolve(path, schema, file)[1]
             if found != kind:
                 raise SourceError(
-                    f"Files of the source disagree about the type of '{path}'", where=file, found=str(found), expected=str(kind)
+                    f"Files of the source disagree about the type of '{path}'", where=file, found=_shown(found), expected=_shown(kind)
                 )
 
 
-def list_with_columns(
+def _shown(kind: pa.DataType) -> str:
+    """A type; of a map what is in it, in which files differ."""
+    while pa.types.is_map(kind):
+        kind = kind.item_type
+    return str(kind)
+
+
+def list_columns(
     path: str, source: SourceConfig, where: str, csv_columns: Callable[[pa.NativeFile], list[str]]
-) -> tuple[list[str], list[str]]:
-    """The files of a list beside the source (Parquet, or CSV with a header; read with the source's keys), and its columns."""
+) -> dict[str, dict[str, pa.DataType]]:
+    """The files of a list beside the source (Parquet, or CSV with a header; read with the source's keys), and the columns of each.
+    The columns of CSV are texts, in their order.
+    """
     filesystem, prefix, rest = _filesystem(replace(source, path=path))
-    last = ".csv" if rest.endswith((".csv", ".csv.gz")) else ".parquet"
-    files = _list(
-        filesystem, rest, f"{where}.path: {path}", (".csv", ".csv.gz") if last == ".csv" else (".parquet",), "The suppression list"
-    )
-    if last == ".parquet":
-        return [prefix + file for file in files], list(_footer(filesystem, files[0])[0].names)
-    try:
-        with filesystem.open_input_stream(files[0]) as stream:
-            return [prefix + file for file in files], csv_columns(stream)
-    except (OSError, pa.ArrowException) as exc:
-        raise SourceError("A suppression list cannot be read", where=f"{where}: {files[0]}", found=str(exc)[:200]) from exc
+    files = _list(filesystem, rest, f"{where}.path: {path}", (".parquet", *CSV), LIST)
+
+    def columns(file: str) -> dict[str, pa.DataType]:
+        if not file.endswith(CSV):
+            schema = _footer(filesystem, file, LIST)[0]
+            return dict(zip(schema.names, schema.types, strict=True))
+        try:
+            with filesystem.open_input_stream(file) as stream:
+                return dict.fromkeys(csv_columns(stream), pa.string())
+        except (OSError, pa.ArrowException) as exc:
+            raise SourceError(f"{LIST} cannot be read", where=f"{where}: {file}", found=str(exc)[:200]) from exc
+
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        return {prefix + file: found for file, found in zip(files, pool.map(columns, files), strict=True)}
 
 
 def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
@@ -119,8 +132,8 @@ def _list(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str
         depth = pattern.count("/")
         files = [file for file in files if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
     if not files:
-        kind = "Parquet" if ".parquet" in endings else "CSV"
-        raise SourceError(f"{what} has no {kind} files", where=shown, expected=f"files that end in {' or '.join(endings)}")
+        kinds = "Parquet files" if what == SOURCE else "Parquet or CSV files"
+        raise SourceError(f"{what} has no {kinds}", where=shown, expected=f"files that end in {', '.join(endings)}")
     return _assert_plain(files)
 
 
@@ -138,13 +151,13 @@ def _is_data(path: str, root: str, endings: tuple[str, ...]) -> bool:
     return path.endswith(endings) and not any(part.startswith(("_", ".")) for part in parts)
 
 
-def _footer(filesystem: pafs.FileSystem, file: str) -> tuple[pa.Schema, int]:
+def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> tuple[pa.Schema, int]:
     try:
         with filesystem.open_input_file(file) as stream:
             parquet = pq.ParquetFile(stream)
             return parquet.schema_arrow, parquet.metadata.num_rows
     except (OSError, pa.ArrowException) as exc:
-        raise SourceError("A file of the source is no readable Parquet file", where=file, found=str(exc)[:200]) from exc
+        raise SourceError(f"A file of {what[0].lower()}{what[1:]} is no readable Parquet file", where=file, found=str(exc)[:200]) from exc
 
 
 def read(engine: Engine, source: ProfileSource) -> DataFrame:

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from courier import audience, baseline, checks, consent, esp, manifest, mapping, plan, profiles, recovery, rules, runs, suppression
+from courier import (
+    audience,
+    baseline,
+    checks,
+    consent,
+    esp,
+    manifest,
+    mapping,
+    outcomes,
+    plan,
+    profiles,
+    recovery,
+    rules,
+    runs,
+    suppression,
+)
 from courier.config import RunConfig
 from courier.connections import assert_reachable
 from courier.destinations import Destination, open_destination
@@ -18,7 +33,7 @@ class Ready:
     source: profiles.ProfileSource
     columns: mapping.Mapping
     consent: consent.Consent
-    suppressed: dict[str, list[str]]  # the files of each suppression list
+    suppressed: suppression.Files
     rules: dict[str, mapping.MappedColumn]
     suite: checks.Suite
     baselines: dict[str, baseline.Baseline]
@@ -39,8 +54,8 @@ def read(run: runs.Run, destination: Destination) -> Ready:
         source = profiles.inspect(config.source)
         audience.assert_memberships(source.schema)
         columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
-        asked = consent.resolve(config.consent, source.schema, source.others)
-        profiles.assert_alike(source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
+        asked = consent.resolve(config.consent, source.schema, source.others, columns.fan_out)
+        _assert_alike(config, source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
         assert_writable(config.file, columns)
         keys = open_keys(config.file, run.started_at)
         suite = checks.resolve(config.checks, columns)
@@ -49,15 +64,27 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             source,
             columns,
             asked,
-            suppression.inspect(config.suppression, config.source, source.schema),
+            suppression.inspect(config.suppression, config.source, source.schema, columns.fan_out),
             rules.resolve(esp.row_rules(config, columns), columns),
             suite,
             baseline.to_compare(config, run.history),
             keys,
         )
+        run.warnings += suppression.warnings(config.suppression, config.mapping, asked.paths.values())
         run.warnings += [*consent.warnings(asked), *esp.check_configuration(config)]
         assert_reachable(config.destination, destination)
     return ready
+
+
+def _assert_alike(config: RunConfig, source: profiles.ProfileSource, paths: list[str]) -> None:
+    """All files have what is read of them: `paths`, memberships, and identities where these are compared."""
+    for file, schema in source.others.items():
+        audience.assert_memberships(schema, file)
+    if config.engine.kind == "sail":  # others find the fields of maps by their names
+        paths = [*paths, audience.MEMBERSHIPS]
+    if outcomes.needs_identities(config.dedup, config.export):
+        paths = [*paths, "identityMap"]
+    profiles.assert_alike(source, paths)
 
 
 def artefacts(run: runs.Run, ready: Ready) -> list[bytes]:

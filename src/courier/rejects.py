@@ -7,10 +7,13 @@ found fault with, masked.
 from __future__ import annotations
 
 import csv
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from courier.mapping import MappedColumn, Mapping
 from courier.masking import masked
+from courier.render.dialect import DATE_FORMAT, TIMESTAMP_FORMAT
 from courier.rules import REJECTED
 from courier.snapshot import AudienceSnapshot
 
@@ -29,5 +32,16 @@ def write(snapshot: AudienceSnapshot, mapping: Mapping, columns: dict[str, Mappe
                     continue
                 rule = row["outcome"].removeprefix(REJECTED)
                 value = row[columns[rule].engine_name]
-                keys = [row[column.engine_name] for column in mapping.key]
-                lines.writerow([*keys, rule, columns[rule].name, "" if value is None else masked(str(value))])
+                keys = [_text(row[column.engine_name]) for column in mapping.key]
+                lines.writerow([*keys, rule, columns[rule].name, masked(_text(value))])
+
+
+def _text(value: Any) -> str:
+    """As the file would have it, and null as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return (value.astimezone(UTC) if value.tzinfo else value).strftime(TIMESTAMP_FORMAT)
+    return value.strftime(DATE_FORMAT) if isinstance(value, date) else str(value)

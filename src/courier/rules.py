@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 REJECTED = "rejected: "
+#: Dates and timestamps without a format of their own, as files have them (`render.dialect`), for the engine.
+DATE_PATTERN, TIMESTAMP_PATTERN = "yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm:ss'Z'"
 
 
 def resolve(config: RulesConfig, mapping: Mapping) -> dict[str, MappedColumn]:
-    """The column of each rule, by the rule's name. A column is named by its name or its XDM path."""
+    """The column of each rule, by the rule's name. A column is named by its name or its XDM path; of several with that path it is the
+    first that shows the value and not its digest.
+    """
     found = {}
     for name, rule in config.rows.items():
-        column = next((each for each in mapping.columns if rule.column in (each.name, each.source)), None)
+        named = [each for each in mapping.columns if each.name == rule.column]
+        of_path = sorted((each for each in mapping.columns if each.source == rule.column), key=lambda each: each.hashed)
+        column = next(iter([*named, *of_path]), None)
         if column is None:
             choices = [*mapping.header, *(each.source for each in mapping.columns)]
             raise ConfigError(
@@ -78,12 +84,25 @@ def noted(config: RulesConfig, columns: dict[str, MappedColumn]) -> Column:
     return F.nullif(F.concat_ws(",", *names), F.lit("")) if names else F.lit(None).cast("string")
 
 
+def _text(value: Column, kind: pa.DataType | None) -> Column:
+    """The text that the file has."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    if kind is not None and xdm.is_text(kind):
+        return value
+    if kind is not None and pa.types.is_date(kind):
+        return F.date_format(value, DATE_PATTERN)
+    if kind is not None and pa.types.is_timestamp(kind):
+        return F.date_format(value, TIMESTAMP_PATTERN)
+    return value.cast("string")
+
+
 def _fails(rule: RowRuleConfig, column: MappedColumn) -> Column:
     """Null passes all tests but `required`."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     value = F.col(column.engine_name)
-    text = value if column.kind is not None and xdm.is_text(column.kind) else value.cast("string")
+    text = _text(value, column.kind)
     fails = F.lit(False)
     if rule.required:
         fails = fails | text.isNull() | (F.trim(text) == "")

@@ -125,8 +125,8 @@ def _assert_alike_in_json(kind: pa.DataType, where: str) -> None:
 
 
 def _hashed(how: str, build: Build) -> Build:
-    """In lower-case hexadecimal digits. Emails trimmed and in lower case; phones in E.164 (+ and digits), null where they have no
-    country code or more than a number, such as an extension.
+    """In lower-case hexadecimal digits. Emails trimmed and in lower case, null where nothing is left, whose digest would pass for
+    somebody; phones in E.164 (+ and digits), null where they have no country code or more than a number, such as an extension.
 
     Source: Adobe's identity namespaces Email_LC_SHA256 and Phone_SHA256_E.164.
     """
@@ -138,7 +138,7 @@ def _hashed(how: str, build: Build) -> Build:
         if how == "md5":
             return F.md5(value)
         if how == "sha256_email":
-            value = F.lower(F.trim(value))
+            value = F.nullif(F.lower(F.trim(value)), F.lit(""))
         if how == "sha256_phone":
             bare = F.regexp_replace(F.regexp_replace(value, r"\(0\)", ""), r"[ \t\n\r\u00A0()./-]", "")
             digits = F.regexp_replace(bare, "^00", "+")

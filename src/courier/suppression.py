@@ -2,43 +2,87 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from functools import reduce
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from courier import profiles, xdm
-from courier.config import SourceConfig, SuppressionConfig, SuppressionListConfig
+from courier.config import ColumnConfig, MappingConfig, SourceConfig, SuppressionConfig, SuppressionListConfig
+from courier.consent import ADDRESS
 from courier.engine import Engine, source_errors
 from courier.errors import SourceError, nearest
-from courier.mapping import MARK
+from courier.mapping import IDENTITY, MARK, assert_fanned_out
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 VALUE = "suppression_value"
+#: The files of each list, by its name: in groups of those that engines read alike, since they take the first file's header for all.
+Files = dict[str, list[list[str]]]
 
 
-def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema) -> dict[str, list[str]]:
-    """The files of each list. Raises SourceError where a list has no files, or not its column."""
-    if config.lists:
+def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema, fan_out: str | None = None) -> Files:
+    """The files of each list. Raises SourceError where a list has no files, or one of them not its column."""
+    if config.lists and config.source == IDENTITY:
+        assert_fanned_out(fan_out, "suppression.source")
+    elif config.lists:
         kind = xdm.resolve(config.source, schema, "suppression.source")[1]
         if not xdm.is_text(kind):
             raise SourceError(
                 "What is looked up in suppression lists must be text", where=f"suppression.source: {config.source}", found=str(kind)
             )
-    files = {}
+    files: Files = {}
     for name, each in config.lists.items():
         where = f"suppression.lists.{name}"
-        found, columns = profiles.list_with_columns(each.path, source, where, _csv_columns)
-        if each.column not in columns:
-            raise SourceError("A suppression list has not its column", where=where, found=each.column, fix=nearest(each.column, columns))
-        files[name] = found
+        groups: dict[tuple[Any, ...], list[str]] = {}
+        for file, columns in profiles.list_columns(each.path, source, where, _csv_columns).items():
+            if each.column not in columns:
+                fix = nearest(each.column, columns)
+                raise SourceError("A suppression list has not its column", where=f"{where}: {file}", found=each.column, fix=fix)
+            # CSV is read by the order of the columns; and engines read no two packings together.
+            shape = tuple(columns) if file.endswith(profiles.CSV) else (str(columns[each.column]),)
+            groups.setdefault((PurePosixPath(file).suffix, *shape), []).append(file)
+        files[name] = list(groups.values())
     return files
 
 
 def needed_paths(config: SuppressionConfig) -> list[str]:
-    return [config.source] if config.lists else []
+    return [config.source] if config.lists and config.source != IDENTITY else []
+
+
+def warnings(config: SuppressionConfig, mapping: MappingConfig, asked: Collection[str]) -> list[str]:
+    """Columns of addresses that nobody is looked up by. `asked`: the paths whose values consents.idSpecific is asked for."""
+    looked_up = {"suppression lists": config.source} if config.lists else {}
+    looked_up |= dict.fromkeys(["consents.idSpecific"] if ADDRESS in asked else [], ADDRESS)
+    found = []
+    for name, column in mapping.columns.items():
+        shown = _steps_of_identity(column)
+        if shown is None or not str(shown[1]).casefold().startswith("email"):
+            continue
+        others: dict[str, list[str]] = {}
+        for what, path in looked_up.items():
+            if shown != xdm.parse(path):
+                others.setdefault(path, []).append(what)
+        found += [
+            f"Column '{name}' shows addresses of identityMap, and {' and '.join(whats)} look at {path}: an address that is sent may be "
+            f"one that must not be; mapping.fan_out={shown[1]} with the source {IDENTITY} looks at each"
+            for path, whats in others.items()
+        ]
+    return found
+
+
+def _steps_of_identity(column: ColumnConfig) -> list[str | int] | None:
+    """The path of the identity that a column shows; None where it shows none. Of the primary one or of all there is no path."""
+    if column.identity:
+        return ["identityMap", column.identity, 0, "id"] if column.take == "first" else ["identityMap", column.identity]
+    if not column.source.startswith("identityMap"):
+        return None
+    steps = xdm.parse(column.source)
+    return steps if len(steps) > 1 else None
 
 
 def _csv_columns(stream: pa.NativeFile) -> list[str]:
@@ -47,32 +91,40 @@ def _csv_columns(stream: pa.NativeFile) -> list[str]:
 
 
 def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:
-    """What is looked up, of a profile; nothing where there are no lists."""
+    """What is looked up, of a profile; nothing where there are no lists, or the identity of the row is all."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     from courier import expressions  # noqa: PLC0415  see above
 
-    if not config.lists:
+    if not needed_paths(config):
         return []
     steps, _ = xdm.resolve(config.source, schema, "suppression.source")
     found = expressions.value(str(xdm.parse(config.source)[0]), steps[1:])
     return [F.lower(F.trim(found)).alias(VALUE)]
 
 
-def marked(members: DataFrame, config: SuppressionConfig, files: dict[str, list[str]], engine: Engine) -> DataFrame:
-    """Add `suppressed`: the name of the first list that has the member, or null. No row is added or lost."""
+def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: Engine, *, fan_out: bool = False) -> DataFrame:
+    """Add `suppressed`: the name of the first list that has the member, or null. No row is added or lost.
+
+    With `fan_out` the identity of the row is looked up as well: it is what is sent.
+    """
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    hashes = {"plain": lambda: F.col(VALUE), "sha256": lambda: F.sha2(F.col(VALUE), 256), "md5": lambda: F.md5(F.col(VALUE))}
+    hashes = {"plain": lambda text: text, "sha256": lambda text: F.sha2(text, 256), "md5": F.md5}
     if not files:
         return unmarked(members)
+    values = [F.col(VALUE)] if needed_paths(config) else []
+    values += [F.lower(F.trim(F.col("identity")))] if fan_out else []
+    reasons, marks = [], []
     for number, (name, each) in enumerate(config.lists.items()):
-        wanted = f"suppression_{number}"
-        entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
-        keyed = members.withColumn(f"{wanted}_key", hashes[each.form]())
-        members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
-    reason = F.coalesce(*[F.when(F.col(f"suppression_{number}_found"), F.lit(name)) for number, name in enumerate(config.lists)])
-    return members.withColumn(MARK, reason).drop(*[f"suppression_{number}_found" for number in range(len(config.lists))])
+        for place, value in enumerate(values):
+            wanted = f"suppression_{number}_{place}"
+            entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
+            keyed = members.withColumn(f"{wanted}_key", hashes[each.form](value))
+            members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
+            marks.append(f"{wanted}_found")
+            reasons.append(F.when(F.col(marks[-1]), F.lit(name)))
+    return members.withColumn(MARK, F.coalesce(*reasons)).drop(*marks)
 
 
 def unmarked(members: DataFrame) -> DataFrame:
@@ -82,13 +134,16 @@ def unmarked(members: DataFrame) -> DataFrame:
     return members.withColumn(MARK, F.lit(None).cast("string"))
 
 
-def _entries(each: SuppressionListConfig, files: list[str], engine: Engine) -> DataFrame:
+def _entries(each: SuppressionListConfig, groups: list[list[str]], engine: Engine) -> DataFrame:
     """The distinct entries of one list: a join with them keeps the number of members."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    paths = [engine.path(file) for file in files]
+    entry = F.lower(F.trim(F.col("`" + each.column.replace("`", "``") + "`").cast("string"))).alias("entry")
+
+    def read(files: list[str]) -> DataFrame:
+        paths = [engine.path(file) for file in files]
+        of_csv = files[0].endswith(profiles.CSV)
+        return (engine.session.read.csv(paths, header=True) if of_csv else engine.session.read.parquet(*paths)).select(entry)
+
     with source_errors("opening a suppression list"):
-        read = engine.session.read
-        found = read.parquet(*paths) if paths[0].endswith(".parquet") else read.csv(paths, header=True)
-        entry = F.lower(F.trim(F.col("`" + each.column.replace("`", "``") + "`").cast("string")))
-        return found.select(entry.alias("entry")).where("entry <> ''").distinct()
+        return reduce(lambda some, more: some.unionByName(more), map(read, groups)).where("entry <> ''").distinct()

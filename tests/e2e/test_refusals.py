@@ -177,6 +177,61 @@ def test_memberships_of_another_shape(tmp_path: Path, kind: pa.DataType) -> None
     activate(tmp_path, SEGMENTS).refused(4, "segmentMembership", "shape of XDM")
 
 
+SECOND = "profiles/profiles-00001.parquet"
+
+
+def rewritten(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    pq.write_table(change(pq.read_table(folder / SECOND)), folder / SECOND)
+
+
+def with_memberships(*fields: tuple[str, pa.DataType]) -> Callable[[pa.Table], pa.Table]:
+    """No profile is a member in a table whose memberships are of this kind."""
+    kind = pa.map_(pa.string(), pa.map_(pa.string(), pa.struct(list(fields))))
+    place = PROFILE_SCHEMA.get_field_index("segmentMembership")
+    return lambda table: table.set_column(place, "segmentMembership", pa.nulls(len(table), kind))
+
+
+TIME = pa.timestamp("us", tz="UTC")
+STATUS, SINCE, UNTIL = ("status", pa.string()), ("lastQualificationTime", TIME), ("validUntil", TIME)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop_columns(["segmentMembership"]), ["The source has no 'segmentMembership'", SECOND]),
+        (with_memberships(STATUS, SINCE), ["has not the shape of XDM", "validUntil", "no such field", SECOND]),
+        (with_memberships(UNTIL, SINCE, STATUS), ["Files of the source disagree about the type of 'segmentMembership'", SECOND]),
+    ],
+)
+def test_memberships_that_one_of_the_files_has_not_or_not_alike(
+    folder: Path, change: Callable[[pa.Table], pa.Table], words: list[str]
+) -> None:
+    """Its members would be gone, and exited where changes are sent."""
+    rewritten(folder, change)
+    activate(folder, SEGMENTS).refused(4, *words)
+
+
+def test_spark_reads_memberships_whose_fields_stand_elsewhere(folder: Path) -> None:
+    rewritten(folder, with_memberships(UNTIL, SINCE, STATUS))
+    assert activate(folder, SEGMENTS, "engine=spark").succeeded(quiet=False).record()["audiences"][0]["counts"]["members"] == 2
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_identities_that_the_files_have_not_where_they_trigger_exports(folder: Path, first: bool) -> None:
+    for name in [*(["profiles/profiles-00000.parquet"] if first else []), SECOND]:
+        pq.write_table(pq.read_table(folder / name).drop_columns(["identityMap"]), folder / name)
+    asked = ["export=incremental", "export.triggers=[membership,identity]"]
+    activate(folder, SEGMENTS, *asked).refused(4, "The source has no 'identityMap'", *([] if first else [SECOND]))
+    activate(folder, SEGMENTS).succeeded()
+
+
+def test_what_an_engine_cannot_read_together_is_told_without_a_traceback(folder: Path) -> None:
+    """Sail merges all columns of all files, also those that are not read."""
+    place = PROFILE_SCHEMA.get_field_index("_acme")
+    rewritten(folder, lambda table: table.set_column(place, "_acme", pa.array([1] * len(table))))
+    activate(folder, SEGMENTS).refused(4, "The engine failed while", "not of the same type in all files")
+
+
 def test_profiles_without_memberships(tmp_path: Path) -> None:
     schema = PROFILE_SCHEMA.remove(PROFILE_SCHEMA.get_field_index("segmentMembership"))
     (tmp_path / "profiles").mkdir()

@@ -90,7 +90,7 @@ TEXTS = [" Jane@X.com ", "ZOË@x.com", "", None]
     [
         ("sha256", [sha256(" Jane@X.com "), sha256("ZOË@x.com"), sha256(""), None]),
         ("md5", [hashlib.md5(text.encode()).hexdigest() for text in (" Jane@X.com ", "ZOË@x.com", "")] + [None]),
-        ("sha256_email", [sha256("jane@x.com"), sha256("zoë@x.com"), sha256(""), None]),
+        ("sha256_email", [sha256("jane@x.com"), sha256("zoë@x.com"), None, None]),
     ],
 )
 def test_a_hash_is_in_place_of_the_value(engine: Engine, tmp_path: Path, how: str, values: list[Any]) -> None:
@@ -120,6 +120,14 @@ def test_a_phone_is_hashed_in_e164_and_null_without_a_country_code(engine: Engin
     rows = [member(phone=text) for text in PHONES]
     expected = [None if number is None else sha256(number) for number in PHONES.values()]
     assert made(engine, tmp_path, rows, Column("mobilePhone.number", hash="sha256_phone")) == expected
+
+
+@pytest.mark.parametrize("how", ["sha256_email", "sha256_phone"])
+def test_the_hash_of_an_address_that_is_not_there_is_null_and_excluded(engine: Engine, tmp_path: Path, how: str) -> None:
+    """The digest of nothing would pass for a person, and for the same one in every row."""
+    columns = {"id": "_id", "x": Column("personalEmail.address", hash=how, mandatory=True)}
+    rows = [member(email=text, _id=str(number)) for number, text in enumerate(["", "  ", None])]
+    assert [row[1:] for row in run_rows(engine, tmp_path, rows, columns, key=["id"]).rows()] == [(None, "excluded: missing_x")] * 3
 
 
 def test_an_identity_and_an_expression_can_be_hashed(engine: Engine, tmp_path: Path) -> None:

@@ -38,10 +38,13 @@ def says(
     return {"marketing": {"any": {"val": any_}, "email": {"val": channel}}, "idSpecific": of_id}
 
 
-def outcomes(engine: Engine, tmp_path: Path, rows: list[dict[str, Any]], config: ConsentConfig, schema: pa.Schema) -> list[str]:
-    """What became of the profiles, in their order."""
+def outcomes(
+    engine: Engine, tmp_path: Path, rows: list[dict[str, Any]], config: ConsentConfig, schema: pa.Schema, fan_out: str | None = None
+) -> list[str]:
+    """What became of the profiles, in their order; and of their identities, in the order of these."""
     numbered = [member(**row, _id=f"{number:03}") for number, row in enumerate(rows)]
-    ran = run_rows(engine, tmp_path, numbered, {"id": "_id"}, key=["id"], consents=config, schema=schema)
+    columns = {"id": "_id"} | ({"identity": "identity.id"} if fan_out else {})
+    ran = run_rows(engine, tmp_path, numbered, columns, key=list(columns), consents=config, schema=schema, fan_out=fan_out)
     return [row[-1] for row in ran.rows()]
 
 
@@ -104,6 +107,47 @@ def test_an_address_has_its_own_consent_in_either_spelling_of_the_namespace_and_
         {"consents": says("y") | {"idSpecific": [("Email", [(EMAIL, {"marketing": {"sms": {"val": "n"}}})])]}},
     ]
     assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [NO, NO, SENT, SENT, NO, SENT, SENT, SENT]
+
+
+def test_of_several_entries_of_an_address_any_that_says_no_counts(engine: Engine, tmp_path: Path) -> None:
+    def by(**entries: list[tuple[str, str | None]]) -> dict[str, Any]:
+        found = [
+            (namespace, [(address, {"marketing": {"email": {"val": code}}}) for address, code in said])
+            for namespace, said in entries.items()
+        ]
+        return {"consents": {"marketing": {"any": None, "email": None}, "idSpecific": found}}
+
+    upper = EMAIL.upper()
+    rows = [
+        by(Email=[(upper, "y"), (EMAIL, "n")]),
+        by(Email=[(upper, "n"), (EMAIL, "y")]),
+        by(Email=[(EMAIL, "y")], email=[(EMAIL, "n")]),
+        by(Email=[(EMAIL, "n")], email=[(EMAIL, "y")]),
+        by(email=[("other@example.com", "n"), (f" {upper}", "dn")]),
+        by(Email=[(upper, None), (EMAIL, "y")], email=[(EMAIL, "p")]),
+        by(Email=[("other@example.com", "n")], email=[(EMAIL, "y")]),
+        by(Email=[(EMAIL, None)], email=[(upper, "p")]),
+    ]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [NO, NO, NO, NO, NO, SENT, SENT, UNKNOWN]
+
+
+def test_where_rows_are_fanned_out_the_identity_of_the_row_is_asked_too(engine: Engine, tmp_path: Path) -> None:
+    """A no of either address counts, and the yes of the one that the row is for."""
+
+    def said(*entries: tuple[str, str]) -> dict[str, Any]:
+        specific = [("Email", [(address, {"marketing": {"email": {"val": code}}}) for address, code in entries])]
+        return {"marketing": {"any": None, "email": None}, "idSpecific": specific}
+
+    both = {"Email": [EMAIL, "Z@x.com "]}
+    rows = [
+        {"consents": says(channel="y") | {"idSpecific": said(("z@x.com", "n"))["idSpecific"]}, "identities": both},
+        {"consents": says(channel="y", specific="n"), "identities": both},
+        {"consents": said((EMAIL, "y")), "identities": both},
+        {"consents": said((EMAIL, "y"), ("z@x.com", "y")), "identities": both},
+        {"consents": said((EMAIL, "y"))},
+    ]
+    found = outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with(), fan_out="Email")
+    assert found == [NO, SENT, NO, NO, UNKNOWN, SENT, SENT, SENT, "excluded: missing_identity"]
 
 
 def test_consents_that_are_null_are_unknown(engine: Engine, tmp_path: Path) -> None:

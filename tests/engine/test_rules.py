@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import stat
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -113,6 +115,85 @@ def test_a_rule_may_be_about_other_types_and_shaped_columns(engine: Engine, tmp_
     ]
     found = run_rows(engine, tmp_path, rows, columns, key=["id"], row_rules=config).rows()
     assert [row[-1] for row in found] == [EXPORTED, "rejected: price", "rejected: upper", "rejected: points", EXPORTED]
+
+
+MOMENT = "^2026-01-0[12]T[0-9:]{8}Z$"
+
+
+@pytest.mark.parametrize(
+    ("keys", "rejected"),
+    [
+        ({"column": "since", "regex": MOMENT}, [3]),
+        ({"column": "since", "min_length": 20, "max_length": 20}, []),
+        ({"column": "since", "allowed": ["2026-01-01T00:00:00Z", "2026-01-02T12:00:00Z"]}, [3]),
+        ({"column": "day", "regex": "^2026-01-0[12]$", "max_length": 10}, [3]),
+        ({"column": "shown", "allowed": ["01.01.2026", "02.01.2026"]}, [3]),
+        ({"column": "typed", "regex": MOMENT}, [3]),
+        ({"column": "local", "regex": MOMENT}, [3]),
+        ({"column": "cents", "allowed": ["1.500"]}, [3]),
+        ({"column": "yes", "allowed": ["true"]}, [3]),
+    ],
+)
+def test_a_rule_judges_the_text_that_the_file_has(engine: Engine, tmp_path: Path, keys: dict[str, Any], rejected: list[int]) -> None:
+    columns = {
+        "id": "_id",
+        "since": "membership.lastQualificationTime",
+        "day": ColumnConfig(expression="cast(membership.lastQualificationTime as date)"),
+        "shown": ColumnConfig("membership.lastQualificationTime", format="dd.MM.yyyy"),
+        "typed": ColumnConfig(expression="to_timestamp(person.name.firstName, 'yyyy-MM-dd')"),
+        "local": "local",
+        "cents": ColumnConfig(expression="cast(loyalty.points as decimal(12,3)) + cast(0.5 as decimal(12,3))"),
+        "yes": "personalEmail.primary",
+    }
+    moments = [(1, "2026-01-01T00:00:00.5Z"), (2, "2026-01-02T12:00:00Z"), (3, "2026-01-03T00:00:00Z")]
+    rows = [
+        member(
+            _id=str(number),
+            qualified=text,
+            first_name=text[:10],
+            local=datetime.fromisoformat(text).replace(tzinfo=None),
+            loyalty={"points": 1 if number < 3 else 2},
+            personalEmail={"primary": number < 3},
+        )
+        for number, text in moments
+    ]
+    schema = PROFILE_SCHEMA.append(pa.field("local", pa.timestamp("us")))
+    ran = run_rows(engine, tmp_path, rows, columns, key=["id"], schema=schema, row_rules=RulesConfig({"mine": rule(**keys)}))
+    assert [int(row[0]) for row in ran.rows() if row[-1] == "rejected: mine"] == rejected
+    assert b"1,2026-01-01T00:00:00Z,2026-01-01,01.01.2026,2026-01-01T00:00:00Z,2026-01-01T00:00:00Z,1.500,true\n" in ran.file()
+
+
+def test_the_rejects_show_the_text_that_the_file_would_have(engine: Engine, tmp_path: Path) -> None:
+    columns = {"since": "membership.lastQualificationTime", "yes": "personalEmail.primary"}
+    rows = [member(qualified="2026-01-01T00:00:00.5Z", personalEmail={"primary": True})]
+    config = RulesConfig({"mine": rule("since", max_length=3)})
+    ran = run_rows(engine, tmp_path, rows, columns, key=["since", "yes"], row_rules=config)
+    rejects.write(ran.snapshots[0], ran.ready.columns, ran.ready.rules, tmp_path)
+    assert (tmp_path / "0.csv").read_text() == ("since,yes,rule,column,value\n2026-01-01T00:00:00Z,true,mine,since,9999-99-99x99:99:99x\n")
+
+
+def test_a_rule_about_a_path_is_about_the_column_that_shows_its_value(engine: Engine, tmp_path: Path) -> None:
+    columns = {
+        "sha": ColumnConfig("personalEmail.address", hash="sha256_email"),
+        "email": "personalEmail.address",
+        "personalEmail.label": "_id",
+        "label": "personalEmail.label",
+    }
+    rows = [member(email="a@x.com", _id="1"), member(email="b", _id="2")]
+    config = RulesConfig({"at": rule("personalEmail.address", regex="@"), "exact": rule("personalEmail.label", required=True)})
+    ran = run_rows(engine, tmp_path, rows, columns, key=["email"], row_rules=config)
+    assert {name: column.name for name, column in ran.ready.rules.items()} == {"at": "email", "exact": "personalEmail.label"}
+    assert [row[-1] for row in ran.rows()] == [EXPORTED, "rejected: at"]
+    only = {"sha": columns["sha"], "path": "_id"}
+    ran = run_rows(
+        engine,
+        tmp_path / "2",
+        rows,
+        only,
+        key=["path"],
+        row_rules=RulesConfig({"hex": rule("personalEmail.address", regex="^[0-9a-f]{64}$")}),
+    )
+    assert [row[-1] for row in ran.rows()] == [EXPORTED, EXPORTED]
 
 
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -227,8 +308,6 @@ def test_forty_rules_on_sixty_columns_are_judged(engine: Engine, tmp_path: Path)
     ],
 )
 def test_a_rule_that_cannot_be_judged_alike_is_refused(config: RowRuleConfig, words: str) -> None:
-    import pyarrow as pa
-
     schema = PROFILE_SCHEMA.append(pa.field("double", pa.float64()))
     columns = MappingConfig({"first": ColumnConfig("person.name.firstName"), "double": ColumnConfig("double")})
     resolved = mapping.resolve(columns, DedupConfig(), ExportConfig(), schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from row_runs import EXPORTED, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA, write_profiles
 
 from courier import suppression
-from courier.config import ColumnConfig, SourceConfig, SuppressionConfig
+from courier.config import ColumnConfig, MappingConfig, SourceConfig, SuppressionConfig
 from courier.config.audience import SuppressionListConfig
 from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, SourceError
@@ -96,9 +97,37 @@ def test_a_list_may_be_a_folder_or_a_glob_of_files(engine: Engine, tmp_path: Pat
     for number, email in enumerate(["a@x.com", "b@x.com"]):
         list_of(tmp_path / "folder", f"part-{number}.parquet", [email])
         list_of(tmp_path / "csv", f"part-{number}.csv", [email])
-    for path in (str(tmp_path / "folder"), str(tmp_path / "csv" / "*.csv")):
+    for path in (str(tmp_path / "folder"), str(tmp_path / "csv"), str(tmp_path / "csv" / "*.csv")):
         found = outcomes(engine, tmp_path, ["a@x.com", "b@x.com", "c@x.com"], {"optout": SuppressionListConfig(path, "email")})
         assert found == [HELD, HELD, SENT]
+
+
+def test_each_file_of_a_list_is_read_by_its_own_header(engine: Engine, tmp_path: Path) -> None:
+    """Engines take the first file's header for that of all, whatever order of columns and whatever packing the others have."""
+    folder = tmp_path / "list"
+    folder.mkdir()
+    (folder / "1.csv").write_text("email,reason\na@x.com,bounce\n")
+    (folder / "2.csv").write_text("reason,email\nbounce,b@x.com\n")
+    (folder / "3.csv.gz").write_bytes(gzip.compress(b"email,reason\nc@x.com,bounce\n"))
+    pq.write_table(pa.table({"z": [1], "email": ["d@x.com"]}), folder / "4.parquet")
+    pq.write_table(pa.table({"email": pa.array(["e@x.com"], pa.large_string())}), folder / "5.parquet")
+    pq.write_table(pa.table({"email": [7]}), folder / "6.parquet")
+    emails = [*(f"{letter}@x.com" for letter in "abcde"), "7", "f@x.com"]
+    found = outcomes(engine, tmp_path, emails, {"optout": SuppressionListConfig(str(folder), "email")})
+    assert found == [*[HELD] * 6, SENT]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_of_a_list_that_lacks_the_column_is_refused_by_its_name(tmp_path: Path, ending: str) -> None:
+    list_of(tmp_path / "list", f"1.{ending}", ["a@x.com"])
+    list_of(tmp_path / "list", f"2.{ending}", ["b@x.com"], column="Email")
+    config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / "list" / f"*.{ending}"), "email")})
+    with pytest.raises(SourceError) as caught:
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+    assert str(caught.value) == (
+        f"A suppression list has not its column. Where: suppression.lists.optout: {tmp_path}/list/2.{ending}. Found: email. "
+        "What to do: did you mean 'Email'?"
+    )
 
 
 def test_a_csv_list_may_have_a_byte_order_mark_and_quotes_and_crlf(engine: Engine, tmp_path: Path) -> None:
@@ -119,6 +148,70 @@ def test_another_value_can_be_looked_up(engine: Engine, tmp_path: Path) -> None:
     suppressed = SuppressionConfig({"l": listed}, "mobilePhone.number")
     found = run_rows(engine, tmp_path, rows, {"id": "_id"}, key=["id"], suppressed=suppressed).rows()
     assert [row[-1] for row in found] == ["excluded: suppressed_l", "excluded: suppressed_l", SENT, SENT]
+
+
+IDENTIFIED = [
+    member(_id="1", email="a@x.com", identities={"Email": ["a@x.com", " B@x.com"]}),
+    member(_id="2", email="c@x.com", identities={"Email": ["c@x.com", "d@x.com"]}),
+    member(_id="3", email="b@x.com"),
+    member(_id="4", email=None, identities={"Email": ["e@x.com"]}),
+]
+
+
+@pytest.mark.parametrize("form", ["plain", "sha256"])
+@pytest.mark.parametrize("keys", [{}, {"source": "identity.id"}])
+def test_where_rows_are_fanned_out_the_identity_of_the_row_is_looked_up_too(
+    engine: Engine, tmp_path: Path, form: str, keys: dict[str, str]
+) -> None:
+    entries = ["b@x.com", "c@x.com"]
+    listed = list_of(tmp_path, "list.csv", [sha256(each) for each in entries] if form == "sha256" else entries, form=form)
+    suppressed = SuppressionConfig({"optout": listed}, **keys)
+    columns = {"id": "_id", "email": "identity.id"}
+    ran = run_rows(engine, tmp_path, IDENTIFIED, columns, suppressed=suppressed, fan_out="Email")
+    of_profile = "source" not in keys
+    assert {row[:2]: row[2] for row in ran.rows()} == {
+        ("1", "a@x.com"): SENT,
+        ("1", " B@x.com"): HELD,
+        ("2", "c@x.com"): HELD,
+        ("2", "d@x.com"): HELD if of_profile else SENT,
+        ("3", None): HELD if of_profile else SENT,
+        ("4", "e@x.com"): SENT,
+    }
+    counted = ran.counts()
+    assert counted.members == 6 == counted.exported + sum(counted.excluded.values())
+    assert counted.excluded == {"suppressed_optout": 4 if of_profile else 2}
+
+
+def test_an_identity_can_be_looked_up_only_where_rows_are_fanned_out(tmp_path: Path) -> None:
+    config = SuppressionConfig({"l": list_of(tmp_path, "list.csv", ["a@x.com"])}, "identity.id")
+    with pytest.raises(ConfigError, match=r"identity\.id wants rows fanned out"):
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("column", "source", "warned"),
+    [
+        (ColumnConfig(identity="Email"), "personalEmail.address", True),
+        (ColumnConfig(identity="Email", take="all"), "identityMap.Email[0].id", True),
+        (ColumnConfig("identityMap.email[0].id"), "personalEmail.address", True),
+        (ColumnConfig("identityMap.Email[1].id"), "identityMap['Email'][0].id", True),
+        (ColumnConfig("identityMap.Email[0].id"), "identityMap['Email'][0].id", False),
+        (ColumnConfig(identity="Email"), "identityMap.Email[0].id", False),
+        (ColumnConfig(identity="ECID"), "personalEmail.address", False),
+        (ColumnConfig("personalEmail.address"), "personalEmail.address", False),
+        (ColumnConfig(expression="upper(_id)"), "personalEmail.address", False),
+        (ColumnConfig("membership.status"), "personalEmail.address", False),
+    ],
+)
+def test_addresses_that_are_shown_and_not_looked_up_are_a_warning(column: ColumnConfig, source: str, warned: bool) -> None:
+    lists = {"l": SuppressionListConfig("x", "y")}
+    found = suppression.warnings(SuppressionConfig(lists, source), MappingConfig({"mail": column}), [])
+    assert [warning.partition(":")[0] for warning in found] == (
+        [f"Column 'mail' shows addresses of identityMap, and suppression lists look at {source}"] if warned else []
+    )
+    assert suppression.warnings(SuppressionConfig(), MappingConfig({"mail": column}), []) == []
+    (asked,) = suppression.warnings(SuppressionConfig(), MappingConfig({"mail": ColumnConfig(identity="Email")}), ["personalEmail.address"])
+    assert "consents.idSpecific look at personalEmail.address" in asked
 
 
 def test_two_hundred_thousand_entries_are_joined(engine: Engine, tmp_path: Path) -> None:

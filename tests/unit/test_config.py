@@ -140,6 +140,13 @@ def test_a_token_in_the_engines_address_is_refused_and_not_shown(address: str) -
     assert "Hunter2" not in message
 
 
+@pytest.mark.parametrize("key", ["[]", "[email]"])
+@pytest.mark.parametrize("fan_out", ["null", "Email"])
+def test_deduplication_by_identity_takes_what_says_the_same(key: str, fan_out: str) -> None:
+    told = [f"mapping.deduplication_key={key}", f"mapping.fan_out={fan_out}", "mapping.columns.email.source=identity.id"]
+    assert load("dedup=adobe", *told).dedup.identity == "Email"
+
+
 def test_every_destination_is_shipped_and_composes() -> None:
     assert {file.stem for file in (CONF / "destination").glob("*.yaml")} == set(DESTINATIONS) == set(DESTINATION_KEYS)
     for kind, keys in DESTINATION_KEYS.items():
@@ -219,6 +226,26 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
         (
             ["+rules.rows.idle={column: city}"],
             "A row rule tests nothing. Where: rules.rows.idle. Found: city. Expected: required, regex, min_length, max_length, allowed, max_integer_digits or max_decimals.",
+        ),
+        (
+            ["+rules.rows.never={column: city, min_length: 5, max_length: 2}"],
+            "A row rule cannot be met. Where: rules.rows.never. Found: min_length 5 and max_length 2.",
+        ),
+        (
+            ["+mapping.columns.mails={identity: Email, join: ','}"],
+            "The column 'mails' joins what is one identity. Where: mapping.columns.mails. Found: take: first. What to do: take: all, or leave out join.",
+        ),
+        (
+            ["+mapping.columns.mails={identity: Email, take: primary, join: ';'}"],
+            "The column 'mails' joins what is one identity. Where: mapping.columns.mails. Found: take: primary. What to do: take: all, or leave out join.",
+        ),
+        (
+            ["dedup=adobe", "mapping.fan_out=ECID", "mapping.columns.email.source=identity.id"],
+            "Rows are fanned out over one namespace. Found: mapping.fan_out ECID and dedup.identity Email. What to do: leave out mapping.fan_out.",
+        ),
+        (
+            ["dedup=adobe", "+mapping.columns.id.source=identity.id"],
+            "Rows are deduplicated either by identity or by a key. Found: dedup.identity Email and mapping.deduplication_key [email]. Expected: [] or [id]. What to do: mapping.deduplication_key=[].",
         ),
         (["activation=dema"], "There is no configuration 'activation/dema'. Where: group activation. What to do: did you mean 'demo'?"),
         (["file.delimeter=x"], "The command line sets an unknown key. Found: file.delimeter. What to do: did you mean 'delimiter'?"),

@@ -133,5 +133,13 @@ def test_memberships_in_another_shape_are_refused(schema: pa.Schema, message: st
     assert str(caught.value).startswith(message)
 
 
+def test_memberships_in_another_shape_are_told_with_their_file() -> None:
+    with pytest.raises(SourceError) as caught:
+        audience.assert_memberships(membership_schema(status=pa.string(), validUntil=TIME), "second.parquet")
+    assert "Where: second.parquet: segmentMembership.<namespace>.<segment id>.lastQualificationTime. Found: no such field." in str(
+        caught.value
+    )
+
+
 def test_memberships_in_the_shape_of_xdm_are_taken() -> None:
     audience.assert_memberships(PROFILE_SCHEMA)

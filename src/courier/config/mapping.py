@@ -76,6 +76,10 @@ def _check_column(name: str, column: ColumnConfig) -> None:
     one_of(f"{where}.take", column.take, ("first", "primary", "all"))
     if column.take != "first" and not column.identity:
         raise ConfigError(f"The column '{name}' cannot take '{column.take}'", where=where, fix="take belongs to identity: NAMESPACE")
+    if column.identity and column.join is not None and column.take != "all":
+        raise ConfigError(
+            f"The column '{name}' joins what is one identity", where=where, found=f"take: {column.take}", fix="take: all, or leave out join"
+        )
     if column.hash:
         one_of(f"{where}.hash", column.hash, ("sha256", "md5", "sha256_email", "sha256_phone"))
     if column.json and column.join is not None:
@@ -105,6 +109,23 @@ class DedupConfig:
 
     def __post_init__(self) -> None:
         one_of("dedup.scope", self.scope, ("row", "profile"))
+
+
+def check_identities(mapping: MappingConfig, dedup: DedupConfig) -> None:
+    """Raise ConfigError for what deduplication by identity would silently pass over."""
+    if not dedup.identity:
+        return
+    if mapping.fan_out not in (None, dedup.identity):
+        found = f"mapping.fan_out {mapping.fan_out} and dedup.identity {dedup.identity}"
+        raise ConfigError("Rows are fanned out over one namespace", found=found, fix="leave out mapping.fan_out")
+    known = [name for name, column in mapping.columns.items() if column.source == "identity.id"]
+    if known and not set(mapping.deduplication_key) <= set(known):
+        raise ConfigError(
+            "Rows are deduplicated either by identity or by a key",
+            found=f"dedup.identity {dedup.identity} and mapping.deduplication_key [{', '.join(mapping.deduplication_key)}]",
+            expected=f"[] or [{', '.join(known)}]",
+            fix="mapping.deduplication_key=[]",
+        )
 
 
 @dataclass
@@ -162,6 +183,9 @@ class RowRuleConfig:
                 found=self.column,
                 expected="required, regex, min_length, max_length, allowed, max_integer_digits or max_decimals",
             )
+        if self.min_length is not None and self.max_length is not None and self.min_length > self.max_length:
+            found = f"min_length {self.min_length} and max_length {self.max_length}"
+            raise ConfigError("A row rule cannot be met", where=where, found=found)
         for key in ("max_integer_digits", "max_decimals"):
             if getattr(self, key) is not None:
                 one_of(f"{where}.{key}", str(getattr(self, key)), tuple(map(str, range(19))))

@@ -13,7 +13,7 @@ from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
 from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_form, one_of, required
-from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig
+from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig, check_identities
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
 from courier.names import changes_in_time
@@ -151,6 +151,7 @@ class RunConfig:
     release: str | None = None  # the run whose held audiences are published as they are
 
     def __post_init__(self) -> None:
+        check_identities(self.mapping, self.dedup)
         replaced = self.export.incremental and self.destination.on_conflict == "replace"
         if replaced and not (changes_in_time("file.name", self.file.name) or changes_in_time("destination.path", self.destination.path)):
             raise ConfigError(
