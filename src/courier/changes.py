@@ -212,8 +212,8 @@ def _compared(
         both = both.with_columns(change=change)
         parts.append(both.filter(pl.col("change").is_not_null()).select([*exported.columns, "change"]))
         values = [name for name in shown if name not in keys]
-        otherwise = pl.any_horizontal(pl.lit(value=False), *(pl.col(name).ne_missing(pl.col(f"{name}_old")) for name in values))
-        unsent = both.filter(pl.col("change").is_null() & otherwise)
+        other = pl.any_horizontal(pl.lit(value=False), *(pl.col(name).ne_missing(pl.col(f"{name}_old")) for name in values))
+        unsent = both.filter(pl.col("change").is_null() & other)
         differing = unsent.select(*keys, *(pl.col(f"{name}_old").alias(name) for name in values))
     if old is not None:
         left = old if exported is None else old.join(exported, on=keys, how="anti", maintain_order="left")
