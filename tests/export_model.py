@@ -145,7 +145,7 @@ class Model:
         attributes = "attributes" in how.triggers and known[0][:4] != row.values[:4]
         if attributes or ("identity" in how.triggers and known[1] != row.identities):
             return CHANGED, now
-        return None, now
+        return None, (known[0], row.identities)
 
     def _leaver(self, rows: list[Row], key: str, known: tuple[str | None, ...]) -> tuple[str | None, ...]:
         """The newest that the source has of it, unless that is rejected; its key as the platform knows it."""

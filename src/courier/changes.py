@@ -2,7 +2,8 @@
 
 Both are sorted by the key, so they are merged as two streams: no engine, no join of whole audiences, and the same changes
 whichever engine made them. A snapshot always holds the whole audience, which is what the next run compares with; the rows
-to send are written beside it.
+to send are written beside it, and so is what was sent last of rows that differ from that and are not sent: whoever leaves
+later does so as the platform knows them.
 
 Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each), which are read ahead in a thread each.
 """
@@ -61,6 +62,11 @@ class _Stream:
             return
         self.buffer = rows if self.buffer is None else pl.concat([self.buffer, rows])
 
+    def reach(self, bound: tuple[Any, ...] | None) -> None:
+        """Load all rows below `bound`; all that there are where it is None."""
+        while not self.ended and (bound is None or (last := self.last()) is None or last < bound):
+            self.load()
+
     def last(self) -> tuple[Any, ...] | None:
         """The key up to which all rows are here but for its own; None where all are, or none is."""
         if self.ended or self.buffer is None or self.buffer.is_empty():
@@ -80,20 +86,57 @@ class _Stream:
         return taken
 
 
-def find(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig, path: Path) -> Changes:
-    """Write the rows to send to `path`, which is replaced. Where there are none, there is no file."""
-    path.unlink(missing_ok=True)
-    names, writer = [*(column.engine_name for column in mapping.columns), "outcome", "change", "noted"], None
-    try:
-        with closing(_chunks(before, now, mapping, export)) as chunks:
-            for rows in chunks:
-                table = rows.select(names).to_arrow()
-                writer = writer or pq.ParquetWriter(path, table.schema, compression="snappy")
-                writer.write_table(table)
-    finally:
-        if writer:
-            writer.close()
-            path.chmod(0o600)
+class _Output:
+    """Rows on their way to a file, which is replaced. Where there are none, there is no file."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, rows: pl.DataFrame) -> None:
+        if rows.is_empty():
+            return
+        table = rows.to_arrow()
+        self._writer = self._writer or pq.ParquetWriter(self._path, table.schema, compression="snappy")
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.close()
+            self._path.chmod(0o600)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a run compares with: the snapshot of the last published one, and what was sent of rows that differ there."""
+
+    snapshot: AudienceSnapshot
+    sent: AudienceSnapshot
+
+
+def compared(snapshot: AudienceSnapshot, folder: Path) -> Compared:
+    """With what `find` has put into the folder of the snapshot. Runs that send everything put nothing there."""
+    path = _sent(rows_path(folder, snapshot.ordinal))
+    return Compared(snapshot, AudienceSnapshot(snapshot.ordinal, [path] if path.exists() else []))
+
+
+def rows_path(folder: Path, ordinal: int) -> Path:
+    """Where in the folder of a snapshot the rows to send of an audience are."""
+    return folder / "changes" / f"{ordinal}.parquet"
+
+
+def _sent(path: Path) -> Path:
+    return path.with_suffix(".sent.parquet")
+
+
+def find(before: Compared, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig, path: Path) -> Changes:
+    """Write the rows to send to `path`, and beside it what was sent last of rows that differ and are not sent."""
+    names = [*(column.engine_name for column in mapping.columns), "outcome", "change", "noted"]
+    with closing(_Output(path)) as to_send, closing(_Output(_sent(path))) as sent, closing(_chunks(before, now, mapping, export)) as chunks:
+        for rows, differing in chunks:
+            to_send.write(rows.select(names))
+            sent.write(differing)
     return counted(reopen(now.ordinal, path))
 
 
@@ -117,14 +160,18 @@ def counted(snapshot: AudienceSnapshot) -> Changes:
     return Changes(snapshot, numbers[ADDED], numbers[CHANGED], numbers[REMOVED])
 
 
-def _chunks(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig) -> Generator[pl.DataFrame]:
-    """Pairs of ranges with the same keys, each turned into the rows to send."""
+def _chunks(
+    before: Compared, now: AudienceSnapshot, mapping: Mapping, export: ExportConfig
+) -> Generator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Pairs of ranges with the same keys, each turned into the rows to send, and what was sent last of differing ones that are not."""
     keys, names = list(mapping.compared), [column.engine_name for column in mapping.columns]
     columns = [*dict.fromkeys([*keys, *names]), IDENTITIES, "outcome"]
     statuses = {column.engine_name for column in mapping.columns if column.source == STATUS}  # which a full export may not have
-    old = _Stream(before, keys, [name for name in columns if name not in statuses], pl.col("outcome") == EXPORTED)
+    shown = [name for name in dict.fromkeys([*keys, *names]) if name not in statuses]
+    sent = _Stream(before.sent, keys, shown, pl.lit(value=True))
+    old = _Stream(before.snapshot, keys, [name for name in columns if name not in statuses], pl.col("outcome") == EXPORTED)
     new = _Stream(now, keys, [*columns, "noted"], pl.lit(value=True))
-    with closing(old), closing(new):
+    with closing(old), closing(new), closing(sent):
         while not (old.ended and new.ended):
             for stream in (old, new):
                 stream.load()
@@ -133,23 +180,41 @@ def _chunks(before: AudienceSnapshot, now: AudienceSnapshot, mapping: Mapping, e
             if waiting:
                 continue
             bound = min(bounds) if bounds else None
-            here, there = new.take(bound), old.take(bound)
-            rows = _compared(there, here, mapping, export)
-            if rows is not None and len(rows):
-                yield rows
+            sent.reach(bound)
+            here, there = new.take(bound), _as_sent(old.take(bound), sent.take(bound), keys)
+            found = _compared(there, here, mapping, export, shown)
+            if found is not None:
+                yield found
 
 
-def _compared(old: pl.DataFrame | None, new: pl.DataFrame | None, mapping: Mapping, export: ExportConfig) -> pl.DataFrame | None:
-    """The rows to send of one range of keys."""
+def _as_sent(old: pl.DataFrame | None, sent: pl.DataFrame | None, keys: list[str]) -> pl.DataFrame | None:
+    """The rows of the last run with the values that were sent of them."""
+    if old is None or sent is None or sent.is_empty():
+        return old
+    both = old.join(sent.with_columns(sent=pl.lit(value=True)), on=keys, how="left", suffix="_sent", coalesce=True, maintain_order="left")
+    values = [name for name in sent.columns if name not in keys]
+    chosen = (pl.when(pl.col("sent")).then(pl.col(f"{name}_sent")).otherwise(pl.col(name)).alias(name) for name in values)
+    return both.with_columns(chosen).select(old.columns)
+
+
+def _compared(
+    old: pl.DataFrame | None, new: pl.DataFrame | None, mapping: Mapping, export: ExportConfig, shown: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """The rows to send of one range of keys, and what was sent last of those that differ (in `shown`) and are not sent."""
     keys = list(mapping.compared)
-    parts = []
+    parts, differing = [], pl.DataFrame()
     exported = new.filter(pl.col("outcome") == EXPORTED) if new is not None else None
     if exported is not None and old is None:
         parts.append(exported.with_columns(change=pl.lit(ADDED)))
     elif exported is not None and old is not None:
         both = exported.join(old, on=keys, how="left", suffix="_old", coalesce=True, maintain_order="left")
         change = pl.when(pl.col("outcome_old").is_null()).then(pl.lit(ADDED)).when(_differs(mapping, export)).then(pl.lit(CHANGED))
-        parts.append(both.with_columns(change=change).filter(pl.col("change").is_not_null()).select([*exported.columns, "change"]))
+        both = both.with_columns(change=change)
+        parts.append(both.filter(pl.col("change").is_not_null()).select([*exported.columns, "change"]))
+        values = [name for name in shown if name not in keys]
+        other = pl.any_horizontal(pl.lit(value=False), *(pl.col(name).ne_missing(pl.col(f"{name}_old")) for name in values))
+        unsent = both.filter(pl.col("change").is_null() & other)
+        differing = unsent.select(*keys, *(pl.col(f"{name}_old").alias(name) for name in values))
     if old is not None:
         left = old if exported is None else old.join(exported, on=keys, how="anti", maintain_order="left")
         others = new.filter(pl.col("outcome") != EXPORTED).unique(keys, keep="first", maintain_order=True) if new is not None else None
@@ -157,7 +222,7 @@ def _compared(old: pl.DataFrame | None, new: pl.DataFrame | None, mapping: Mappi
     if not parts:
         return None
     together = pl.concat(parts, how="diagonal_relaxed")
-    return together.with_columns(outcome=pl.lit(EXPORTED)).sort(keys, maintain_order=True)
+    return together.with_columns(outcome=pl.lit(EXPORTED)).sort(keys, maintain_order=True), differing
 
 
 def _differs(mapping: Mapping, export: ExportConfig) -> pl.Expr:

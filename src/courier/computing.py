@@ -127,7 +127,9 @@ def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.C
         return None
     path = _changes_path(run, staged.ordinal)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    return changes.find(baseline.snapshot_of(run.history, before), staged, ready.columns, config.export, path)
+    folder = run.history.folder(f"runs/{before.run_id}/snapshot")
+    compared = changes.compared(baseline.snapshot_of(run.history, before), folder)
+    return changes.find(compared, staged, ready.columns, config.export, path)
 
 
 def _place(run: runs.Run, engine: Engine) -> Place:
@@ -154,7 +156,7 @@ def _kept(run: runs.Run, found: list[changes.Changes | None], engine: Engine) ->
 
 
 def _changes_path(run: runs.Run, ordinal: int) -> Path:
-    return run.store.folder(run.snapshot_key) / "changes" / f"{ordinal}.parquet"
+    return changes.rows_path(run.store.folder(run.snapshot_key), ordinal)
 
 
 def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot]) -> None:

@@ -172,8 +172,25 @@ def test_other_values_alone_are_no_change_where_only_the_membership_triggers(fol
     run(folder, 1, membership).succeeded()
     rows = [member("a@x.org", "Ann"), *BEFORE[1:]]
     assert run(folder, 2, membership, rows=rows).succeeded().files() == single()
-    assert run(folder, 3, membership, rows=rows[1:]).succeeded().files() == single(b"a@x.org,Ann,exited")  # as it was at the last run
+    assert run(folder, 3, membership, rows=rows[1:]).succeeded().files() == single(b"a@x.org,Jane,exited")  # as it was sent
     assert run(folder, 4, membership, rows=rows).succeeded().files() == single(b"a@x.org,Ann,realized")
+
+
+def test_a_leaver_has_the_key_and_the_values_that_were_sent_whatever_runs_came_between(folder: Path) -> None:
+    """A difference that is no change is not sent, so the platform knows neither the newer spelling nor the newer name."""
+    asked = ["export.triggers=[membership]", "dedup.normalize=true", "+mapping.columns.since.source=membership.lastQualificationTime"]
+    since = b"2026-01-01T00:00:00Z"
+    others = BEFORE[1:3]
+    first = run(folder, 1, *asked, rows=[member("A@x.org", "Ann"), *others]).succeeded()
+    assert b"A@x.org,Ann," + since + b",realized" in first.files()["spring.csv"].splitlines()
+    nothing = lines(header=b"email,name,since,status")
+    for number, (email, name) in enumerate([("a@x.org", "Anna"), (" A@X.org", "Anne"), ("a@X.org", "Anja")], start=2):
+        assert run(folder, number, *asked, rows=[member(email, name), *others]).succeeded().files() == {"spring.csv": nothing}
+    gone = run(folder, 5, *asked, rows=others).succeeded().files()
+    assert gone == {"spring.csv": nothing + b"A@x.org,Ann," + since + b",exited\n"}
+    assert run(folder, 6, *asked, rows=[member("a@x.org", "Ina"), *others]).succeeded().files()["spring.csv"].count(b"a@x.org,Ina") == 1
+    left = run(folder, 7, *asked, rows=[member("a@X.org", "Ida", "exited"), *others]).succeeded().files()
+    assert left == {"spring.csv": nothing + b"a@x.org,Ida," + since + b",exited\n"}  # the newest values, under the key that was sent
 
 
 def test_other_triggers_ask_for_a_reset_since_what_they_missed_is_not_known(folder: Path) -> None:

@@ -1,0 +1,51 @@
+"""Two snapshots and what was sent before them, merged in small batches: the same as in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from courier import changes, snapshot
+from courier.config import ExportConfig
+from courier.mapping import MappedColumn, Mapping
+from courier.snapshot import AudienceSnapshot
+
+COLUMNS = [MappedColumn(name, f"c{number}", name, pa.string()) for number, name in enumerate(["email", "name"])]
+MAPPING = Mapping(COLUMNS, COLUMNS[:1])
+EXPORT = ExportConfig("incremental", triggers=["membership"])
+
+
+def staged(folder: Path, names: dict[int, str]) -> AudienceSnapshot:
+    path = folder / "audience=0" / "part-0.parquet"
+    path.parent.mkdir(parents=True)
+    rows = [(f"{number:03}", name, None, "exported", "added", None) for number, name in sorted(names.items())]
+    pl.DataFrame(rows, ["c0", "c1", "identities", "outcome", "change", "noted"], orient="row").cast(pl.String).write_parquet(path)
+    return AudienceSnapshot(0, [path])
+
+
+def sent(found: changes.Changes) -> dict[int, str]:
+    rows = pl.concat([*found.snapshot.frames(["c0", "c1", "change"])] or [pl.DataFrame()])
+    return {int(key): f"{change}: {name}" for key, name, change in rows.rows()}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 1000])
+def test_what_was_sent_is_carried_over_in_batches_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr(snapshot, "ROWS_PER_BATCH", batch)
+    days = [dict.fromkeys(range(40), "first")]
+    days.append({number: "second" if number % 3 else "first" for number in range(40)})
+    days.append({number: "third" for number in range(41) if number % 5})
+    days.append(dict.fromkeys(range(0, 41, 2), "fourth"))
+    staged_days = [staged(tmp_path / str(day), names) for day, names in enumerate(days)]
+    files = []
+    for day in (1, 2, 3):
+        before = changes.compared(staged_days[day - 1], tmp_path / str(day - 1))
+        path = changes.rows_path(tmp_path / str(day), 0)
+        path.parent.mkdir()
+        files.append(sent(changes.find(before, staged_days[day], MAPPING, EXPORT, path)))
+    assert files[0] == {}
+    assert files[1] == dict.fromkeys(range(0, 40, 5), "removed: first")
+    came = dict.fromkeys(range(0, 40, 10), "added: fourth") | {40: "added: fourth"}
+    assert files[2] == came | {number: "removed: first" for number in range(1, 40, 2) if number % 5}
