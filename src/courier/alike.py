@@ -390,7 +390,8 @@ class _Writer:
                 continue
             value, least = self._small(given[place]), LEAST.get((name, place))
             if least is not None and value.number is not None and value.number.startswith("-"):
-                raise self._refused(f"{name} with {value.number}", "right(TEXT, n) counts from the end")
+                fix = "slice of reverse(ARRAY)" if name == "slice" else "right(TEXT, n) counts from the end"
+                raise self._refused(f"{name} with {value.number}", fix)
             if least is not None and value.number is None:
                 value = replace(value, sql=f"(case when {value.sql} < {least} then {least} else {value.sql} end)")
             counted[place] = value

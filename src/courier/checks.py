@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from courier.config import ChecksConfig, ExpectationConfig
 from courier.errors import ConfigError, nearest
 from courier.mapping import Mapping
-from courier.patterns import portable
+from courier.patterns import MistakenPatternError, portable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -141,6 +141,8 @@ def _alike(arguments: dict[str, Any], where: str) -> dict[str, Any]:
             key: [portable(str(each), where) for each in value] if isinstance(value, list) else portable(str(value), where)
             for key, value in patterns.items()
         }
+    except MistakenPatternError:
+        raise
     except ConfigError:
         return arguments
     return {**arguments, **alike}

@@ -18,6 +18,10 @@ OPERATIONS = ("&&", "--", "~~")
 TIMES = re.compile(r"\{[0-9]{1,4}(,[0-9]{0,4})?\}")
 
 
+class MistakenPatternError(ConfigError):
+    """A pattern that no engine reads as it is meant, or each otherwise, and that is easily written so that all do."""
+
+
 def portable(pattern: str, where: str) -> str:
     """The same pattern without what engines read differently. Raises ConfigError for what cannot be written otherwise."""
     out, position, in_class = [], 0, False
@@ -31,7 +35,7 @@ def portable(pattern: str, where: str) -> str:
             if sign == "[" or pattern.startswith("&&", position):
                 raise _refused(pattern, where, "a class inside of a class")
             if pattern.startswith(OPERATIONS, position):
-                raise _refused(pattern, where, f"{pattern[position : position + 2]} in a class: write \\- or one ~")
+                raise _refused(pattern, where, f"{pattern[position : position + 2]} in a class: write \\- or one ~", MistakenPatternError)
             in_class = sign != "]"
             out.append(sign)
         elif sign == "[":
@@ -42,7 +46,7 @@ def portable(pattern: str, where: str) -> str:
         elif pattern.startswith("(?", position) and not pattern.startswith("(?:", position):
             raise _refused(pattern, where, pattern[position : position + 4])
         elif sign == "{" and not TIMES.match(pattern, position):
-            raise _refused(pattern, where, "{ that is no number of times: write \\{")
+            raise _refused(pattern, where, "{ that is no number of times: write \\{", MistakenPatternError)
         elif sign in "*+?}" and pattern.startswith("+", position + 1):
             raise _refused(pattern, where, pattern[position : position + 2])
         else:
@@ -69,8 +73,8 @@ def _escape(pattern: str, position: int, where: str, *, in_class: bool) -> str:
     return f"\\{sign}"
 
 
-def _refused(pattern: str, where: str, found: str) -> ConfigError:
-    return ConfigError(
+def _refused(pattern: str, where: str, found: str, kind: type[ConfigError] = ConfigError) -> ConfigError:
+    return kind(
         "A regular expression has what engines read differently",
         where=f"{where}: {pattern}",
         found=found,

@@ -83,6 +83,12 @@ def test_a_severity_is_one_of_three() -> None:
         ExpectationConfig(NOT_NULL, severity="fatal")
 
 
+@pytest.mark.parametrize("regex", ["[+--]", "a{,3}"])
+def test_a_regular_expression_that_no_engine_reads_as_it_is_meant_is_refused(regex: str) -> None:
+    with pytest.raises(ConfigError, match="A regular expression has what engines read differently"):
+        resolve("expect_column_values_to_match_regex", column="email", regex=regex)
+
+
 @pytest.mark.parametrize("option", ["email_marketing", "email_marketing_loyalty", "adobe_default"])
 def test_the_shipped_checks_fit_every_shipped_mapping(option: str) -> None:
     config = load(["activation=demo", f"mapping={option}", "checks=email"], now=datetime(2026, 1, 1, tzinfo=UTC))

@@ -11,7 +11,7 @@ from courier.errors import ConfigError, nearest
 
 TRIGGERS = ("membership", "attributes", "identity")
 #: Letters of date patterns that all engines read alike.
-DATE_PATTERN = re.compile(r"(?:yyyy|yy|MM|dd|HH|mm|ss|SSS|XXX|'[^']*'|[^A-Za-z'])+")
+DATE_PATTERN = re.compile(r"(?:yyyy|yy|MM|dd|HH|mm|ss|SSS|XXX|'[^']*'|[^A-Za-z'#{}])+")
 
 
 @dataclass
