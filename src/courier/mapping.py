@@ -264,7 +264,7 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
             return MARK if path == SUPPRESSED else path
         return inputs.add(path, where)
 
-    kinds = {**MEMBERSHIP, "identity": pa.string()}
+    kinds = {**MEMBERSHIP, "identity": pa.string(), MARK: pa.string()}
     parsed, kind = sql.parse(text, where, {*inputs.schema.names, *own}, alias, lambda name: inputs.kinds.get(name) or kinds.get(name))
 
     def build() -> Column:
