@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from courier import expressions, shapes, sql, xdm
+from courier import expressions, shapes, xdm
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
 from courier.errors import ConfigError, SourceError, nearest
 
@@ -251,6 +251,8 @@ def _of_row(source: str) -> Callable[[], Column]:
 
 def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str | None) -> tuple[pa.DataType | None, Callable[[], Column]]:
     """Paths become inputs; `membership.…` and `identity.id` stay, since the engine has columns of these names."""
+    from courier import sql  # noqa: PLC0415  with sqlglot, which loads slowly, only where there are expressions
+
     text = PLACEHOLDER.sub(lambda found: f"membership.{found[1]}", column.expression)
     own = {"membership", "identity"} - set(inputs.schema.names)
 
