@@ -1,6 +1,6 @@
 """Compare our delivery with the usual clients, against real servers on loopback.
 
-    python benchmarks/transport.py [large] [delayed] [s3] [many] [many-delayed] [memory] [--rounds 3]
+    python benchmarks/transport.py [large] [larger] [delayed] [s3] [many] [many-delayed] [memory] [--rounds 3]
 
 Each side is a whole process that sends the same files, timed in turn (A B C A B C …) after one round to warm up. Printed:
 the median of each, its peak memory (largest process), and the median (and the least and most) over the rounds of its time
@@ -9,6 +9,7 @@ ours an empty state store. None is deleted before the end: ext4 is slow to make 
 on disk, SHA-256, verification, publication by rename. Servers share the cores, so these are figures of a whole machine.
 
     large         one file of 400 MB to OpenSSH: `sftp`, paramiko's `put`
+    larger        one file of 2 GB to OpenSSH, of which the start is a smaller part: `sftp`
     delayed       one file of 64 MB to OpenSSH with 40 ms of delay: `rclone copyto`
     s3            one file of 400 MB to an S3 server: `rclone copyto`, `aws s3 cp`
     many          1,000 files of 100 KB to OpenSSH: one `sftp` batch
@@ -210,6 +211,7 @@ def over_s3(title: str, size: int, rounds: int, *, alone: bool = False) -> None:
 def main() -> None:
     scenarios = {
         "large": lambda rounds: over_sftp("one file of 400 MB over SFTP", 1, 400 * MB, rounds, 0, ("OpenSSH sftp", "paramiko put")),
+        "larger": lambda rounds: over_sftp("one file of 2 GB over SFTP", 1, 2_000 * MB, rounds, 0, ("OpenSSH sftp",)),
         "delayed": lambda rounds: over_sftp("one file of 64 MB over SFTP, 40 ms away", 1, 64 * MB, rounds, 0.04, ("rclone copyto",)),
         "s3": lambda rounds: over_s3("one file of 400 MB to S3", 400 * MB, rounds),
         "many": lambda rounds: over_sftp("1,000 files of 100 KB over SFTP", 1_000, MB // 10, rounds, 0, ("OpenSSH sftp",)),
