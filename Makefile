@@ -74,7 +74,7 @@ $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
 	@touch $@
 
 test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SFTP tests with paramiko 4, too
-	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
+	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
 
 $(VENV)/spark-%/.installed: | $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/spark-$* 'pyspark==$*.*'

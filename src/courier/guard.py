@@ -91,17 +91,16 @@ def partly_held(run: Run) -> HeldError | None:
     return _held(run, held, "the other audiences were delivered") if held else None
 
 
-def held_of(run: Run) -> str:
-    """How many audiences are held, in words."""
-    number, total = sum(record.held is not None for record in run.audiences), len(run.audiences)
-    return "The audience" if total == 1 else f"{number} of {total} audiences"
+def held_of(number: int, run: Run) -> str:
+    """So many audiences of all, in words."""
+    return "The audience" if len(run.audiences) == 1 else f"{number} of {len(run.audiences)} audiences"
 
 
 def _held(run: Run, held: list[AudienceRecord], rest: str) -> HeldError:
     shown = [f"segment {record.shown}: {record.held}" for record in held[:5]]
     more = f" and {len(held) - 5} more" if len(held) > 5 else ""
     return HeldError(
-        f"{held_of(run)} {'is' if len(held) == 1 else 'are'} held back; {rest}",
+        f"{held_of(len(held), run)} {'is' if len(held) == 1 else 'are'} held back; {rest}",
         where=f"run {run.config.run_id}",
         found="; ".join(shown) + more,
         fix=f"correct the profiles or the configuration and run again, or publish what is held as it is: release={run.config.snapshot_run_id}",

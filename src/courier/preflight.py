@@ -153,7 +153,8 @@ def _would_be_held(run: runs.Run) -> HeldError | None:
     held = guard.partly_held(run)
     if held is None:
         return None
-    what = f"{guard.held_of(run)} would be held back"
+    number = sum(record.held is not None for record in run.audiences)
+    what = f"{guard.held_of(number, run)} would be held back"
     fix = "correct the profiles or the configuration; what the run then holds can be published as it is, with release=RUN_ID"
     return HeldError(what, found=held.found, fix=fix)
 
