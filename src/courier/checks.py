@@ -166,32 +166,18 @@ class Checks:
         self._rows: Any = None  # the definition of a batch, as Great Expectations calls what it is given
 
     def check(self, rows: DataFrame, suite: Suite) -> list[CheckResult]:
-        """Run the suite on one audience's exported rows. Raises ConfigError for arguments that an expectation does not take.
-
-        Great Expectations makes one query more for each expectation about values where it is to count those that break it,
-        so at first it is only asked whether they hold: then the count is zero, unless some may break it (`mostly`).
-        """
+        """Run the suite on one audience's exported rows. Raises ConfigError for arguments that an expectation does not take."""
         if not suite.expectations:
             return []
-        built = {name: _expectation(name, suite) for name in suite.expectations}
-        counted = any("mostly" in arguments for arguments in suite.arguments.values())
-        found = self._validated(rows, built, counted=counted)
-        if not counted:
-            untold = [name for name, result in found.items() if not result.success or not (_of_values(built[name]) or result.result)]
-            found |= self._validated(rows, {name: built[name] for name in untold}, counted=True)
-        return [_result(name, suite, self._mapping, found[name], _of_values(built[name])) for name in built]
-
-    def _validated(self, rows: DataFrame, built: dict[str, Any], *, counted: bool) -> dict[str, Any]:
-        """The results by name."""
-        if not built:
-            return {}
+        built = [_expectation(name, suite) for name in suite.expectations]
         gx = _load()
         self._rows = self._rows or _batch_definition(gx)
-        # No values of profiles in either.
-        form = {"result_format": "BASIC" if counted else "BOOLEAN_ONLY", "partial_unexpected_count": 0}
-        suite = gx.ExpectationSuite(name="checks", expectations=list(built.values()))
-        outcome = self._rows.get_batch({"dataframe": rows}).validate(suite, result_format=form)
-        return {result.expectation_config.meta["name"]: result for result in outcome.results}
+        outcome = self._rows.get_batch({"dataframe": rows}).validate(
+            gx.ExpectationSuite(name="checks", expectations=built),
+            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},  # no values of profiles
+        )
+        found = {result.expectation_config.meta["name"]: result for result in outcome.results}
+        return [_result(name, suite, self._mapping, found[name]) for name in suite.expectations]
 
 
 def _batch_definition(gx: Any) -> Any:
@@ -202,13 +188,6 @@ def _batch_definition(gx: Any) -> Any:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_spark("snapshot", persist=False).add_dataframe_asset("rows")
     return asset.add_batch_definition_whole_dataframe("all")
-
-
-def _of_values(expectation: Any) -> bool:
-    """Whether it is about single rows, of which some can be unexpected."""
-    from great_expectations.expectations import expectation as kinds  # noqa: PLC0415  see load_ahead()
-
-    return isinstance(expectation, kinds.ColumnMapExpectation | kinds.ColumnPairMapExpectation | kinds.MulticolumnMapExpectation)
 
 
 def _expectation(name: str, suite: Suite) -> Any:
@@ -227,7 +206,7 @@ def _expectation(name: str, suite: Suite) -> Any:
         ) from exc
 
 
-def _result(name: str, suite: Suite, mapping: Mapping, result: Any, of_values: bool) -> CheckResult:
+def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResult:
     expectation = suite.expectations[name]
     engine_names = {column.engine_name: column.name for column in mapping.columns}
     column = str(suite.arguments[name].get("column"))
@@ -251,7 +230,7 @@ def _result(name: str, suite: Suite, mapping: Mapping, result: Any, of_values: b
         column=engine_names.get(column, ""),
         severity=expectation.severity,
         success=bool(result.success) or no_values,
-        unexpected=result.result.get("unexpected_count", 0 if of_values and result.success else None),
+        unexpected=result.result.get("unexpected_count"),
         observed=str(observed) if isinstance(observed, int | float) else None,  # lists and extremes are values of profiles
     )
 
