@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from courier import likeness
@@ -123,15 +124,12 @@ def assert_same_types(found: dict[str, Baseline], types: dict[str, str]) -> None
 
 def snapshot_of(store: Store, before: Baseline) -> AudienceSnapshot:
     """The rows that a full file had at the last published run."""
-    return reopen(Place(str(store.folder(f"runs/{before.run_id}/snapshot"))), before.ordinal + 1)[-1]
+    return reopen(Place(str(folder_of(store, before))), before.ordinal + 1)[-1]
 
 
-def forget_files(store: Store, activation: str, names: Collection[str]) -> None:
-    """Of earlier runs, which are no more: whatever gets one of these names now is not ours."""
-    last = published(store, activation)
-    if names and last:
-        content = {**last, "files": {name: size for name, size in last["files"].items() if name not in names}}
-        store.write(key(activation), json.dumps(content).encode())
+def folder_of(store: Store, before: Baseline) -> Path:
+    """Where on this machine's disk that snapshot is."""
+    return store.folder(f"runs/{before.run_id}/snapshot")
 
 
 def remember_left(
@@ -146,7 +144,7 @@ def remember_left(
         store.write(key(activation), json.dumps(content).encode())
 
 
-def remember(
+def remember(  # noqa: PLR0913  all that one entry of the state is made of, by name
     store: Store,
     activation: str,
     *,
@@ -155,16 +153,17 @@ def remember(
     files: dict[str, int],
     audiences: dict[str, dict[str, Any]],
     parts: dict[str, dict[str, Any]] | None = None,
+    gone: Collection[str] = (),
 ) -> None:
     """After publishing. Audiences that were not published this time keep their baseline.
 
     `files`: name → bytes. `parts`: name → which part it is of how many, of which audience and change, so that a later run knows
-    what it does not replace.
+    what it does not replace. `gone`: files of earlier runs that are no more: whatever gets one of these names now is not ours.
     """
     last = published(store, activation)
     known = last.get("audiences", {})
     others = last["files"] if {*known} - {*audiences} and last["sink"] == sink else {}
-    kept = {**others, **files}
+    kept = {**{name: size for name, size in others.items() if name not in gone}, **files}
     told = {name: part for name, part in {**last.get("parts", {}), **(parts or {})}.items() if name in kept}
     content = {"run_id": run_id, "sink": sink, "files": kept, "parts": told, "audiences": {**known, **audiences}}
     store.write(key(activation), json.dumps(content).encode())

@@ -127,8 +127,7 @@ def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.C
         return None
     path = _changes_path(run, staged.ordinal)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    folder = run.history.folder(f"runs/{before.run_id}/snapshot")
-    compared = changes.compared(baseline.snapshot_of(run.history, before), folder)
+    compared = changes.compared(baseline.snapshot_of(run.history, before), baseline.folder_of(run.history, before))
     return changes.find(compared, staged, ready.columns, config.export, path)
 
 

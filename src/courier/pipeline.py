@@ -92,8 +92,9 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
     with ExitStack() as stack:
         engine = stack.enter_context(computing.opened(config)) if config.engine.delivery == "executors" else None
         held = release.held_record(run.history, config, ready.baselines) if config.release else None
-        if before is not None or held is not None:
-            snapshots, files = computing.reopened(run, before.header.record if before is not None else held or {})
+        computed = held if before is None else before.header.record
+        if computed is not None:
+            snapshots, files = computing.reopened(run, computed)
         else:
             snapshots, files, ready = computing.compute(run, ready, engine)
         if not files:

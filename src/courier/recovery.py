@@ -215,7 +215,6 @@ def remember_published(store: Store, journal: Journal, save: Callable[[], None])
     if header.record.get("released"):
         runs.mark_released(store, header.record["released"], header.run_id)
     files = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.staged}
-    baseline.forget_files(store, header.activation, header.stale)
     baseline.remember(
         store,
         header.activation,
@@ -224,6 +223,7 @@ def remember_published(store: Store, journal: Journal, save: Callable[[], None])
         files=files,
         audiences=header.audiences,
         parts=_parts(journal),
+        gone=header.stale,
     )
     save()
     journal.settle()
