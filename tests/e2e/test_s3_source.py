@@ -1,17 +1,13 @@
 """Profiles on S3. The server is moto's: the SFTP-and-S3 server of the other tests answers range requests with the wrong status."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from activation import activate
 from aws_server import aws_server
 from xdm_profiles import profile, write_profiles
 
-JOB = Path(__file__).parents[2] / "jobs" / "activate.py"
 KEYS = {"SOURCE_KEY": "key", "SOURCE_SECRET": "a-secret-of-the-source"}
 
 
@@ -30,25 +26,9 @@ def endpoint(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", ["s3://profiles/daily", "s3://profiles/daily/*/*.parquet"])
 def test_profiles_are_read_from_s3_with_the_named_credentials(endpoint: str, path: str, tmp_path: Path) -> None:
     keys = ["source.access_key_id_env=SOURCE_KEY", "source.secret_access_key_env=SOURCE_SECRET", f"source.endpoint_url={endpoint}"]
-    overrides = [
-        f"source.path={path}",
-        *keys,
-        "source.region=us-east-1",
-        "audience.segments=[a]",
-        "checks=none",
-        "run_id=s3",
-        "file.name=members",
-    ]
-    run = subprocess.run(
-        [sys.executable, str(JOB), "activation=demo", *overrides],
-        env={**os.environ, **KEYS},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    places = [f"source.path={path}", *keys, "source.region=us-east-1"]
+    job = activate(tmp_path, *places, "audience.segments=[a]", "file.name=members", run_id="s3", **KEYS).succeeded()
     lines = (tmp_path / "out" / "members.csv").read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == ["email", "ann@example.com", "bo@example.com"]
-    assert json.loads((tmp_path / "state/runs/s3/record.json").read_text())["profiles"] == 2
-    assert KEYS["SOURCE_SECRET"] not in run.stdout + run.stderr
+    assert job.record("s3")["profiles"] == 2
+    assert KEYS["SOURCE_SECRET"] not in job.stdout + job.stderr

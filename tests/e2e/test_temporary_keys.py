@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from activation import activate
 from aws_server import aws_server
 from faulty_proxy import faulty_proxy
 from xdm_profiles import profile, write_profiles
 
-JOB = Path(__file__).parents[2] / "jobs" / "activate.py"
 KEYS = {"TEMPORARY_ID": "ASIA1", "TEMPORARY_KEY": "a secret key", "TEMPORARY_TOKEN": "a token that expires"}
 
 
@@ -25,18 +22,10 @@ def test_every_request_of_a_run_has_the_session_token(tmp_path: Path) -> None:
         for group in ("source", "state", "destination"):
             places += [f"{group}.endpoint_url={proxy.url}", f"{group}.region=us-east-1", f"{group}.session_token_env=TEMPORARY_TOKEN"]
             places += [f"{group}.access_key_id_env=TEMPORARY_ID", f"{group}.secret_access_key_env=TEMPORARY_KEY"]
-        run = subprocess.run(
-            [sys.executable, str(JOB), "activation=demo", *places, "audience.segments=[a]", "checks=none", "file.name=members"],
-            env={**os.environ, **KEYS},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert run.returncode == 0, run.stderr
+        job = activate(tmp_path, *places, "audience.segments=[a]", "file.name=members", **KEYS).succeeded()
         assert server.client.get_object(Bucket="everything", Key="out/members.csv")["Body"].read().startswith(b"email")
     asked = {folder for folder in ("profiles/", "state/", "out/") if any(folder in request for request in proxy.requests)}
     assert asked == {"profiles/", "state/", "out/"}
     without = [request for request, token in zip(proxy.requests, proxy.session_tokens, strict=True) if token != KEYS["TEMPORARY_TOKEN"]]
     assert without == []
-    assert KEYS["TEMPORARY_TOKEN"] not in run.stdout + run.stderr
+    assert KEYS["TEMPORARY_TOKEN"] not in job.stdout + job.stderr

@@ -1,15 +1,17 @@
-"""State stores, one of each kind, each empty for its test."""
+"""State stores, one of each kind, each empty for its test; and deliveries to one destination of each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from aws_server import aws_server
+from deliveries import Sender
 from servers import S3Server
-from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
+from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV, Target
 
+from courier import connections
 from courier.config import StateConfig
 from courier.state import Store, open_store
 
@@ -39,3 +41,14 @@ def state_config(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: py
 @pytest.fixture
 def store(state_config: StateConfig) -> Store:
     return open_store(state_config)
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between attempts."""
+    monkeypatch.setattr(connections, "FIRST_PAUSE_SECONDS", 0.02)
+
+
+@pytest.fixture(params=["local", "s3", "sftp_key_ed25519"])
+def sender(request: pytest.FixtureRequest, make_target: Callable[[str], Target], tmp_path: Path) -> Sender:
+    return Sender(make_target(request.param).with_config(connections=1), tmp_path / "state")

@@ -16,18 +16,13 @@ from recording_server import USERNAME, RecordingServer, recorded_target
 from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
-from courier import connections
 from courier.config import LocalConfig
 from courier.errors import BusyError, DeliveryError, TerminalError, TransientError
 from courier.state.lock import Lock
 
 MakeTarget = Callable[[str], Target]
 FOUR = ["local", "s3", "sftp_password_rclone", "sftp_key_ed25519"]
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "FIRST_PAUSE_SECONDS", 0.02)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.fixture(params=FOUR)

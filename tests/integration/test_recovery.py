@@ -15,24 +15,14 @@ from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, rendered
 from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent, killed_while_sending
 from targets import Target
 
-from courier import connections, recovery
+from courier import recovery
 from courier.config import RunConfig
 from courier.destinations import Staged
 from courier.destinations.sftp.protocol import Session
 from courier.errors import TerminalError, TransientError
 from courier.journal import Journal
 
-THREE = ["local", "s3", "sftp_key_ed25519"]
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "FIRST_PAUSE_SECONDS", 0.02)
-
-
-@pytest.fixture(params=THREE)
-def sender(request: pytest.FixtureRequest, make_target: Callable[[str], Target], tmp_path: Path) -> Sender:
-    return Sender(make_target(request.param).with_config(connections=1), tmp_path / "state")
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 def test_killed_while_sending_the_second_file_only_what_is_missing_is_sent(sender: Sender) -> None:

@@ -18,23 +18,13 @@ from kills import KILLED, Watched, end, in_a_process, killed_after, killed_befor
 from recording_server import RecordingServer, recorded_target
 from targets import Target, local_target
 
-from courier import baseline, connections, recovery
+from courier import baseline, recovery
 from courier.destinations import Staged
 from courier.destinations.local import LocalConnection
 from courier.errors import TerminalError, TransientError
 from courier.journal import Journal
 
-THREE = ["local", "s3", "sftp_key_ed25519"]
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "FIRST_PAUSE_SECONDS", 0.02)
-
-
-@pytest.fixture(params=THREE)
-def sender(request: pytest.FixtureRequest, make_target: Callable[[str], Target], tmp_path: Path) -> Sender:
-    return Sender(make_target(request.param).with_config(connections=1), tmp_path / "state")
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.fixture
