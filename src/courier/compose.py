@@ -89,7 +89,10 @@ def _texts(composed: DictConfig, overrides: Sequence[str], own: Path | None) -> 
     """What the files that were composed and the command line have, as it is typed. An activation wins over the files of groups."""
     choices = composed.hydra.runtime.choices
     groups = ["activation", *(str(group) for group in choices if group != "activation")]
-    files = [file for group in groups for file in written.composed(group, str(choices[group]), [conf_folder(), own])]
+
+    def files() -> written.Files:
+        return [file for group in groups for file in written.composed(group, str(choices[group]), [conf_folder(), own])]
+
     return written.Texts(files, list(overrides))
 
 

@@ -6,8 +6,9 @@ Knows no Hydra.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +22,8 @@ PACKAGE = "# @package _global_"
 ABSENT = object()
 #: The parts of a key; a number is the place in a list.
 Key: TypeAlias = Sequence[str | int]
+#: The one that wins first, each with the key that its own keys are below.
+Files: TypeAlias = list[tuple[tuple[str, ...], Path]]
 #: Ids that the grammar of overrides would take for numbers, such as 1e5.
 BARE_ID = re.compile(r"(run_id|release)=(?!(?i:null)$)([A-Za-z0-9._-]+)")
 
@@ -114,11 +117,15 @@ def check_activation(file: Path, groups: Collection[str]) -> None:
 class Texts:
     """The values of a configuration as they are typed, by key: YAML and the grammar of overrides read NO, 0123 and 1.10 as something else.
 
-    `files`: those that were composed, the one that wins first, each with the key that its own keys are below.
+    `find` looks for the files that were composed, once a value is to be looked up, which few configurations need.
     """
 
-    files: list[tuple[tuple[str, ...], Path]] = field(default_factory=list)
+    find: Callable[[], Files] = list
     overrides: list[str] = field(default_factory=list)
+
+    @cached_property
+    def _files(self) -> Files:
+        return self.find()
 
     def assert_same(self, key: Key, value: Any, *, secret: bool = False) -> None:
         """Raise ConfigError where a value that belongs to a text is a number or a boolean that is not written as it was typed.
@@ -145,7 +152,7 @@ class Texts:
                 words = [text] if len(parts) == len(key) else re.split(r"[\s,:{}\[\]]+", text)  # inside of a list or of keys with values
                 alike = next((word for word in words if word == str(value)), None)
                 return "the command line", alike or (words[0] if len(words) == 1 else None)
-        for prefix, file in self.files:
+        for prefix, file in self._files:
             if tuple(key[: len(prefix)]) == prefix:
                 text = _at(content(file, yaml.BaseLoader), key[len(prefix) :], ABSENT)
                 if text is not ABSENT:
@@ -153,7 +160,7 @@ class Texts:
         return None, None
 
 
-def composed(group: str, option: str, folders: Sequence[Path | None]) -> list[tuple[tuple[str, ...], Path]]:
+def composed(group: str, option: str, folders: Sequence[Path | None]) -> Files:
     """The file of an option and those that its `defaults` build on, each with the key that its own keys are below."""
     file = file_of(group, option, folders)
     if file is None:
