@@ -38,7 +38,7 @@ class Dialect:
 
     def lines(self, rows: pl.DataFrame) -> tuple[bytes, Notes]:
         """One line a row, each ended, and what was done to values. Raises HeldError where one cannot be written."""
-        texts = rows.select(_text(column, kind).alias(column) for column, kind in rows.schema.items())
+        texts = rows.select(as_text(column, kind).alias(column) for column, kind in rows.schema.items())
         texts, notes = self._policies.applied(texts, self._header)
         return self._written(texts), notes
 
@@ -93,7 +93,7 @@ class Dialect:
         return pl.when(value == "").then(empty).when(value.str.contains(pattern)).then(quoted).otherwise(value)
 
 
-def _text(column: str, kind: pl.DataType) -> pl.Expr:
+def as_text(column: str, kind: pl.DataType) -> pl.Expr:
     """Any value as text, null as null."""
     value = pl.col(column)
     if kind == pl.Date:
