@@ -17,16 +17,15 @@ import hashlib
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from processes import timed
 
 from courier.synthetic import SEGMENTS, write_profiles
 
@@ -48,11 +47,7 @@ def activate(work: Path, profiles: Path, run_id: str, *overrides: str) -> float:
         f"run_id={run_id}",
     ]
     command += [f"destination.path={work / 'out'}", f"state.path={work / 'state'}", "destination.on_conflict=replace", *overrides]
-    started = time.monotonic()
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"failed: {done.stderr[-2000:]}")
-    return time.monotonic() - started
+    return timed(command, work)[0]
 
 
 def exported(work: Path, run_id: str) -> int:

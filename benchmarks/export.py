@@ -24,15 +24,14 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from audiences import twelve
+from processes import timed
 
 from courier.synthetic import SEGMENTS, write_profiles
 
@@ -102,39 +101,6 @@ class Case:
             *(f"destination.username={server.username}", f"destination.key_file={server.keys['ed25519']}"),
             *(f"destination.known_hosts_file={server.known_hosts}", "run_id=benchmark"),
         ]
-
-
-def timed(command: list[str], cwd: Path) -> tuple[float, float]:
-    """Seconds, and peak MiB of the largest process: that which was started, or one below it, such as Spark's JVM."""
-    with tempfile.TemporaryFile() as errors:
-        started = time.monotonic()
-        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=errors)
-        peak = 0.0
-        while process.poll() is None:
-            peak = max([peak, *map(peak_mib, family(process.pid))])
-            time.sleep(0.1)
-        seconds = time.monotonic() - started
-        errors.seek(0)
-        told = errors.read()
-    if process.returncode:
-        sys.exit(f"failed: {Path(command[1]).name}\n{told.decode(errors='replace')[-3000:]}")
-    return seconds, peak
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    found = [pid]
-    for parent in found:
-        with suppress(OSError):
-            found += map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
-    return found
-
-
-def peak_mib(pid: int) -> float:
-    with suppress(OSError, StopIteration):
-        line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return 0
 
 
 def hashes(folder: Path, count: int) -> list[str]:

@@ -18,7 +18,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+from processes import timed
 
 from courier import plan
 from courier.compose import load
@@ -52,16 +53,12 @@ def export(work: Path, engine: str, cores: int, *overrides: str) -> tuple[float,
     ]
     command += [f"audience.segments=[{next(iter(SEGMENTS))}]", f"destination.path={work / 'out'}", f"state.path={work / 'state'}"]
     command += ["destination.on_conflict=replace", "as_of=2026-11-01T00:00:00Z", *overrides]
-    started = time.monotonic()
     all_cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(all_cores)[:cores])  # which the process inherits
-    process = subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    seconds, peak = timed(command, work)
     os.sched_setaffinity(0, all_cores)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {' '.join(command)}")
     record = json.loads((work / "state/runs/one/record.json").read_text())
-    return time.monotonic() - started, usage.ru_maxrss / 1024, record["seconds"]
+    return seconds, peak, record["seconds"]
 
 
 def tell_export(title: str, work: Path, engine: str, cores: int, *overrides: str) -> None:

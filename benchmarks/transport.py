@@ -24,13 +24,13 @@ import contextlib
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from processes import timed
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
@@ -96,23 +96,15 @@ def place(count: int, size: int) -> Iterator[Place]:
         yield Place(folder / "source", folder)
 
 
-def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds and peak MiB of one process."""
-    started = time.monotonic()
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {' '.join(command)}")
-    return time.monotonic() - started, usage.ru_maxrss / 1024
-
-
 def compare(title: str, sides: dict[str, list[str]], environment: dict[str, str], rounds: int, inbox: NewInbox, where: Place) -> None:
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, command in sides.items():
             folder, remote = inbox()
             state = tempfile.mkdtemp(prefix="state-", dir=where.work)
-            found = timed([part.replace(INBOX, remote).replace(STATE, state) for part in command], environment)
+            found = timed(
+                [part.replace(INBOX, remote).replace(STATE, state) for part in command], environment={**os.environ, **environment}
+            )
             for file in folder.iterdir() if folder else ():
                 os.truncate(file, 0)
             if number:
