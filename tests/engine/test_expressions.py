@@ -15,7 +15,8 @@ from xdm_profiles import PROFILE_SCHEMA, write_profiles
 
 from courier import mapping, sql
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
-from courier.engine import OF_FAILURES, Engine
+from courier.engine import Engine
+from courier.engine.spark import OF_FAILURES
 from courier.errors import ConfigError, CourierError, SourceError
 
 PROFILE = member(
