@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from servers import S3Server, SftpServer
 
 from courier.config import DestinationConfig, LocalConfig, S3Config, SftpKeyConfig, SftpPasswordConfig
-from courier.destinations import Connection, open_destination
+from courier.destinations import Connection, Staged, open_destination
 
 PASSWORD_ENV = "COURIER_TEST_PASSWORD"
 PASSPHRASE_ENV = "COURIER_TEST_PASSPHRASE"
@@ -147,3 +147,12 @@ def sftp_key_target(server: SftpServer, key: str, *, by_variable: bool = False) 
     )
     secrets = {KEY_ENV: server.keys[key].read_text()} if by_variable else {}
     return Target(config, folder, secrets | ({PASSPHRASE_ENV: server.passphrase} if passphrase else {}))
+
+
+def ignore(_: Staged) -> None:
+    """Nobody writes down how far it got."""
+
+
+def pieces(content: bytes, size: int = 1_000_003) -> Iterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]

@@ -54,7 +54,7 @@ def opened(config: RunConfig) -> Iterator[Engine]:
         yield engine
 
 
-def compute(run: runs.Run, ready: Ready, given: Engine | None = None) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile], Ready]:
+def compute(run: runs.Run, ready: Ready, given: Engine | None) -> tuple[list[AudienceSnapshot], list[plan.PlannedFile], Ready]:
     """All that needs an engine: from the profiles to a snapshot that is counted, planned and checked."""
     config = run.config
     known = baseline.load(run.history, config.activation)

@@ -160,7 +160,7 @@ def _formatted(name: str, column: ColumnConfig, kind: pa.DataType | None, build:
             raise ConfigError(
                 "A zone belongs to a timestamp with a format without XXX", where=where, found=f"type {kind}, format '{column.format}'"
             )
-    if kind is not None and not (_is_number(kind) if number else pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+    if kind is not None and not (xdm.is_number(kind) if number else pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         raise ConfigError(
             f"The column '{name}' cannot have this format",
             where=where,
@@ -203,7 +203,3 @@ def _try_cast(value: Column, kind: str) -> Column:
     if hasattr(type(value), "try_cast"):  # of an instance, any name is a field
         return value.try_cast(kind)
     return F.from_json(F.concat(F.lit('{"v":'), value.cast("string"), F.lit("}")), f"v {kind}")["v"]
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))

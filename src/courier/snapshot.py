@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from courier.engine import ROW_GROUP_BYTES, Engine, source_errors
+from courier.engine import Engine, source_errors
+from courier.engine.settings import ROW_GROUP_BYTES
 from courier.errors import ConfigError, CourierError
 from courier.mapping import Mapping
 from courier.state.place import Place, StoredFile

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from activation import activate
 from xdm_profiles import profile, write_profiles
 
-from courier.engine import SPARK_SETTINGS
+from courier.engine.settings import SPARK_SETTINGS
 
 OPPOSITE = {
     "spark.sql.session.timeZone": "Asia/Tokyo",
@@ -29,7 +29,8 @@ OPPOSITE = {
 }
 PROGRAM = """
 from courier.config import EngineConfig, SourceConfig
-from courier.engine import open_engine, SPARK_SETTINGS
+from courier.engine import open_engine
+from courier.engine.settings import SPARK_SETTINGS
 with open_engine(EngineConfig("spark", master="local[1]"), SourceConfig("unused")) as engine:
     print("\\n".join(f"{key}={engine.session.conf.get(key)}" for key in SPARK_SETTINGS))
     print(engine.session.conf.get("spark.sql.shuffle.partitions"))

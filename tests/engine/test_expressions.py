@@ -15,7 +15,8 @@ from xdm_profiles import PROFILE_SCHEMA, write_profiles
 
 from courier import mapping, sql
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
-from courier.engine import OF_FAILURES, Engine
+from courier.engine import Engine
+from courier.engine.spark import OF_FAILURES
 from courier.errors import ConfigError, CourierError, SourceError
 
 PROFILE = member(
@@ -170,6 +171,7 @@ VALUES: list[tuple[str, Any]] = [
     ("case when large.one > 1 then 1 else 2.5 end", Decimal("2.5")),
     ("if(large.one > 1, large.one, large.i64)", 9007199254740993),
     ("coalesce(large.none, 0.5)", Decimal("0.5")),
+    ("coalesce(size(identityMap) * 5, 2.5)", Decimal("10.0")),
     ("cast(coalesce(large.f64, 0) as decimal(5,1))", Decimal("1.0")),
     ("regexp_replace('gold', '^(go)ld$', '$1X')", "goX"),
     ("regexp_replace('gold', '(g)', '$12')", "g2old"),
@@ -218,7 +220,7 @@ def test_every_function_of_the_list_has_an_example() -> None:
 def test_the_guide_names_the_functions_of_the_list() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
     listed = guide.partition("and these functions:\n\n")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", listed)) == sql.FUNCTIONS
+    assert set(re.findall(r"`(\w+)`", listed)) == {*sql.FUNCTIONS}
 
 
 REFUSED = {
@@ -232,6 +234,18 @@ REFUSED = {
     "loyalty.teir": "did you mean 'loyalty.tier'?",
     "layalty.tier": "did you mean 'loyalty'?",
     "lower(": "Found:",
+    "lower(loyalty.tier, 'x')": "lower of 2 values. What to do: it takes 1",
+    "year()": "year of no values",
+    "datediff(day, loyalty.joinDate, loyalty.joinDate)": "'day', which the source has not",
+    "datediff(true, loyalty.joinDate, loyalty.joinDate)": "datediff of 3 values. What to do: it takes 2",
+    "length(x -> x)": "a lambda in length",
+    "lower(identityMap)": "lower of a map",
+    "loyalty || 'x'": "concat of a struct",
+    "filter(loyalty.loyaltyID)": "filter of 1 values",
+    "cast(loyalty.points as decimal(40,2))": "at most 38",
+    "decimal(loyalty.tier)": "cast(… as decimal(18,2))",
+    "loyalty.tier 'x'": "Found:",
+    "-- nothing": "nothing but blanks and comments",
     "loyalty.tier, loyalty.points": "Found:",
     "loyalty.tier as email": "'email', which the source has not",
     "element_at(loyalty.loyaltyID, 5)": "get(ARRAY, INDEX)",
@@ -314,7 +328,7 @@ def test_what_cannot_be_used_is_refused_before_an_engine_starts(text: str) -> No
         ("loyalty", "a struct"),
         ("1.5 / loyalty.points", "a format such as 0.00"),
         ("null", "null"),
-        ("lower(loyalty.tier, 'x')", "lower"),
+        ("transform(loyalty.tier, x -> x)", "x"),
     ],
 )
 def test_what_only_an_engine_can_refuse_is_refused_before_a_row_is_read(engine: Engine, tmp_path: Path, text: str, words: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from row_runs import run_rows
+from row_runs import FEB, JAN, MAR, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA, adobe_profile, profile, write_profiles
 
 from courier import counts, snapshot
@@ -20,7 +20,6 @@ from courier.snapshot import AudienceSnapshot
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 E, D = "exported", "deduplicated"
-JAN, FEB, MAR = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"
 
 Rows = list[tuple[Any, ...]]
 
@@ -62,11 +61,6 @@ def staged(engine: Engine, tmp_path: Path, rows: list[dict[str, Any]], config: M
 def read(staged_audience: AudienceSnapshot, resolved: Mapping) -> Rows:
     names = [*(column.engine_name for column in resolved.columns), "outcome"]
     return [tuple(row.values()) for batch in staged_audience.batches(names) for row in batch.to_pylist()]
-
-
-def member(status: str | None = "realized", qualified: str | None = JAN, until: str | None = None, **keys: Any) -> dict[str, Any]:
-    """A profile with a membership of segment `a`."""
-    return profile(segments={"ups": {"a": (status, qualified, until)}}, **keys)
 
 
 @pytest.mark.parametrize(

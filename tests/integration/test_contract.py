@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from targets import PART_BYTES, RUN_ID, Target
+from targets import PART_BYTES, RUN_ID, Target, ignore, pieces
 
 from courier.destinations import Connection, Staged, open_destination
 from courier.errors import TerminalError, TransientError
@@ -25,21 +25,12 @@ def chunks() -> Iterator[bytes]:
     yield CONTENT[10:]
 
 
-def pieces(content: bytes, size: int = 1_000_003) -> Iterator[bytes]:
-    for start in range(0, len(content), size):
-        yield content[start : start + size]
-
-
 def failing(content: bytes) -> Iterator[bytes]:
     """Slowly, so that something has arrived by then."""
     for piece in pieces(content):
         time.sleep(0.05)
         yield piece
     raise OverflowError("the renderer failed")
-
-
-def ignore(_: Staged) -> None:
-    """Nobody writes down how far it got."""
 
 
 def stage(connection: Connection, name: str, content: bytes = CONTENT) -> Staged:

@@ -6,16 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from targets import RUN_ID, local_target
+from targets import RUN_ID, ignore, local_target
 
 from courier.destinations import Connection, Staged
 from courier.errors import TerminalError
 
 HIDDEN = f".courier-{RUN_ID}-audience.csv.part"
-
-
-def ignore(_: Staged) -> None:
-    """Nobody writes down how far it got."""
 
 
 def stage(connection: Connection, content: bytes = b"mine") -> Staged:

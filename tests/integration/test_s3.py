@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import pytest
 from aws_server import aws_server
 from faulty_proxy import Answer, Cut, Damage, Fault, FaultyProxy, Lie, LoseAnswer, Silence, Stall, faulty_proxy
-from targets import ACCESS_KEY_ENV, PART_BYTES, RUN_ID, SECRET_KEY_ENV, Target
+from targets import ACCESS_KEY_ENV, PART_BYTES, RUN_ID, SECRET_KEY_ENV, Target, ignore, pieces
 
 from courier.config import S3Config
 from courier.destinations import Connection, Staged, open_destination
@@ -40,17 +40,8 @@ def target(make_target: MakeTarget, monkeypatch: pytest.MonkeyPatch) -> Target:
     return make_target("s3")
 
 
-def ignore(_: Staged) -> None:
-    """Nobody writes down how far it got."""
-
-
 def stage(connection: Connection, name: str, content: bytes = b"x") -> Staged:
     return connection.send(connection.begin(name), [content], ignore)
-
-
-def pieces(content: bytes) -> Iterator[bytes]:
-    for start in range(0, len(content), 1_000_003):
-        yield content[start : start + 1_000_003]
 
 
 def refused(target: Target) -> CourierError:

@@ -21,7 +21,7 @@ import pytest
 from delay_proxy import delay_proxy
 from recording_server import PASSWORD, USERNAME, RecordingServer, recording_server
 from servers import SftpServer, openssh_server
-from targets import PASSWORD_ENV, RUN_ID, Target, sftp_key_target
+from targets import PASSWORD_ENV, RUN_ID, Target, ignore, pieces, sftp_key_target
 
 from courier.config import JumpConfig, SftpConfig, SftpPasswordConfig
 from courier.destinations import Connection, Destination, Staged, open_destination
@@ -71,17 +71,8 @@ def connect(server: RecordingServer, **changes: Any) -> Connection:
     return destination(server, **changes).connect()
 
 
-def ignore(_: Staged) -> None:
-    """Nobody writes down how far it got."""
-
-
 def stage(connection: Connection, content: bytes, name: str = "audience.csv", size: int = 1_000_003) -> Staged:
     return connection.send(connection.begin(name), pieces(content, size), ignore)
-
-
-def pieces(content: bytes, size: int = 1_000_003) -> Iterator[bytes]:
-    for start in range(0, len(content), size):
-        yield content[start : start + size]
 
 
 def files(server: RecordingServer) -> dict[str, bytes]:

@@ -8,7 +8,8 @@ import pytest
 
 from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
-from courier.engine import open_engine, s3a_settings
+from courier.engine import open_engine
+from courier.engine.spark import s3a_settings
 from courier.errors import ConfigError
 
 

@@ -23,11 +23,17 @@ ENGINE = {
         "checks",
         "computing",
         "consent",
-        "engine",
+        "engine/connect",
+        "engine/failures",
+        "engine/base",
+        "engine/spark",
+        "engine/sail",
         "esp/changes",
         "esp/fitting",
         "expressions",
-        "mapping",
+        "mapping/columns",
+        "mapping/model",
+        "mapping/resolving",
         "outcomes",
         "profiles",
     ),
@@ -41,7 +47,7 @@ LOWEST = {
     "xdm": {"errors"},
     "home": {"errors"},
     "secrets": {"aws_errors", "errors", "home"},
-    "written": {"errors", "home"},
+    "compose/written": {"errors", "home"},
     "layouts": {"errors"},
     "names": {"errors", "layouts"},
     "config/limits": {"errors"},
@@ -107,7 +113,7 @@ def test_only_checks_knows_great_expectations() -> None:
 
 
 def test_only_compose_knows_hydra() -> None:
-    assert importers("hydra", "omegaconf") == {"compose"}
+    assert importers("hydra", "omegaconf") == {"compose/loading", "compose/typed"}
 
 
 def test_rendering_knows_no_destination_and_a_destination_no_rendering() -> None:

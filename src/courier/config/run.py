@@ -40,11 +40,12 @@ class EngineConfig:
     shared_disk: bool = False  # local paths are one disk for driver and executors
 
     GROUP: ClassVar[str] = "engine"
+    KINDS: ClassVar[tuple[str, ...]] = ("sail", "spark", "connect")
 
     def __post_init__(self) -> None:
         check_references(self)
         one_form("engine", self, "token")
-        one_of("engine.kind", self.kind, ("sail", "spark", "connect"))
+        one_of("engine.kind", self.kind, self.KINDS)
         one_of("engine.delivery", self.delivery, ("driver", "executors"))
         if not MEMORY.fullmatch(self.driver_memory):
             raise ConfigError("engine.driver_memory is no size", found=repr(self.driver_memory), expected="a number and m or g, such as 2g")

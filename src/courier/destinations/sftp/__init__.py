@@ -8,6 +8,7 @@ no shell. The server's key is always checked, and the jump host's as well.
     packets.py     what paramiko's layer of packets leaves out: a limit on stalled writes, and why a server hung up
     protocol.py    the requests of SFTP version 3
     transfer.py    writing and reading many blocks at once
+    folder.py      what is in the remote folder
     connection.py  the contract of base.py
     errors.py      everybody's errors, as ours
 """

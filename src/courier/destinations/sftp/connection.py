@@ -10,27 +10,21 @@ from datetime import datetime
 from courier.config import SftpConfig
 from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name, without_attempt
 from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
+from courier.destinations.sftp.folder import RemoteFolder
 from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
 from courier.destinations.sftp.protocol import (
-    ATTRS,
     CREATE,
-    EXTENDED,
-    FOR_READING,
     FOR_WRITING,
-    LIMITS,
     POSIX_RENAME,
-    STAT,
     TRUNCATE,
     Session,
-    text,
 )
-from courier.destinations.sftp.transfer import Upload, read
+from courier.destinations.sftp.transfer import Upload
 from courier.errors import TerminalError, TransientError
 
 #: `keep` is told about this often: a file of 1 GB is written down 128 times.
 KEEP_BYTES = 8 * 1024 * 1024
 RENAME_ADVICE = "allow the user to rename in this folder; where that cannot be, set destination.publish=direct"
-SIZE_ADVICE = "set destination.verify=sha256, which reads the file back instead"
 
 
 @dataclass
@@ -42,55 +36,25 @@ class Memory:
     stubborn: set[str] = field(default_factory=set)
 
 
-class SftpConnection:
+class SftpConnection(RemoteFolder):
     """`refuses_existing`: the server is known never to replace a file by a plain rename, so it need not be asked before."""
 
     def __init__(self, session: Session, config: SftpConfig, run_id: str, memory: Memory, *, refuses_existing: bool) -> None:
-        self._session, self._run_id, self._direct = session, run_id, config.direct
-        self._proofs = memory.proofs if config.verify == "sha256" else None
+        super().__init__(session, config, memory.proofs if config.verify == "sha256" else None)
+        self._run_id, self._direct, self._refuses_existing = run_id, config.direct, refuses_existing
         self._stubborn, self._attempt = memory.stubborn, memory.attempt
-        self._folder = config.folder.rstrip("/") or ("/" if config.folder.startswith("/") else ".")
-        self._where = f"sftp://{config.host}:{config.port}/{self._folder.lstrip('/')}"
-        self._refuses_existing = refuses_existing
-        with translated(self._where, "The remote folder cannot be used"):
-            asked = session.ask(EXTENDED, text(LIMITS), later=True) if LIMITS in session.extensions else None
-            folder = session.ask(STAT, text(self._folder))
-            session.learn_limits(asked)
-            session.expect(folder, ATTRS)
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._session.abandon()
 
-    def uri(self, name: str) -> str:
-        return f"{self._where.rstrip('/')}/{name}"
-
-    def size(self, name: str) -> int | None:
-        with translated(self._where, "The remote folder cannot be looked at"):
-            return self._size(self._path(name))
-
-    def existing(self, names: Sequence[str]) -> list[str] | None:
-        with translated(self._where, "The remote folder cannot be looked at"):
-            asked = [(name, self._session.ask(STAT, text(self._path(name)), later=name is not names[-1])) for name in names]
-            return [name for name, number in asked if self._is_there(number)]
-
-    def _is_there(self, number: int) -> bool:
-        try:
-            self._session.expect(number, ATTRS)
-        except Refusal as refusal:
-            if refusal.code != NO_SUCH_FILE:
-                raise
-            return False
-        return True
-
-    def free_bytes(self) -> int | None:
-        with translated(self._where, "The remote folder cannot be looked at"):
-            return self._session.free_bytes(self._folder)
-
     # A file that nobody sees
 
     def begin(self, name: str) -> Staged:
         return Staged(name, 0, {"path": self._unseen(name)})
+
+    def _unseen(self, name: str) -> str:
+        return self._path(name if self._direct else hidden_name(name, self._run_id, self._attempt))
 
     def resumable(self, begun: Staged) -> int:
         """By trying: some servers open no file again, or only to make it empty."""
@@ -137,6 +101,15 @@ class SftpConnection:
             staged = Staged(begun.name, upload.sent, begun.token)
             self._verify(staged, found, proof)
             return staged
+
+    def _verify(self, staged: Staged, found: int | None, proof: Proof | None) -> None:
+        path = staged.token["path"]
+        if found is None and proof is None:
+            found = self._asked_again(path)
+        if found is not None:
+            assert_size(staged.name, self._where, sent=staged.size, found=found)
+        if proof and not holds(self._read(path), proof.whole()):
+            raise TerminalError(f"'{staged.name}' did not arrive whole", where=self._where, found="another SHA-256 than what was sent")
 
     def is_staged(self, staged: Staged) -> bool:
         with translated(self._where, f"'{staged.name}' cannot be looked at"):
@@ -233,63 +206,6 @@ class SftpConnection:
     def remove(self, name: str) -> None:
         with translated(self._where, f"'{name}' cannot be removed"):
             self._remove(self._path(name))
-
-    # Paths
-
-    def _path(self, name: str) -> str:
-        return f"{self._folder.rstrip('/')}/{name}"
-
-    def _unseen(self, name: str) -> str:
-        return self._path(name if self._direct else hidden_name(name, self._run_id, self._attempt))
-
-    def _attributes(self, path: str) -> tuple[bool, int | None]:
-        """Whether there is a file, and its size if the server tells it."""
-        try:
-            return True, self._session.stat(path)
-        except Refusal as refusal:
-            if refusal.code != NO_SUCH_FILE:
-                raise
-            return False, None
-
-    def _exists(self, path: str) -> bool:
-        return self._attributes(path)[0]
-
-    def _size(self, path: str) -> int | None:
-        """None where there is no file. Some servers tell a size only in a listing, and some not at all."""
-        exists, size = self._attributes(path)
-        return self._asked_again(path) if exists and size is None else size
-
-    def _asked_again(self, path: str) -> int:
-        size = self._session.listing(self._folder).get(path.rpartition("/")[2])
-        if size is None and self._proofs is not None:
-            size = sum(map(len, self._read(path)))
-        if size is None:
-            raise TerminalError("The server does not tell how large a file is", where=self._where, fix=SIZE_ADVICE)
-        return size
-
-    def _verify(self, staged: Staged, found: int | None, proof: Proof | None) -> None:
-        path = staged.token["path"]
-        if found is None and proof is None:
-            found = self._asked_again(path)
-        if found is not None:
-            assert_size(staged.name, self._where, sent=staged.size, found=found)
-        if proof and not holds(self._read(path), proof.whole()):
-            raise TerminalError(f"'{staged.name}' did not arrive whole", where=self._where, found="another SHA-256 than what was sent")
-
-    def _read(self, path: str) -> Iterator[bytes]:
-        handle = self._session.open(path, FOR_READING)
-        try:
-            yield from read(self._session, handle)
-        finally:
-            if not self._session.lost:
-                self._session.close_file(handle)
-
-    def _remove(self, path: str) -> None:
-        try:
-            self._session.remove(path)
-        except Refusal as refusal:
-            if refusal.code != NO_SUCH_FILE and self._exists(path):  # some servers answer "failure" where there is none
-                raise
 
 
 @contextlib.contextmanager

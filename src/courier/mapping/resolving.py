@@ -1,104 +1,33 @@
-"""Step map: what a row of the file is made of.
-
-A mapping is resolved against the schema of the source once. Inside the engine the paths that are read are columns p0, p1,
-…, and the columns of the file c0, c1, … (a dot or a blank in a name breaks engines and expectations in places); the names
-of the header are a matter of rendering.
-"""
+"""Resolves a mapping: the configuration and the schema of the source, once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from courier import expressions, shapes, xdm
+from courier import shapes, xdm
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
 from courier.errors import ConfigError, SourceError, nearest
+from courier.mapping.model import (
+    IDENTITY,
+    MARK,
+    MEMBERSHIP,
+    STATUS,
+    SUPPRESSED,
+    MappedColumn,
+    Mapping,
+    assert_default,
+    assert_fanned_out,
+)
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column
 
-#: Sources that are not in the profile but of the row: which audience, and what became of the member in it.
-MEMBERSHIP = {
-    "membership.status": pa.string(),
-    "membership.lastQualificationTime": pa.timestamp("us", "UTC"),
-    "membership.segmentId": pa.string(),
-    "membership.segmentName": pa.string(),
-    "membership.segmentNamespace": pa.string(),
-    "membership.suppressed": pa.string(),
-}
-SUPPRESSED = "membership.suppressed"
-#: The engine's column of that: the name of the list.
-MARK = "suppressed"
-STATUS = "membership.status"
-IDENTITY = "identity.id"
 #: Adobe's spellings: seg_namespace and seg_id are filled in for each audience's file. The older cards have neither.
 PLACEHOLDER = re.compile(r"segmentMembership\.(?:[^.\[\]]+\.seg_id\.|(?=(?:status|lastQualificationTime)(?![\w.\[])))(\w+)")
-
-
-@dataclass(frozen=True)
-class MappedColumn:
-    """One column of the file: its header, its name inside the engine, and where its values come from."""
-
-    name: str
-    engine_name: str
-    source: str
-    kind: pa.DataType | None  # None until the engine has typed an expression
-    mandatory: bool = False
-    default: str | None = None
-    build: Callable[[], Column] | None = None  # over the columns p0, p1, … and those of the row
-    hashed: bool = False  # its values are digests of those of the source
-
-    @property
-    def of_membership(self) -> bool:
-        return self.source in MEMBERSHIP
-
-    @property
-    def may_be_empty(self) -> bool:
-        return self.kind is None or xdm.is_text(self.kind)
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """The resolved mapping: columns in the order of the file, and those of them that make up the deduplication key.
-
-    `inputs`: what is read of a profile (column of the engine → XDM path). With `fan_out` a member has one row for each
-    identity of that namespace. With `normalize` keys are compared trimmed and in lower case.
-    """
-
-    columns: list[MappedColumn]
-    key: list[MappedColumn]
-    inputs: dict[str, str] = field(default_factory=dict)
-    steps: dict[str, tuple[str, list[xdm.Step]]] = field(default_factory=dict)
-    fan_out: str | None = None
-    normalize: bool = False
-
-    @property
-    def header(self) -> list[str]:
-        return [column.name for column in self.columns]
-
-    @property
-    def types(self) -> dict[str, str]:
-        """Column → its type, once the engine has typed expressions."""
-        return {column.name: "string" if column.kind and xdm.is_text(column.kind) else str(column.kind) for column in self.columns}
-
-    @property
-    def compared(self) -> dict[str, MappedColumn]:
-        """The key as it is compared: the engine's names for it. A text that is compared trimmed and in lower case has a column
-        of its own beside the value.
-        """
-        return {
-            f"key{number}" if self.normalize and column.kind is not None and xdm.is_text(column.kind) else column.engine_name: column
-            for number, column in enumerate(self.key)
-        }
-
-    @property
-    def sorted_by(self) -> str | None:
-        """What the rows of an audience are sorted by first, in the engine's order of texts: that of their bytes."""
-        return next(iter(self.compared), None)
 
 
 def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, schema: pa.Schema) -> Mapping:
@@ -202,7 +131,7 @@ def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs,
     source = _plain(column.source)
     if column.expression:
         source, (kind, build) = column.expression, _expression(column, where, inputs, fan_out)
-        _assert_default(name, column.default, pa.string() if _shapes(column) else kind)
+        assert_default(name, column.default, pa.string() if _shapes(column) else kind)
         if not _shapes(column) or column.json or column.join is not None:  # the engine knows better
             kind = None
     elif column.identity:
@@ -219,28 +148,13 @@ def _resolved(name: str, engine_name: str, column: ColumnConfig, inputs: Inputs,
         alias = inputs.add(source, where)
         kind, build = inputs.kinds[alias], lambda: shapes.column_named(alias)
     kind, build = shapes.shaped(name, column, kind, build)
-    _assert_default(name, column.default, kind)
+    assert_default(name, column.default, kind)
     return MappedColumn(name, engine_name, source, kind, column.mandatory, column.default, build, hashed=bool(column.hash))
 
 
 def _shapes(column: ColumnConfig) -> bool:
     """Whether a value becomes a text on its way."""
     return bool(column.json or column.join is not None or column.hash or column.format or column.zone)
-
-
-def _assert_default(name: str, default: str | None, kind: pa.DataType | None) -> None:
-    if default is not None and kind is not None and not xdm.is_text(kind):
-        raise ConfigError(
-            f"The column '{name}' cannot have a default",
-            found=f"a source of type {kind}",
-            expected="a source of text",
-            fix="a format such as 0.00 or yyyy-MM-dd makes a text of it, in an expression cast(… as string)",
-        )
-
-
-def assert_fanned_out(fan_out: str | None, where: str) -> None:
-    if not fan_out:
-        raise ConfigError(f"{IDENTITY} wants rows fanned out", where=where, fix="set mapping.fan_out or dedup.identity to a namespace")
 
 
 def _of_row(source: str) -> Callable[[], Column]:
@@ -275,53 +189,3 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
         return F.expr(parsed)
 
     return kind, build
-
-
-def inputs(mapping: Mapping) -> list[Column]:
-    """What is read of a profile, under the engine's names."""
-    return [expressions.value(root, steps).alias(name) for name, (root, steps) in mapping.steps.items()]
-
-
-def values(mapping: Mapping) -> list[Column]:
-    """The columns of the file over the members of `audience.members`."""
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    built = []
-    for column in mapping.columns:
-        assert column.build is not None
-        value = column.build()
-        built.append((value if column.default is None else F.coalesce(value, F.lit(column.default))).alias(column.engine_name))
-    return built
-
-
-def typed(mapping: Mapping, members: DataFrame) -> Mapping:
-    """Let the engine type the expressions, without reading a row. Raises ConfigError with the name of a column that it refuses."""
-    from pyspark.errors import PySparkException  # noqa: PLC0415  engines are loaded only by the steps that need one
-    from pyspark.sql.pandas.types import to_arrow_type  # noqa: PLC0415
-
-    columns = []
-    for column in mapping.columns:
-        if column.kind is not None:
-            columns.append(column)
-            continue
-        assert column.build is not None
-        where = f"mapping.columns.{column.name}: {column.source}"
-        try:
-            found = members.select(column.build().alias(column.engine_name)).schema.fields[0].dataType
-        except PySparkException as exc:
-            raise ConfigError("An expression cannot be used", where=where, found=str(exc).strip().splitlines()[0][:300]) from exc
-        kind = to_arrow_type(found)
-        if not xdm.is_scalar(kind):
-            raise ConfigError(
-                "An expression is not one value",
-                where=where,
-                found=xdm.describe(kind),
-                fix="array_join(…, ';'), get(…, 0), or cast(null as string) for nothing",
-            )
-        if pa.types.is_decimal(kind) and "/" in column.source and not column.source.lower().startswith(("cast(", "try_cast(")):
-            fix = "a format such as 0.00, or cast(… as decimal(18,2)) around it"
-            raise ConfigError("A quotient of decimals has not the same digits on all engines", where=where, fix=fix)
-        _assert_default(column.name, column.default, kind)
-        columns.append(replace(column, kind=kind))
-    key = [column for known in mapping.key for column in columns if column.engine_name == known.engine_name]
-    return replace(mapping, columns=columns, key=key)

@@ -154,7 +154,7 @@ class Texts:
                 return "the command line", alike or (words[0] if len(words) == 1 else None)
         for prefix, file in self._files:
             if tuple(key[: len(prefix)]) == prefix:
-                text = _at(content(file, yaml.BaseLoader), key[len(prefix) :], ABSENT)
+                text = _at(content(file, yaml.BaseLoader), key[len(prefix) :])
                 if text is not ABSENT:
                     return str(file), text if isinstance(text, str) else None
         return None, None
@@ -184,14 +184,15 @@ def _choices(file: Path) -> Iterator[tuple[str, Any]]:
 
 def sets(file: Path, key: str) -> bool:
     """Whether a file sets a key, such as destination.host."""
-    return _at(content(file), key.split("."), ABSENT) is not ABSENT
+    return _at(content(file), key.split(".")) is not ABSENT
 
 
-def _at(inside: Any, key: Key, default: Any = None) -> Any:
+def _at(inside: Any, key: Key) -> Any:
+    """The value of a key; ABSENT where there is none."""
     for part in key:
         of_list = isinstance(part, int) and isinstance(inside, list) and part < len(inside)
         if not of_list and not (isinstance(inside, dict) and part in inside):
-            return default
+            return ABSENT
         inside = inside[part]
     return inside
 

@@ -1,13 +1,13 @@
-"""From conf/, the command line and the environment to one RunConfig. The only module that knows Hydra."""
+"""From conf/, the command line and the environment to one RunConfig."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import get_args, get_type_hints
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -16,46 +16,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from courier import config as schema
-from courier import esp, written
+from courier import esp
+from courier.compose import written
+from courier.compose.groups import CHOSEN, GROUPS, SECRETS, SWITCHES, TOP_LEVEL, destinations_with
+from courier.compose.typed import Activation, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
-
-GROUPS: dict[str, type] = {
-    "engine": schema.EngineConfig,
-    "source": schema.SourceConfig,
-    "audience": schema.AudienceConfig,
-    "consent": schema.ConsentConfig,
-    "suppression": schema.SuppressionConfig,
-    "mapping": schema.MappingConfig,
-    "dedup": schema.DedupConfig,
-    "rules": schema.RulesConfig,
-    "checks": schema.ChecksConfig,
-    "guard": schema.GuardConfig,
-    "export": schema.ExportConfig,
-    "file": schema.FileConfig,
-    "trigger": schema.TriggerConfig,
-    "esp": schema.EspConfig,
-    "state": schema.StateConfig,
-}
-#: Keys that refer to secrets, and those that users guess for them.
-SECRETS = re.compile(r"password|passphrase|secret|_env\b|_file\b|encrypt_to")
-#: The groups of which a file is chosen.
-CHOSEN = {*GROUPS, "destination", "activation"}
-#: Keys whose `off` YAML reads as false.
-SWITCHES = ("consent.rule", "file.formula_guard")
-TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
-
-
-@dataclass(frozen=True)
-class Activation:
-    name: str
-    file: Path | None
-    texts: written.Texts
 
 
 def conf_folder() -> Path:
     """The folder of the shipped configuration: inside an installed package, or beside src/ in a checkout."""
-    installed = Path(__file__).parent / "conf"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "conf"
+    installed = Path(__file__).parents[1] / "conf"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "conf"
 
 
 def load(overrides: Sequence[str], *, now: datetime, config_dir: str | None = None) -> schema.RunConfig:
@@ -103,10 +74,10 @@ def _checked(plain: DictConfig, activation: Activation, now: datetime) -> schema
     for key in ("run_id", "release"):
         if isinstance(plain.get(key), int):
             activation.texts.assert_same([key], plain.get(key))
-    groups = {name: _typed(plain, name, kind, activation) for name, kind in GROUPS.items()}
+    groups = {name: typed(plain, name, kind, activation) for name, kind in GROUPS.items()}
     config = schema.RunConfig(
         activation=activation.name,
-        destination=_typed(plain, "destination", _destination_type(plain), activation),
+        destination=typed(plain, "destination", destination_type(plain), activation),
         run_id=schema.parse_run_id(_text(plain, "run_id"), now),
         as_of=schema.parse_as_of(_text(plain, "as_of"), now),
         as_of_given=plain.get("as_of") is not None,
@@ -125,7 +96,7 @@ def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tu
     named = written.activation_named(overrides) is not None
     composed, _ = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
     activation = str(composed.hydra.runtime.choices["activation"]) if named else None
-    state: schema.StateConfig = _typed(composed, "state", schema.StateConfig)
+    state: schema.StateConfig = typed(composed, "state", schema.StateConfig)
     return state, activation
 
 
@@ -155,9 +126,9 @@ def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, 
     except MissingConfigException as exc:
         raise _missing_option(exc, shipped, own) from exc
     except yaml.YAMLError as exc:
-        raise ConfigError("A configuration file is no valid YAML", found=_one_line(exc)) from exc
+        raise ConfigError("A configuration file is no valid YAML", found=one_line(exc)) from exc
     except (ConfigKeyError, ConfigAttributeError) as exc:
-        raise ConfigError("The configuration has an unknown key", found=_one_line(exc)) from exc
+        raise ConfigError("The configuration has an unknown key", found=one_line(exc)) from exc
     except OverrideParseException as exc:
         raise ConfigError(
             "The command line cannot be read",
@@ -168,7 +139,7 @@ def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, 
     except ConfigCompositionException as exc:
         raise _bad_override(exc) from exc
     except (HydraException, OmegaConfBaseException, ValueError) as exc:  # ValueError: `mapping=null`
-        raise ConfigError("The configuration cannot be composed", found=_one_line(exc)) from exc
+        raise ConfigError("The configuration cannot be composed", found=one_line(exc)) from exc
 
 
 def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:
@@ -186,7 +157,7 @@ def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None
 
 def _bad_override(exc: ConfigCompositionException) -> ConfigError:
     """Hydra says `Could not override 'file.delimeter'`; say which keys there are instead of how Hydra is built."""
-    text = _one_line(exc)
+    text = one_line(exc)
     if text.startswith("You must specify 'activation'"):
         names = text.partition("Available options: ")[2].split()
         return ConfigError("No activation is named", expected="activation=NAME", fix=f"choose one: {', '.join(names)}")
@@ -196,16 +167,12 @@ def _bad_override(exc: ConfigCompositionException) -> ConfigError:
     key = named.group(1)
     group, *parts = key.split(".")
     if group == "destination" and parts:
-        kinds = _destinations_with(parts[0])
+        kinds = destinations_with(parts[0])
         others = {field.name for kind in schema.DESTINATIONS.values() for field in fields(kind)}
         fix = f"this key is of destination={' or '.join(kinds)}; choose that first" if kinds else nearest(parts[0], others)
     else:
         fix = _fix_of_unknown(group, parts) or f"to add what is not there yet, put a plus before it: +{key}=…"
     return ConfigError("The command line sets an unknown key", found=key, fix=fix)
-
-
-def _destinations_with(key: str) -> list[str]:
-    return [name for name, kind in schema.DESTINATIONS.items() if key in {field.name for field in fields(kind)}]
 
 
 def _fix_of_unknown(group: str, parts: list[str]) -> str | None:
@@ -226,98 +193,6 @@ def _fix_of_unknown(group: str, parts: list[str]) -> str | None:
     return nearest(inside[1], known) if len(inside) > 1 and known and inside[1] not in known else None
 
 
-def _destination_type(plain: DictConfig) -> type:
-    kind = str(plain.destination.get("kind"))
-    if kind not in schema.DESTINATIONS:
-        raise ConfigError("destination.kind is unknown", found=kind, fix=nearest(kind, schema.DESTINATIONS))
-    return schema.DESTINATIONS[kind]
-
-
-def _typed(plain: DictConfig, group: str, kind: type, activation: Activation | None = None) -> Any:
-    """Merge one group into its dataclass, which refuses unknown keys, wrong types and values out of range."""
-    texts = activation.texts if activation else written.Texts()
-    if isinstance(plain.get(group), DictConfig):
-        _assert_texts(OmegaConf.to_container(plain[group], resolve=False), kind, group, texts)
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), plain.get(group) or {}))
-    except (ConfigKeyError, ConfigAttributeError) as exc:
-        key = str(exc.full_key or exc.key)
-        inner = exc.object_type if is_dataclass(exc.object_type) else kind
-        fix = nearest(key.rpartition(".")[2], [field.name for field in fields(inner)])
-        if group == "destination" and (kinds := _destinations_with(key)):
-            chosen = plain.destination.kind
-            fix = f"it is a key of destination={' or '.join(kinds)}, and {chosen} is chosen: choose one of these, or leave the key out"
-        file = activation.file if activation else None
-        where = str(file) if file and written.sets(file, f"{group}.{key}") else None
-        raise ConfigError(f"{group} has an unknown key", where=where, found=f"{group}.{key}", fix=fix) from exc
-    except OmegaConfBaseException as exc:
-        raise _wrong_kind(plain, group, exc) from exc
-
-
-def _assert_texts(inside: Any, kind: type, group: str, texts: written.Texts) -> None:
-    """Raise ConfigError for what YAML read as a number or a boolean where a text belongs: it would be written into files as such."""
-    for key, value in _of_texts(inside, kind, (group,)):
-        if key[:2] != ("engine", "settings"):  # Spark reads true and false as YAML has them
-            texts.assert_same(key, value, secret=bool(SECRETS.search(str(key[-1]))))
-    if group == "audience" and isinstance(inside, dict):  # what is no whole number, AudienceConfig refuses itself
-        for key, value in _leaves(inside.get("segments"), ("audience", "segments")):
-            if isinstance(value, int) and not isinstance(value, bool):
-                texts.assert_same(key, value)
-
-
-def _of_texts(value: Any, hint: Any, key: tuple[str | int, ...]) -> Iterator[tuple[written.Key, Any]]:
-    """The values that a schema wants as texts."""
-    inner = [each for each in get_args(hint) if each is not type(None)]
-    container = get_origin(hint)
-    if hint is str or (container not in (dict, list) and inner == [str]):
-        yield key, value
-    elif is_dataclass(hint) and isinstance(value, dict):
-        hints = get_type_hints(hint)
-        for name in value.keys() & hints.keys():
-            yield from _of_texts(value[name], hints[name], (*key, name))
-    elif container is dict and isinstance(value, dict):
-        for name, each in value.items():
-            if not isinstance(name, str):
-                where = ".".join(map(str, key))
-                raise ConfigError(f"{where} has a name that is no text", found=str(name), fix="put the name in quotes: 'no', '1'")
-            yield from _of_texts(each, inner[1], (*key, name))
-    elif container is list and isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _of_texts(each, inner[0], (*key, number))
-    elif container not in (dict, list) and len(inner) == 1:  # something or nothing
-        yield from _of_texts(value, inner[0], key)
-
-
-def _leaves(inside: Any, key: tuple[str | int, ...]) -> Iterator[tuple[written.Key, Any]]:
-    below = inside.items() if isinstance(inside, dict) else enumerate(inside) if isinstance(inside, list) else None
-    if below is None:
-        yield key, inside
-    for name, each in below or ():
-        yield from _leaves(each, (*key, name))
-
-
-def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> ConfigError:
-    key, text = f"{group}.{exc.full_key or exc.key}", _one_line(exc)
-    leaf, secret = key.rpartition(".")[2], SECRETS.search(key)
-    value = "…" if secret else OmegaConf.select(plain, key, default="…")
-    expected, fix = None, None
-    if "is not a ListConfig" in text:
-        expected, fix = "a list", f"put it in brackets: {leaf}: [{value}], on the command line '{key}=[{value}]'"
-    elif "is not a subclass of" in text:
-        inside = f"source: {value}" if key.startswith("mapping.columns.") else "key: value, …"
-        expected, fix = "keys with their values", f"write {leaf}: {{{inside}}}"
-    elif "'None'" in text:  # YAML and the command line read NULL and null as nothing, where a text may be meant
-        fix = f"for the text, use quotes: \"{key}='null'\""
-    found = None if secret else str(value) if expected else text
-    return ConfigError(f"{key} has a value of the wrong kind", found=found, expected=expected, fix=fix)
-
-
 def _without_secret(override: str) -> str:
     """An override as it is shown: where it is about a secret, which could stand there by mistake, its key alone."""
     return f"{override.partition('=')[0]}=…" if SECRETS.search(override) else override
-
-
-def _one_line(exc: BaseException) -> str:
-    """The gist of a library's many-lined message. Its context may show a value, so not for what is about a secret."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return " ".join(line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type=")))[:400]

@@ -1,0 +1,64 @@
+"""A server of Spark Connect, and the client that Sail is spoken to with as well."""
+
+from __future__ import annotations
+
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from courier.config import EngineConfig, SourceConfig
+from courier.engine.base import Engine
+from courier.engine.settings import SPARK_SETTINGS
+from courier.engine.variables import as_before
+from courier.errors import ConfigError
+from courier.secrets import referred
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Spark Connect's own.
+CONNECT_PORT = 15002
+CONNECT_SECONDS = 20.0
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+#: The client of Spark Connect leaves these behind, and with them a later Spark session would be a remote one.
+CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
+
+
+@contextmanager
+def open_connect(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+    if source.has_keys:
+        raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_…", fix="leave it out")
+    url = urlsplit(str(config.remote))
+    remote = url.hostname not in THIS_MACHINE
+    try:  # the client itself tries for ten minutes
+        socket.create_connection((url.hostname, url.port or CONNECT_PORT), CONNECT_SECONDS).close()
+    except OSError as exc:
+        raise ConfigError("The engine cannot be reached", where=f"engine.remote sc://{url.netloc}", found=exc.strerror or str(exc)) from exc
+    token = referred(config, "token")
+    parameters = f"{'' if ';' in str(config.remote) else '/'};token={token}" if token else ""
+    with connected(f"{str(config.remote).rstrip('/')}{parameters}", config) as session:
+        yield Engine(session, "connect", one_machine=True, remote=remote, spread=remote and not config.shared_disk)
+
+
+@contextmanager
+def connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
+    from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    # A window over one sorted stream is what the Sail half wants, and the client warns of it on every query.
+    warnings.filterwarnings("ignore", message="WARN WindowExpression: No Partition Defined", category=UserWarning)
+    with as_before(CLIENT_VARIABLES):
+        try:
+            session = SparkSession.builder.remote(url).getOrCreate()
+            for key, value in {**SPARK_SETTINGS, **config.settings}.items():
+                session.conf.set(key, value)
+        except (PySparkException, OSError) as exc:
+            # What stands after the address may be a token, and is quoted by pyspark.
+            raise ConfigError("The engine cannot be reached", where=f"sc://{urlsplit(url).netloc}", found=type(exc).__name__) from None
+        try:
+            yield session
+        finally:
+            session.stop()

@@ -1,0 +1,40 @@
+"""What an engine says when it fails, without the values of rows that it quotes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from courier.errors import SourceError
+
+ZERO = "an expression of the mapping divides by zero: write a / nullif(b, 0) there"
+OVERFLOW = "a whole number of an expression has more digits than it can have: cast(… as decimal(38,0)) in what is computed"
+#: What may be a value of a row in an engine's message, where it has no quotes.
+VALUES = re.compile(r"(?<=value )(?!of )\S+|(?<=value of )\S+|-?\d[\d.,]{3,}\w*")
+#: What to do, by what is in an engine's message.
+ADVICE = {
+    "Failed to allocate": "give it more: engine.driver_memory=4g",
+    "DIVIDE_BY_ZERO": ZERO,
+    "Division by zero": ZERO,
+    "CAST_OVERFLOW": OVERFLOW,
+    "out of range Int64": OVERFLOW,
+    "Fail to merge schema": "a column is not of the same type in all files, or its fields have not the same order: write the files alike, or engine=spark",
+}
+
+
+@contextmanager
+def source_errors(what: str) -> Iterator[None]:
+    """Translate what an engine raises while it reads profiles. The message's first line only, without what it quotes: values."""
+    from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only by the steps that need one
+
+    try:
+        yield
+    except PySparkException as exc:
+        gist = VALUES.sub("…", re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0]))[:300]
+        fix = next((advice for sign, advice in ADVICE.items() if sign in str(exc)), "")
+        raise SourceError(f"The engine failed while {what}", found=gist, fix=fix) from exc
+    except Exception as exc:
+        if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):
+            raise
+        raise SourceError(f"The engine failed while {what}", found=f"{type(exc).__name__} from the engine") from exc

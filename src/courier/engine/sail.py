@@ -1,0 +1,47 @@
+"""Sail: Spark Connect over a Rust engine, in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from courier.config import EngineConfig, SourceConfig
+from courier.engine.base import Engine
+from courier.engine.connect import connected
+from courier.engine.settings import SAIL_SETTINGS
+from courier.engine.variables import environment
+from courier.secrets import referred
+
+
+@contextmanager
+def open_sail(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+    # Sail's own variables win where the user has set them.
+    wanted = {**SAIL_SETTINGS, "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(config.driver_memory_bytes)}
+    settings = {name: os.environ.get(name, value) for name, value in wanted.items()}
+    with environment({**settings, **_aws_variables(source)}):
+        from pysail.spark import SparkConnectServer  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        try:
+            port = server.listening_address[1]
+            with connected(f"sc://127.0.0.1:{port}", config) as session:
+                yield Engine(session, "sail", one_machine=True)
+        finally:
+            server.stop()
+
+
+def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
+    """Sail reads S3's settings from the environment. None: what belongs to other keys than these."""
+    variables: dict[str, str | None] = {}
+    if source.endpoint_url:
+        variables["AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL"] = source.endpoint_url
+        variables["AWS_ALLOW_HTTP"] = "true" if source.endpoint_url.startswith("http://") else "false"
+    if source.region:
+        variables["AWS_REGION"] = source.region
+    if source.has_keys:
+        variables["AWS_ACCESS_KEY_ID"] = referred(source, "access_key_id") or ""
+        variables["AWS_SECRET_ACCESS_KEY"] = referred(source, "secret_access_key") or ""
+        variables |= {"AWS_SESSION_TOKEN": referred(source, "session_token"), "AWS_PROFILE": None}
+    return variables

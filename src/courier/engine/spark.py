@@ -1,0 +1,106 @@
+"""Apache Spark: in this process, or as spark-submit has it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from courier.config import EngineConfig, SourceConfig, StateConfig
+from courier.engine.base import Engine
+from courier.engine.settings import SPARK_SETTINGS
+from courier.engine.variables import environment
+from courier.errors import ConfigError
+from courier.secrets import referred
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@contextmanager
+def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> Iterator[Engine]:
+    from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    _silence()
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    builder = SparkSession.builder.appName("audience-courier").config("spark.ui.showConsoleProgress", "false")
+    if not submitted:
+        builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
+        builder = builder.config("spark.ui.enabled", "false")
+    for key, value in {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}.items():
+        builder = builder.config(key, value)
+    # Python in tasks is this one, unless the cluster's user has named another.
+    own_python = {} if submitted else {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)}
+    try:
+        with environment(own_python):
+            session = builder.getOrCreate()
+    except (PySparkException, OSError) as exc:
+        raise ConfigError(
+            "Spark cannot be started",
+            found=str(exc)[:200],
+            fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail",
+        ) from exc
+    session.sparkContext.setLogLevel("ERROR")
+    remote = not session.sparkContext.master.startswith("local")
+    if not remote:
+        _silence_failures(session)
+    try:
+        yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
+    finally:
+        session.stop()
+
+
+def _silence() -> None:
+    """pyspark logs what it raises, with what it quotes of rows. It is told once, by `source_errors`."""
+    with suppress(ImportError):  # Spark 3.5 does not
+        from pyspark.logger import PySparkLogger  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+        for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+            PySparkLogger.getLogger(name).disabled = True
+
+
+#: They log what a task or a job failed of, and with it values of rows.
+OF_FAILURES = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.DAGScheduler",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.execution.datasources.FileFormatWriter",
+    "org.apache.spark.sql.execution.datasources.v2",
+    "org.apache.spark.util.Utils",
+)
+
+
+def _silence_failures(session: SparkSession) -> None:
+    """Where tasks run in this process, their errors would be printed as they are. What Spark says while it starts has been said by now."""
+    log4j: Any = session.sparkContext._jvm  # there is no other way to the level of a logger
+    for name in OF_FAILURES:
+        log4j.org.apache.logging.log4j.core.config.Configurator.setLevel(name, log4j.org.apache.logging.log4j.Level.OFF)
+
+
+def s3a_settings(source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> dict[str, str]:
+    """Of each bucket by its name, so that neither the source's keys nor its address are taken for the state's, or the other way."""
+    found: dict[str, str] = {}
+    for path in (source.path, *lists):
+        found |= _of_bucket(path, source)
+    return found if state is None else found | _of_bucket(state.path, state)
+
+
+def _of_bucket(path: str, config: SourceConfig | StateConfig) -> dict[str, str]:
+    """Names that end in `access.key`, `secret.key` and `session.token` are those that Spark shows nowhere: neither in its UI nor in event logs."""
+    if not path.startswith("s3://"):
+        return {}
+    prefix, settings = f"spark.hadoop.fs.s3a.bucket.{path.removeprefix('s3://').partition('/')[0]}.", dict[str, str]()
+    if config.endpoint_url:
+        settings[f"{prefix}endpoint"] = config.endpoint_url
+        settings[f"{prefix}path.style.access"] = "true"
+    if config.region:
+        settings[f"{prefix}endpoint.region"] = config.region
+    if config.has_keys:
+        settings[f"{prefix}access.key"] = referred(config, "access_key_id") or ""
+        settings[f"{prefix}secret.key"] = referred(config, "secret_access_key") or ""
+        if token := referred(config, "session_token"):
+            settings[f"{prefix}session.token"] = token
+    return settings

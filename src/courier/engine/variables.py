@@ -1,0 +1,33 @@
+"""Environment variables, for as long as an engine is open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+
+@contextmanager
+def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables for as long as the engine is open, so that the destination never inherits the source's credentials."""
+    with as_before(variables):
+        _set(variables)
+        yield
+
+
+@contextmanager
+def as_before(names: Iterable[str]) -> Iterator[None]:
+    """Restore these variables at the end."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
