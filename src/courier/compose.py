@@ -151,7 +151,6 @@ def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, 
     try:
         with initialize_config_dir(str(shipped), version_base="1.3"):
             composed: DictConfig = compose("config", overrides=overrides, return_hydra_config=True)
-            return composed, own
     except MissingConfigException as exc:
         raise _missing_option(exc, shipped, own) from exc
     except yaml.YAMLError as exc:
@@ -169,6 +168,39 @@ def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, 
         raise _bad_override(exc) from exc
     except (HydraException, OmegaConfBaseException, ValueError) as exc:  # ValueError: `mapping=null`
         raise ConfigError("The configuration cannot be composed", found=_one_line(exc)) from exc
+    _assert_groups(composed, activation, [shipped, own])
+    return composed, own
+
+
+def _assert_groups(composed: DictConfig, activation: Path | None, folders: list[Path | None]) -> None:
+    """Raise ConfigError for a group that is no keys any more: with `suppression:` and nothing below it nobody would be suppressed."""
+    for group in sorted(CHOSEN - {"activation"}):
+        value = composed.get(group)
+        if isinstance(value, DictConfig) and len(value):
+            continue
+        where = activation if activation and written.sets(activation, group) else None
+        if isinstance(value, DictConfig):
+            option = str(composed.hydra.runtime.choices[group])
+            chosen = written.file_of(group, option, folders)
+            raise ConfigError(
+                f"A file that is chosen has nothing in it: {group}={option}", where=str(chosen), expected="keys with their values"
+            )
+        if value is None:
+            raise ConfigError(
+                f"{group} is set to nothing, which would take away all that was chosen for it",
+                where=str(where) if where else None,
+                found=f"{group}: with no key below it",
+                expected="keys with their values",
+                fix=f"write keys below it, or leave `{group}:` out",
+            )
+        option = "off" if value is False else value
+        shown = f"'{option}'" if option == "off" else option
+        raise ConfigError(
+            f"{group} is set to a value, and has keys",
+            where=str(where) if where else None,
+            found=f"{group}: {option}",
+            fix=f"a file of a group is chosen below `defaults`: - override /{group}: {shown}; or on the command line: {group}={option}",
+        )
 
 
 def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:

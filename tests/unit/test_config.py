@@ -306,6 +306,43 @@ def test_a_group_cannot_be_nothing(override: str) -> None:
     assert "cannot be composed" in refused(override)
 
 
+@pytest.mark.parametrize("group", sorted(compose.CHOSEN - {"activation"}))
+def test_a_group_without_a_key_below_it_takes_nothing_away(tmp_path: Path, group: str) -> None:
+    """As where all its keys are commented out: with an empty `suppression:` those of the chosen lists would get mail."""
+    _write(tmp_path, "activation", "mine", f"# @package _global_\n{group}:\n  # path: x\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert message.startswith(f"{group} is set to nothing, which would take away all that was chosen for it. Where: {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("file: txt", "- override /file: txt; or on the command line: file=txt"),
+        ("export: incremental", "- override /export: incremental; or on the command line: export=incremental"),
+        ("consent: off", "- override /consent: 'off'; or on the command line: consent=off"),
+        ("destination: s3", "- override /destination: s3; or on the command line: destination=s3"),
+        ("state: s3", "- override /state: s3; or on the command line: state=s3"),
+    ],
+)
+def test_a_group_that_is_set_to_the_name_of_a_file_is_answered_with_how_to_choose_it(tmp_path: Path, text: str, choice: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\n{text}\naudience: {{segments: [a]}}\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert f"mine.yaml. Found: {text}. What to do: a file of a group is chosen below `defaults`: {choice}" in message
+
+
+def test_an_empty_file_is_no_choice(tmp_path: Path) -> None:
+    _write(tmp_path, "suppression", "ours", "# lists: {}\n")
+    message = refused("suppression=ours", config_dir=tmp_path)
+    assert message.startswith("A file that is chosen has nothing in it: suppression=ours.")
+    assert str(tmp_path / "suppression" / "ours.yaml") in message
+
+
+def test_a_state_store_that_is_set_to_nothing_is_not_looked_for_elsewhere(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\nstate:\n")
+    with pytest.raises(ConfigError, match="state is set to nothing"):
+        compose.load_state(["activation=mine"], config_dir=str(tmp_path))
+
+
 def test_null_where_a_text_belongs_is_answered_with_how_to_quote_it() -> None:
     assert "\"file.null_text='null'\"" in refused("file.null_text=NULL")
     assert load("file.null_text='NULL'").file.null_text == "NULL"
