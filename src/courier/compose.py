@@ -162,7 +162,7 @@ def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, 
             "The command line cannot be read",
             found=_without_secret(exc.override or ""),
             expected="group=option or group.key=value",
-            fix="a value with signs such as ; | { é or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
+            fix="a value with signs such as = [ ; | { é or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
         ) from exc
     except ConfigCompositionException as exc:
         raise _bad_override(exc) from exc
@@ -338,8 +338,14 @@ def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> C
     elif "is not a subclass of" in text:
         inside = f"source: {value}" if key.startswith("mapping.columns.") else "key: value, …"
         expected, fix = "keys with their values", f"write {leaf}: {{{inside}}}"
+    elif isinstance(value, DictConfig):  # YAML reads a placeholder without quotes as a key
+        fix = f"a text with braces takes quotes: {leaf}: '{{{', '.join(map(str, value))}}}'"
+    elif "is not Optional" in text:
+        expected, value = "keys with their values, or a list", "nothing"
+        out = f"'~{key}' on the command line leaves it out" if key.startswith("mapping.columns.") else f"leave `{leaf}:` out"
+        fix = f"write what belongs there, or {out}"
     elif "'None'" in text:  # YAML and the command line read NULL and null as nothing, where a text may be meant
-        fix = f"for the text, use quotes: \"{key}='null'\""
+        fix = f"for the text, use quotes: \"{key}='null'\"; for the empty text \"{key}=''\""
     found = None if secret else str(value) if expected else text
     return ConfigError(f"{key} has a value of the wrong kind", found=found, expected=expected, fix=fix)
 

@@ -296,7 +296,9 @@ def test_a_name_that_a_header_cannot_have_is_refused_for_the_status_column_too(n
     assert repr(name) in str(refusal.value)
 
 
-@pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])  # a group is no name
+@pytest.mark.parametrize(
+    "override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "source.path=/data/day=1", "file"]
+)  # a group is no name
 def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str) -> None:
     assert f"The command line cannot be read. Found: {override}." in refused(override)
 
@@ -344,8 +346,32 @@ def test_a_state_store_that_is_set_to_nothing_is_not_looked_for_elsewhere(tmp_pa
 
 
 def test_null_where_a_text_belongs_is_answered_with_how_to_quote_it() -> None:
-    assert "\"file.null_text='null'\"" in refused("file.null_text=NULL")
+    assert "use quotes: \"file.null_text='null'\"; for the empty text \"file.null_text=''\"." in refused("file.null_text=NULL")
     assert load("file.null_text='NULL'").file.null_text == "NULL"
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("file: {name: {segment_name}}", "a text with braces takes quotes: name: '{segment_name}'."),
+        ("mapping: {columns: {city: }}", "write what belongs there, or '~mapping.columns.city' on the command line leaves it out."),
+        ("rules: {rows: }", "write what belongs there, or leave `rows:` out."),
+        (
+            "mapping: {columns: {email: {expression: lower(personalEmail.address)}}}",
+            'taken away by the empty text: email: {source: "", expression: …}.',
+        ),
+    ],
+)
+def test_what_yaml_makes_of_a_value_is_answered_with_how_it_is_written(tmp_path: Path, text: str, fix: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\naudience: {{segments: [a]}}\n{text}\n")
+    assert refused("activation=mine", config_dir=tmp_path).endswith(fix)
+
+
+def test_the_origin_of_a_column_of_the_chosen_mapping_may_be_another(tmp_path: Path) -> None:
+    columns = '{columns: {email: {source: "", expression: lower(personalEmail.address)}}}'
+    _write(tmp_path, "activation", "mine", f"# @package _global_\naudience: {{segments: [a]}}\nmapping: {columns}\n")
+    email = load("activation=mine", config_dir=tmp_path).mapping.columns["email"]
+    assert (email.source, email.expression, email.mandatory) == ("", "lower(personalEmail.address)", True)
 
 
 @pytest.mark.parametrize("value", ["12e4", "true", "null", "1.50"])
