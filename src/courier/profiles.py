@@ -49,7 +49,7 @@ class ProfileSource:
 def inspect(source: SourceConfig) -> ProfileSource:
     """List the files and read their footers. Raises SourceError for a missing or empty source and an unreadable file."""
     filesystem, prefix, path = _filesystem(source)
-    files = _list(filesystem, path, source.path)
+    files = _list(filesystem, path, source.path if prefix else path)
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(filesystem, file), files))
     first = footers[0][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -297,10 +298,25 @@ def test_a_name_that_a_header_cannot_have_is_refused_for_the_status_column_too(n
 
 
 @pytest.mark.parametrize(
-    "override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "source.path=/data/day=1", "file"]
-)  # a group is no name
-def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str) -> None:
-    assert f"The command line cannot be read. Found: {override}." in refused(override)
+    ("override", "quoted"),
+    [
+        ("file.delimiter=;", "\"file.delimiter=';'\""),
+        ("file.name=x_{run_id}", "\"file.name='x_{run_id}'\""),
+        ("source.path=/data/day=1", "\"source.path='/data/day=1'\""),
+        ("destination.path=~/out", "\"destination.path='~/out'\""),
+        ("+mapping.columns.x.source=a.b[0].c", "\"+mapping.columns.x.source='a.b[0].c'\""),
+        ("audience.segments=[a", "\"file.delimiter=';'\""),  # quotes would make a text of it
+        ("destination.password_env=a{b", "\"file.delimiter=';'\""),
+        ("file", "\"file.delimiter=';'\""),  # a group is no name
+    ],
+)
+def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str, quoted: str) -> None:
+    message = refused(override)
+    shown = "destination.password_env=…" if "password" in override else override
+    assert f"The command line cannot be read. Found: {shown}." in message
+    assert message.endswith(f"takes quotes inside the shell's: {quoted}.")
+    if "=" in override and override.partition("=")[0] in quoted:
+        load(quoted.strip('"'))
 
 
 @pytest.mark.parametrize("override", ["mapping=null", "file=null"])
@@ -558,6 +574,31 @@ def test_consent_is_off_with_and_without_quotes(tmp_path: Path) -> None:
     assert load("activation=mine", config_dir=tmp_path).consent.rule == "off"
 
 
+@pytest.mark.parametrize("group", ["activation", "suppression"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "iso-8859-1"])
+def test_a_file_that_an_editor_saved_otherwise_is_named(tmp_path: Path, group: str, encoding: str) -> None:
+    if (group, encoding) == ("suppression", "utf-8-sig"):
+        pytest.skip("read as it is meant: its first line is no package")
+    text = "# @package _global_\n# Zoë\naudience: {segments: [a]}\n"
+    _write(tmp_path, "activation", "mine", text)
+    _write(tmp_path, "suppression", "ours", "# Zoë\nlists: {}\n")
+    file = tmp_path / group / ("mine.yaml" if group == "activation" else "ours.yaml")
+    file.write_bytes(file.read_text(encoding="utf-8").encode(encoding))
+    message = refused("activation=mine", "suppression=ours", config_dir=tmp_path)
+    assert message == f"A configuration file is not plain UTF-8. Where: {file}. What to do: save it as UTF-8, without a byte order mark."
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+@pytest.mark.parametrize("group", ["activation", "mapping"])
+def test_a_file_that_this_user_may_not_read_is_named(tmp_path: Path, group: str) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [a]}\n")
+    _write(tmp_path, "mapping", "ours", "columns: {email: {source: personalEmail.address}}\n")
+    file = next((tmp_path / group).iterdir())
+    file.chmod(0)
+    message = refused("activation=mine", "mapping=ours", config_dir=tmp_path)
+    assert message == f"The configuration cannot be read. Where: {file}. Found: Permission denied."
+
+
 def test_the_package_line_may_have_blanks(tmp_path: Path) -> None:
     _write(tmp_path, "activation", "mine", "\n#  @package  _global_\n# ours\naudience: {segments: [a]}\n")
     assert load("activation=mine", config_dir=tmp_path).audience.segments[0].id == "a"
@@ -578,10 +619,18 @@ def test_a_key_of_another_destination_is_answered_with_the_file_that_sets_it(tmp
     assert "it is a key of destination=sftp_password or sftp_key, and local is chosen" in message
 
 
-@pytest.mark.parametrize("override", ["activation=mine.yaml", "mapping=email_marketing.yaml", "destination=s3.yml"])
-def test_a_file_is_chosen_without_its_suffix(tmp_path: Path, override: str) -> None:
+@pytest.mark.parametrize(
+    ("override", "name"),
+    [
+        ("activation=mine.yaml", "activation=mine"),
+        ("activation=own/activation/mine.yaml", "activation=mine"),  # as the shell completes it
+        ("mapping=email_marketing.yaml", "mapping=email_marketing"),
+        ("destination=s3.yml", "destination=s3"),
+    ],
+)
+def test_a_file_is_chosen_without_its_suffix(tmp_path: Path, override: str, name: str) -> None:
     _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [a]}\n")
-    assert f"leave out the suffix: {override.rpartition('.')[0]}." in refused(override, config_dir=tmp_path)
+    assert f"leave out the suffix: {name}." in refused(override, config_dir=tmp_path)
 
 
 @pytest.mark.parametrize("typed", ["1e5", "1_000", "true", "007", "1.50"])
