@@ -294,10 +294,13 @@ def _typed(plain: DictConfig, group: str, kind: type, activation: Activation | N
     except (ConfigKeyError, ConfigAttributeError) as exc:
         key = str(exc.full_key or exc.key)
         inner = exc.object_type if is_dataclass(exc.object_type) else kind
-        fix = nearest(key.rpartition(".")[2], [field.name for field in fields(inner)])
+        leaf = key.rpartition(".")[2]
+        fix = nearest(leaf, [field.name for field in fields(inner)])
         if group == "destination" and (kinds := _destinations_with(key)):
             chosen = plain.destination.kind
             fix = f"it is a key of destination={' or '.join(kinds)}, and {chosen} is chosen: choose one of these, or leave the key out"
+        if f"{leaf}_env" in {field.name for each in (inner, *schema.DESTINATIONS.values()) for field in fields(each)}:
+            fix = f"a secret is never in the configuration: {leaf}_env names the variable, or {leaf}_file the file, that holds it"
         file = activation.file if activation else None
         where = str(file) if file and written.sets(file, f"{group}.{key}") else None
         raise ConfigError(f"{group} has an unknown key", where=where, found=f"{group}.{key}", fix=fix) from exc

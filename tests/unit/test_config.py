@@ -348,6 +348,26 @@ def test_a_group_that_is_set_to_the_name_of_a_file_is_answered_with_how_to_choos
     assert f"mine.yaml. Found: {text}. What to do: a file of a group is chosen below `defaults`: {choice}" in message
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "key"),
+    [
+        ("sftp_key", "{password: Hunter2}", "password"),
+        ("sftp_password", "{jump: {host: h, username: u, password: Hunter2}}", "jump.password"),
+    ],
+)
+def test_a_secret_in_an_activation_is_answered_with_where_it_belongs(tmp_path: Path, kind: str, text: str, key: str) -> None:
+    _write(
+        tmp_path,
+        "activation",
+        "mine",
+        f"# @package _global_\ndefaults: [override /destination: {kind}]\naudience: {{segments: [a]}}\ndestination: {text}\n",
+    )
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert f"Found: destination.{key}." in message
+    assert "a secret is never in the configuration: password_env names the variable, or password_file the file, that holds it." in message
+    assert "Hunter2" not in message
+
+
 def test_an_empty_file_is_no_choice(tmp_path: Path) -> None:
     _write(tmp_path, "suppression", "ours", "# lists: {}\n")
     message = refused("suppression=ours", config_dir=tmp_path)
@@ -901,6 +921,10 @@ def test_an_extension_is_letters_and_digits(extension: str) -> None:
         (
             ["destination=sftp_key", "destination.host='sftp://h'"],
             "destination.host is the name of a server, not an address. Found: sftp://h.",
+        ),
+        (
+            ["destination=sftp_key", "destination.host='sftp.example.com:2222'"],
+            "Found: sftp.example.com:2222. What to do: destination.host=sftp.example.com destination.port=2222.",
         ),
         (
             ["destination=sftp_key", "+destination.jump={host: 'ssh://h', username: u, key_file: k}"],
