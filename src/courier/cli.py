@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import TextIO
 
 from courier.compose import load, load_shown, load_state
 from courier.config import RunConfig
@@ -105,20 +107,28 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
         if text:  # no line at all where there is none for machines
             _say(text)
     except CourierError as error:
-        print(error, file=sys.stderr)
+        _print(str(error), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
+        _print(stopped, sys.stderr)
         return INTERRUPTED
     return 0
 
 
 def _say(text: str) -> None:
-    """Print for whoever reads: `| head` may have read enough, which changes nothing of what was done."""
+    _print(text, sys.stdout)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """For whoever reads: `| head` may have read enough, a log's disk may be full, and a locale may not have the letters of a name,
+    which changes neither what was done nor the exit code.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # as Python itself does for standard error
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        print(text, file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes once more at its end
 
 
 def _log_to_stderr() -> None:

@@ -6,7 +6,7 @@ One row is one profile. Everything that can be known without reading a value is 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -25,10 +25,13 @@ from courier.home import expanded
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
 FOOTERS_AT_ONCE = 16
 SOURCE, LIST = "The source", "The suppression list"
 CSV = (".csv", ".csv.gz")
+#: What Spark reads unsigned numbers as.
+SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class ProfileSource:
 def inspect(source: SourceConfig) -> ProfileSource:
     """List the files and read their footers. Raises SourceError for a missing or empty source and an unreadable file."""
     filesystem, prefix, path = _filesystem(source)
-    files = _list(filesystem, path, source.path)
+    files = _list(filesystem, path, source.path if prefix else path)
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(filesystem, file), files))
     first = footers[0][0]
@@ -64,6 +67,33 @@ def assert_alike(source: ProfileSource, paths: Iterable[str]) -> None:
                 raise SourceError(
                     f"Files of the source disagree about the type of '{path}'", where=file, found=_shown(found), expected=_shown(kind)
                 )
+
+
+def assert_mergeable(source: ProfileSource) -> None:
+    """Raise SourceError for a column, whatever it is for, that has another type in another file: Sail reads no such files together."""
+    for file, schema in source.others.items():
+        differing = next(_differing(pa.struct(list(source.schema)), pa.struct(list(schema))), None)
+        if differing:
+            name, expected, found = differing
+            raise SourceError(
+                f"Files of the source disagree about the type of '{name}'",
+                where=file,
+                found=_shown(found),
+                expected=_shown(expected),
+                fix="write the files alike, or engine=spark",
+            )
+
+
+def _differing(one: pa.DataType, other: pa.DataType, name: str = "") -> Iterator[tuple[str, pa.DataType, pa.DataType]]:
+    """What both have, and not alike: its path and both types. Fields of structs have no order, those inside of maps have."""
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        for field in one:
+            if other.get_field_index(field.name) >= 0:
+                yield from _differing(field.type, other.field(field.name).type, f"{name}.{field.name}".lstrip("."))
+    elif xdm.is_array(one) and one.id == other.id:
+        yield from _differing(one.value_type, other.value_type, f"{name}[]")
+    elif one != other and not any(pa.types.is_null(kind) for kind in (one, other)):
+        yield name, one, other
 
 
 def _shown(kind: pa.DataType) -> str:
@@ -163,4 +193,39 @@ def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> tuple
 def read(engine: Engine, source: ProfileSource) -> DataFrame:
     """Open the inspected files, and no others, as profiles."""
     with source_errors("opening the profiles"):
-        return engine.session.read.parquet(*[engine.path(file) for file in source.files])
+        reader = engine.session.read
+        if engine.one_machine and any(_in_other_units(kind) for kind in source.schema.types):
+            reader = reader.schema(_in_microseconds(source.schema))
+        return reader.parquet(*[engine.path(file) for file in source.files])
+
+
+def _in_other_units(kind: pa.DataType) -> bool:
+    """Whether a timestamp inside of it is in milliseconds or nanoseconds, which Sail reads only where it is told of microseconds."""
+    if pa.types.is_timestamp(kind):
+        return bool(kind.unit != "us")
+    return any(_in_other_units(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _in_microseconds(schema: pa.Schema) -> StructType:
+    """The columns as Spark has them."""
+    from pyspark.sql.pandas.types import from_arrow_type  # noqa: PLC0415  an engine is loaded only by the steps that need one
+    from pyspark.sql.types import StructType  # noqa: PLC0415
+
+    columns = StructType()
+    for column in _readable(pa.struct(list(schema))) or []:
+        columns = columns.add(column.name, from_arrow_type(column.type, prefer_timestamp_ntz=True))
+    return columns
+
+
+def _readable(kind: pa.DataType) -> pa.DataType | None:
+    """A type without the fields that no column can be made of, of which Sail reads none under a schema; None where nothing is left."""
+    if pa.types.is_struct(kind):
+        fields = [(field.name, inside) for field in kind if (inside := _readable(field.type))]
+        return pa.struct(fields) if fields else None
+    if xdm.is_array(kind):
+        inside = _readable(kind.value_type)
+        return pa.list_(inside) if inside else None
+    if pa.types.is_map(kind):
+        inside = _readable(kind.item_type)
+        return pa.map_(kind.key_type, inside) if inside else None
+    return SIGNED.get(kind, kind) if xdm.is_scalar(kind) else None

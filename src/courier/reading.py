@@ -80,11 +80,11 @@ def _assert_alike(config: RunConfig, source: profiles.ProfileSource, paths: list
     """All files have what is read of them: `paths`, memberships, and identities where these are compared."""
     for file, schema in source.others.items():
         audience.assert_memberships(schema, file)
-    if config.engine.kind == "sail":  # others find the fields of maps by their names
-        paths = [*paths, audience.MEMBERSHIPS]
     if outcomes.needs_identities(config.dedup, config.export):
         paths = [*paths, "identityMap"]
     profiles.assert_alike(source, paths)
+    if config.engine.kind == "sail":
+        profiles.assert_mergeable(source)
 
 
 def artefacts(run: runs.Run, ready: Ready) -> list[bytes]:

@@ -61,6 +61,14 @@ def shaped(name: str, column: ColumnConfig, kind: pa.DataType | None, build: Bui
         build, kind = _flattened(column, kind, build, where), pa.string()
     elif complex_kind:
         assert kind is not None
+        if not (pa.types.is_struct(kind) or pa.types.is_map(kind) or xdm.is_array(kind)):
+            raise SourceError(
+                f"'{column.source}' is of a type that has no text",
+                where=where,
+                found=str(kind),
+                expected="text, a number, a boolean, a date or a timestamp",
+                fix="write the profiles with one of these",
+            )
         raise SourceError(
             f"'{column.source}' is {xdm.describe(kind)}, not one value",
             where=where,

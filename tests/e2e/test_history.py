@@ -92,7 +92,7 @@ def activated(folder: Path, run_id: str) -> dict[str, Any]:
 def test_the_error_of_a_failed_run_is_shown(folder: Path) -> None:
     run(folder, "run-1", "source.path=nowhere")
     shown = history(folder, "--run", "run-1").succeeded().stdout
-    assert "error: The source does not exist. Where: nowhere." in shown
+    assert f"error: The source does not exist. Where: {folder}/nowhere." in shown
     assert "(SourceError, exit code 4)" in shown
 
 

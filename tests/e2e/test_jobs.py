@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -46,6 +47,24 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
     job.stdout.close()
     said = job.stderr.read()
     assert (job.wait(), said) == (0, "")
+
+
+def test_a_locale_without_the_letters_of_a_name_is_no_error(tmp_path: Path) -> None:
+    """It would end a run that has published with exit code 1, and a scheduler would start another."""
+    name = "audience.segments=[{id: a, name: 'Vår'}]"
+    shown = start_job("activate.py", tmp_path, "activation=demo", "--show-config", name, PYTHONIOENCODING="ascii").succeeded().stdout
+    assert "name: V\\xe5r" in shown
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
+@pytest.mark.parametrize(("argument", "stream", "code"), [("--show-config", "stdout", 0), ("file.nam=x", "stderr", 2)])
+def test_a_log_whose_disk_is_full_changes_no_exit_code(tmp_path: Path, argument: str, stream: str, code: int) -> None:
+    with Path("/dev/full").open("w") as full:
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
+        done = subprocess.run(
+            [sys.executable, str(JOBS / "activate.py"), "activation=demo", argument], check=False, cwd=tmp_path, **streams
+        )
+    assert (done.returncode, done.stdout or b"", done.stderr or b"") == (code, b"", b"")
 
 
 def test_make_says_that_the_sample_is_there_already(tmp_path: Path) -> None:

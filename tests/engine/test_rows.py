@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from row_runs import FEB, JAN, MAR, member, run_rows
@@ -14,6 +15,7 @@ from xdm_profiles import PROFILE_SCHEMA, adobe_profile, profile, write_profiles
 from courier import counts, snapshot
 from courier.config import ColumnConfig, FileConfig, MappingConfig
 from courier.engine import Engine
+from courier.errors import SourceError
 from courier.mapping import Mapping
 from courier.render import render
 from courier.snapshot import AudienceSnapshot
@@ -322,6 +324,41 @@ def test_old_timestamps_of_spark_are_read(engine: Engine, tmp_path: Path) -> Non
     config = columns(email="personalEmail.address", since="segmentMembership.ups.a.lastQualificationTime")
     resolved, snapshots = run(engine, folder, config)
     assert b"".join(render(snapshots[0], counts.Slice(0, 1), resolved, FileConfig())) == b"email,since\n2,1999-12-31T23:59:59Z\n"
+
+
+@pytest.mark.parametrize("unit", ["ms", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", None])
+def test_timestamps_in_other_units_are_read(engine: Engine, tmp_path: Path, unit: str, zone: str | None) -> None:
+    """As Avro and pandas have them; Spark itself reads no nanoseconds, and is told so."""
+    rows = [
+        member(email="1", until="2026-06-01T00:00:00Z"),
+        member(email="2", until="2026-06-01T00:00:01Z", qualified="1960-12-31T23:59:59Z"),
+    ]
+    other = pa.array([1, 2], pa.uint64()), pa.array([b"x", b"y"]), pa.array(["x", "y"]).dictionary_encode()
+    schema = _with_unit(PROFILE_SCHEMA, pa.timestamp(unit, zone))
+    table = pa.Table.from_pylist(pq.read_table(write_profiles(tmp_path / "us", rows)).to_pylist(), PROFILE_SCHEMA).cast(schema)
+    (tmp_path / "profiles").mkdir()
+    pq.write_table(table.append_column("other", pa.StructArray.from_arrays(other, ["a", "b", "c"])), tmp_path / "profiles" / "a.parquet")
+    config = columns(email="personalEmail.address", since="segmentMembership.ups.a.lastQualificationTime", other="other.a")
+    if unit == "ns" and engine.kind == "spark":
+        with pytest.raises(SourceError, match="timestamps in nanoseconds are read by engine=sail alone"):
+            run(engine, tmp_path / "profiles", config)
+        return
+    resolved, snapshots = run(engine, tmp_path / "profiles", config)
+    file = b"".join(render(snapshots[0], counts.Slice(0, 1), resolved, FileConfig()))
+    assert file == b"email,since,other\n2,1960-12-31T23:59:59Z,2\n"
+
+
+def _with_unit(kind: pa.Schema | pa.DataType, unit: pa.DataType) -> pa.Schema | pa.DataType:
+    if isinstance(kind, pa.Schema):
+        return pa.schema([(field.name, _with_unit(field.type, unit)) for field in kind])
+    if pa.types.is_timestamp(kind):
+        return unit
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _with_unit(field.type, unit)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, _with_unit(kind.item_type, unit))
+    return kind
 
 
 def test_times_are_written_in_utc_also_those_far_away(engine: Engine, tmp_path: Path) -> None:

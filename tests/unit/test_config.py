@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -296,9 +297,26 @@ def test_a_name_that_a_header_cannot_have_is_refused_for_the_status_column_too(n
     assert repr(name) in str(refusal.value)
 
 
-@pytest.mark.parametrize("override", ["file.delimiter=;", "file.name=x_{run_id}", "audience.segments=[a", "file"])  # a group is no name
-def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str) -> None:
-    assert f"The command line cannot be read. Found: {override}." in refused(override)
+@pytest.mark.parametrize(
+    ("override", "quoted"),
+    [
+        ("file.delimiter=;", "\"file.delimiter=';'\""),
+        ("file.name=x_{run_id}", "\"file.name='x_{run_id}'\""),
+        ("source.path=/data/day=1", "\"source.path='/data/day=1'\""),
+        ("destination.path=~/out", "\"destination.path='~/out'\""),
+        ("+mapping.columns.x.source=a.b[0].c", "\"+mapping.columns.x.source='a.b[0].c'\""),
+        ("audience.segments=[a", "\"file.delimiter=';'\""),  # quotes would make a text of it
+        ("destination.password_env=a{b", "\"file.delimiter=';'\""),
+        ("file", "\"file.delimiter=';'\""),  # a group is no name
+    ],
+)
+def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_to_quote(override: str, quoted: str) -> None:
+    message = refused(override)
+    shown = "destination.password_env=…" if "password" in override else override
+    assert f"The command line cannot be read. Found: {shown}." in message
+    assert message.endswith(f"takes quotes inside the shell's: {quoted}.")
+    if "=" in override and override.partition("=")[0] in quoted:
+        load(quoted.strip('"'))
 
 
 @pytest.mark.parametrize("override", ["mapping=null", "file=null"])
@@ -306,9 +324,90 @@ def test_a_group_cannot_be_nothing(override: str) -> None:
     assert "cannot be composed" in refused(override)
 
 
+@pytest.mark.parametrize("group", sorted(compose.CHOSEN - {"activation"}))
+def test_a_group_without_a_key_below_it_takes_nothing_away(tmp_path: Path, group: str) -> None:
+    """As where all its keys are commented out: with an empty `suppression:` those of the chosen lists would get mail."""
+    _write(tmp_path, "activation", "mine", f"# @package _global_\n{group}:\n  # path: x\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert message.startswith(f"{group} is set to nothing, which would take away all that was chosen for it. Where: {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("file: txt", "- override /file: txt; or on the command line: file=txt"),
+        ("export: incremental", "- override /export: incremental; or on the command line: export=incremental"),
+        ("consent: off", "- override /consent: 'off'; or on the command line: consent=off"),
+        ("destination: s3", "- override /destination: s3; or on the command line: destination=s3"),
+        ("state: s3", "- override /state: s3; or on the command line: state=s3"),
+    ],
+)
+def test_a_group_that_is_set_to_the_name_of_a_file_is_answered_with_how_to_choose_it(tmp_path: Path, text: str, choice: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\n{text}\naudience: {{segments: [a]}}\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert f"mine.yaml. Found: {text}. What to do: a file of a group is chosen below `defaults`: {choice}" in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "key"),
+    [
+        ("sftp_key", "{password: Hunter2}", "password"),
+        ("sftp_password", "{jump: {host: h, username: u, password: Hunter2}}", "jump.password"),
+    ],
+)
+def test_a_secret_in_an_activation_is_answered_with_where_it_belongs(tmp_path: Path, kind: str, text: str, key: str) -> None:
+    _write(
+        tmp_path,
+        "activation",
+        "mine",
+        f"# @package _global_\ndefaults: [override /destination: {kind}]\naudience: {{segments: [a]}}\ndestination: {text}\n",
+    )
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert f"Found: destination.{key}." in message
+    assert "a secret is never in the configuration: password_env names the variable, or password_file the file, that holds it." in message
+    assert "Hunter2" not in message
+
+
+def test_an_empty_file_is_no_choice(tmp_path: Path) -> None:
+    _write(tmp_path, "suppression", "ours", "# lists: {}\n")
+    message = refused("suppression=ours", config_dir=tmp_path)
+    assert message.startswith("A file that is chosen has nothing in it: suppression=ours.")
+    assert str(tmp_path / "suppression" / "ours.yaml") in message
+
+
+def test_a_state_store_that_is_set_to_nothing_is_not_looked_for_elsewhere(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\nstate:\n")
+    with pytest.raises(ConfigError, match="state is set to nothing"):
+        compose.load_state(["activation=mine"], config_dir=str(tmp_path))
+
+
 def test_null_where_a_text_belongs_is_answered_with_how_to_quote_it() -> None:
-    assert "\"file.null_text='null'\"" in refused("file.null_text=NULL")
+    assert "use quotes: \"file.null_text='null'\"; for the empty text \"file.null_text=''\"." in refused("file.null_text=NULL")
     assert load("file.null_text='NULL'").file.null_text == "NULL"
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("file: {name: {segment_name}}", "a text with braces takes quotes: name: '{segment_name}'."),
+        ("mapping: {columns: {city: }}", "write what belongs there, or '~mapping.columns.city' on the command line leaves it out."),
+        ("rules: {rows: }", "write what belongs there, or leave `rows:` out."),
+        (
+            "mapping: {columns: {email: {expression: lower(personalEmail.address)}}}",
+            'taken away by the empty text: email: {source: "", expression: …}.',
+        ),
+    ],
+)
+def test_what_yaml_makes_of_a_value_is_answered_with_how_it_is_written(tmp_path: Path, text: str, fix: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\naudience: {{segments: [a]}}\n{text}\n")
+    assert refused("activation=mine", config_dir=tmp_path).endswith(fix)
+
+
+def test_the_origin_of_a_column_of_the_chosen_mapping_may_be_another(tmp_path: Path) -> None:
+    columns = '{columns: {email: {source: "", expression: lower(personalEmail.address)}}}'
+    _write(tmp_path, "activation", "mine", f"# @package _global_\naudience: {{segments: [a]}}\nmapping: {columns}\n")
+    email = load("activation=mine", config_dir=tmp_path).mapping.columns["email"]
+    assert (email.source, email.expression, email.mandatory) == ("", "lower(personalEmail.address)", True)
 
 
 @pytest.mark.parametrize("value", ["12e4", "true", "null", "1.50"])
@@ -495,6 +594,31 @@ def test_consent_is_off_with_and_without_quotes(tmp_path: Path) -> None:
     assert load("activation=mine", config_dir=tmp_path).consent.rule == "off"
 
 
+@pytest.mark.parametrize("group", ["activation", "suppression"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "iso-8859-1"])
+def test_a_file_that_an_editor_saved_otherwise_is_named(tmp_path: Path, group: str, encoding: str) -> None:
+    if (group, encoding) == ("suppression", "utf-8-sig"):
+        pytest.skip("read as it is meant: its first line is no package")
+    text = "# @package _global_\n# Zoë\naudience: {segments: [a]}\n"
+    _write(tmp_path, "activation", "mine", text)
+    _write(tmp_path, "suppression", "ours", "# Zoë\nlists: {}\n")
+    file = tmp_path / group / ("mine.yaml" if group == "activation" else "ours.yaml")
+    file.write_bytes(file.read_text(encoding="utf-8").encode(encoding))
+    message = refused("activation=mine", "suppression=ours", config_dir=tmp_path)
+    assert message == f"A configuration file is not plain UTF-8. Where: {file}. What to do: save it as UTF-8, without a byte order mark."
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+@pytest.mark.parametrize("group", ["activation", "mapping"])
+def test_a_file_that_this_user_may_not_read_is_named(tmp_path: Path, group: str) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [a]}\n")
+    _write(tmp_path, "mapping", "ours", "columns: {email: {source: personalEmail.address}}\n")
+    file = next((tmp_path / group).iterdir())
+    file.chmod(0)
+    message = refused("activation=mine", "mapping=ours", config_dir=tmp_path)
+    assert message == f"The configuration cannot be read. Where: {file}. Found: Permission denied."
+
+
 def test_the_package_line_may_have_blanks(tmp_path: Path) -> None:
     _write(tmp_path, "activation", "mine", "\n#  @package  _global_\n# ours\naudience: {segments: [a]}\n")
     assert load("activation=mine", config_dir=tmp_path).audience.segments[0].id == "a"
@@ -515,10 +639,18 @@ def test_a_key_of_another_destination_is_answered_with_the_file_that_sets_it(tmp
     assert "it is a key of destination=sftp_password or sftp_key, and local is chosen" in message
 
 
-@pytest.mark.parametrize("override", ["activation=mine.yaml", "mapping=email_marketing.yaml", "destination=s3.yml"])
-def test_a_file_is_chosen_without_its_suffix(tmp_path: Path, override: str) -> None:
+@pytest.mark.parametrize(
+    ("override", "name"),
+    [
+        ("activation=mine.yaml", "activation=mine"),
+        ("activation=own/activation/mine.yaml", "activation=mine"),  # as the shell completes it
+        ("mapping=email_marketing.yaml", "mapping=email_marketing"),
+        ("destination=s3.yml", "destination=s3"),
+    ],
+)
+def test_a_file_is_chosen_without_its_suffix(tmp_path: Path, override: str, name: str) -> None:
     _write(tmp_path, "activation", "mine", "# @package _global_\naudience: {segments: [a]}\n")
-    assert f"leave out the suffix: {override.rpartition('.')[0]}." in refused(override, config_dir=tmp_path)
+    assert f"leave out the suffix: {name}." in refused(override, config_dir=tmp_path)
 
 
 @pytest.mark.parametrize("typed", ["1e5", "1_000", "true", "007", "1.50"])
@@ -789,6 +921,10 @@ def test_an_extension_is_letters_and_digits(extension: str) -> None:
         (
             ["destination=sftp_key", "destination.host='sftp://h'"],
             "destination.host is the name of a server, not an address. Found: sftp://h.",
+        ),
+        (
+            ["destination=sftp_key", "destination.host='sftp.example.com:2222'"],
+            "Found: sftp.example.com:2222. What to do: destination.host=sftp.example.com destination.port=2222.",
         ),
         (
             ["destination=sftp_key", "+destination.jump={host: 'ssh://h', username: u, key_file: k}"],

@@ -12,7 +12,7 @@ from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 from courier import audience, mapping
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, SourceConfig
 from courier.errors import ConfigError, CourierError, SourceError
-from courier.profiles import assert_alike, inspect
+from courier.profiles import assert_alike, assert_mergeable, inspect
 
 
 def refused(path: Path | str, *paths: str) -> str:
@@ -78,6 +78,30 @@ def test_files_that_disagree_about_a_type_are_refused(tmp_path: Path) -> None:
     assert message.endswith("Found: int64. Expected: string.")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (pa.array([1], pa.int32()), pa.array([1], pa.int64()), "'more'. Where: {file}. Found: int64. Expected: int32."),
+        (pa.array([{"a": [{"b": 1}]}]), pa.array([{"a": [{"b": "x"}]}]), "'more.a[].b'. Where: {file}. Found: string. Expected: int64."),
+        (pa.array([{"a": "x", "b": 1}]), pa.array([{"b": 2, "c": 3, "a": "y"}]), None),
+        (pa.array([None], pa.null()), pa.array(["x"]), None),
+    ],
+)
+def test_a_column_that_is_not_mapped_is_told_where_sail_could_not_read_the_files_together(
+    tmp_path: Path, one: pa.Array, other: pa.Array, told: str | None
+) -> None:
+    for name, more in (("first", one), ("second", other)):
+        pq.write_table(pa.table({"more": more}), tmp_path / f"{name}.parquet")
+    source = inspect(SourceConfig(str(tmp_path)))
+    if told is None:
+        assert_mergeable(source)
+        return
+    with pytest.raises(SourceError) as caught:
+        assert_mergeable(source)
+    message = f"Files of the source disagree about the type of {told.format(file=tmp_path / 'second.parquet')}"
+    assert str(caught.value) == f"{message} What to do: write the files alike, or engine=spark."
+
+
 def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"source\.path has a scheme that is not known\. Found: gs://"):
         inspect(SourceConfig("gs://bucket/profiles"))
@@ -88,6 +112,7 @@ def test_an_unknown_scheme_is_refused() -> None:
     [
         (ColumnConfig("person.name"), "'person.name' is a struct, not one value."),
         (ColumnConfig("identityMap"), "'identityMap' is a map, not one value."),
+        (ColumnConfig("other"), "'other' is of a type that has no text. Where: mapping.columns.x. Found: binary. Expected: text,"),
         (
             ColumnConfig("loyalty.loyaltyID"),
             "'loyalty.loyaltyID' is an array, not one value. Where: mapping.columns.x. Expected: loyalty.loyaltyID[0], or join: ';' or json: true.",
@@ -97,7 +122,7 @@ def test_an_unknown_scheme_is_refused() -> None:
 )
 def test_a_column_without_one_value_is_refused(column: ColumnConfig, message: str) -> None:
     with pytest.raises(CourierError) as caught:
-        mapping.resolve(MappingConfig({"x": column}), DedupConfig(), ExportConfig(), PROFILE_SCHEMA)
+        mapping.resolve(MappingConfig({"x": column}), DedupConfig(), ExportConfig(), PROFILE_SCHEMA.append(pa.field("other", pa.binary())))
     assert str(caught.value).startswith(message)
 
 

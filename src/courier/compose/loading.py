@@ -109,6 +109,17 @@ def _text(plain: DictConfig, key: str) -> str | None:
 
 def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, Path | None]:
     """What Hydra composes, and the user's own folder."""
+    try:
+        return _compose_files(overrides, config_dir)
+    except UnicodeDecodeError as exc:
+        files = Path(config_dir or conf_folder()).expanduser().glob("*/*.yaml")
+        raise next(filter(None, map(written.not_utf8, files)), ConfigError("A configuration file is not plain UTF-8")) from exc
+    except OSError as exc:
+        where = None if exc.filename is None else str(exc.filename)
+        raise ConfigError("The configuration cannot be read", where=where, found=exc.strerror or type(exc).__name__) from exc
+
+
+def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, Path | None]:
     shipped = conf_folder().resolve()
     own = written.own_folder(config_dir, shipped)
     written.check_overrides(overrides, CHOSEN)
@@ -122,7 +133,6 @@ def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, 
     try:
         with initialize_config_dir(str(shipped), version_base="1.3"):
             composed: DictConfig = compose("config", overrides=overrides, return_hydra_config=True)
-            return composed, own
     except MissingConfigException as exc:
         raise _missing_option(exc, shipped, own) from exc
     except yaml.YAMLError as exc:
@@ -134,12 +144,53 @@ def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, 
             "The command line cannot be read",
             found=_without_secret(exc.override or ""),
             expected="group=option or group.key=value",
-            fix="a value with signs such as ; | { é or a blank takes quotes inside the shell's: \"file.delimiter=';'\"",
+            fix=f"a value with signs such as ~ = [ ; | {{ é or a blank takes quotes inside the shell's: {_quoted(exc.override or '')}",
         ) from exc
     except ConfigCompositionException as exc:
         raise _bad_override(exc) from exc
+    except UnicodeDecodeError:
+        raise
     except (HydraException, OmegaConfBaseException, ValueError) as exc:  # ValueError: `mapping=null`
         raise ConfigError("The configuration cannot be composed", found=one_line(exc)) from exc
+    _assert_groups(composed, activation, [shipped, own])
+    return composed, own
+
+
+def _assert_groups(composed: DictConfig, activation: Path | None, folders: list[Path | None]) -> None:
+    """Raise ConfigError for a group that is no keys any more: with `suppression:` and nothing below it nobody would be suppressed."""
+    for group in sorted(CHOSEN - {"activation"}):
+        value = composed.get(group)
+        if isinstance(value, DictConfig) and len(value):
+            continue
+        where = activation if activation and written.sets(activation, group) else None
+        if isinstance(value, DictConfig):
+            option = str(composed.hydra.runtime.choices[group])
+            chosen = written.file_of(group, option, folders)
+            raise ConfigError(
+                f"A file that is chosen has nothing in it: {group}={option}", where=str(chosen), expected="keys with their values"
+            )
+        if value is None:
+            raise ConfigError(
+                f"{group} is set to nothing, which would take away all that was chosen for it",
+                where=str(where) if where else None,
+                found=f"{group}: with no key below it",
+                expected="keys with their values",
+                fix=f"write keys below it, or leave `{group}:` out",
+            )
+        option = "off" if value is False else value
+        shown = f"'{option}'" if option == "off" else option
+        raise ConfigError(
+            f"{group} is set to a value, and has keys",
+            where=str(where) if where else None,
+            found=f"{group}: {option}",
+            fix=f"a file of a group is chosen below `defaults`: - override /{group}: {shown}; or on the command line: {group}={option}",
+        )
+
+
+def _quoted(override: str) -> str:
+    """The override itself with quotes, where these are likely to be all that it lacks, or an example."""
+    found = re.fullmatch(r"""(\+{0,2}[\w.]+)=([^\['"$`\\][^'"$`\\]*)""", override)
+    return f"\"{found[1]}='{found[2]}'\"" if found and not SECRETS.search(override) else "\"file.delimiter=';'\""
 
 
 def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:

@@ -40,10 +40,13 @@ def typed(plain: DictConfig, group: str, kind: type, activation: Activation | No
     except (ConfigKeyError, ConfigAttributeError) as exc:
         key = str(exc.full_key or exc.key)
         inner = exc.object_type if is_dataclass(exc.object_type) else kind
-        fix = nearest(key.rpartition(".")[2], [field.name for field in fields(inner)])
+        leaf = key.rpartition(".")[2]
+        fix = nearest(leaf, [field.name for field in fields(inner)])
         if group == "destination" and (kinds := destinations_with(key)):
             chosen = plain.destination.kind
             fix = f"it is a key of destination={' or '.join(kinds)}, and {chosen} is chosen: choose one of these, or leave the key out"
+        if f"{leaf}_env" in {field.name for each in (inner, *schema.DESTINATIONS.values()) for field in fields(each)}:
+            fix = f"a secret is never in the configuration: {leaf}_env names the variable, or {leaf}_file the file, that holds it"
         file = activation.file if activation else None
         where = str(file) if file and written.sets(file, f"{group}.{key}") else None
         raise ConfigError(f"{group} has an unknown key", where=where, found=f"{group}.{key}", fix=fix) from exc
@@ -103,8 +106,14 @@ def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> C
     elif "is not a subclass of" in text:
         inside = f"source: {value}" if key.startswith("mapping.columns.") else "key: value, …"
         expected, fix = "keys with their values", f"write {leaf}: {{{inside}}}"
+    elif isinstance(value, DictConfig):  # YAML reads a placeholder without quotes as a key
+        fix = f"a text with braces takes quotes: {leaf}: '{{{', '.join(map(str, value))}}}'"
+    elif "is not Optional" in text:
+        expected, value = "keys with their values, or a list", "nothing"
+        out = f"'~{key}' on the command line leaves it out" if key.startswith("mapping.columns.") else f"leave `{leaf}:` out"
+        fix = f"write what belongs there, or {out}"
     elif "'None'" in text:  # YAML and the command line read NULL and null as nothing, where a text may be meant
-        fix = f"for the text, use quotes: \"{key}='null'\""
+        fix = f"for the text, use quotes: \"{key}='null'\"; for the empty text \"{key}=''\""
     found = None if secret else str(value) if expected else text
     return ConfigError(f"{key} has a value of the wrong kind", found=found, expected=expected, fix=fix)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
@@ -68,7 +69,8 @@ def check_overrides(overrides: Iterable[str], groups: Collection[str]) -> None:
 
 def _check_suffix(group: str, option: str, where: str | None = None) -> None:
     if option.endswith((".yaml", ".yml")):
-        fix = f"leave out the suffix: {group}{'=' if where is None else ': '}{option.rpartition('.')[0]}"
+        name = option.rpartition(f"{group.rpartition('/')[2]}/")[2].rpartition(".")[0]  # the shell completes conf/activation/demo.yaml
+        fix = f"leave out the suffix: {group}{'=' if where is None else ': '}{name}"
         raise ConfigError("A file is chosen by its name without the suffix", where=where, found=option, fix=fix)
 
 
@@ -82,8 +84,19 @@ def activation_named(overrides: Iterable[str]) -> str | None:
     return names[-1] if names else None
 
 
+def not_utf8(file: Path) -> ConfigError | None:
+    """The error of a file that YAML is read from otherwise than it looks in an editor, such as those of Windows; None for all others."""
+    content = file.read_bytes()
+    with suppress(UnicodeDecodeError):
+        if not content.decode().startswith("\ufeff"):
+            return None
+    return ConfigError("A configuration file is not plain UTF-8", where=str(file), fix="save it as UTF-8, without a byte order mark")
+
+
 def check_activation(file: Path, groups: Collection[str]) -> None:
     """Raise ConfigError for what makes Hydra put an activation's keys or choices elsewhere."""
+    if error := not_utf8(file):
+        raise error
     lines = (line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
     head = takewhile(lambda line: not line or re.match(r"#\s*@", line), lines)  # where Hydra looks for it: before other comments
     if not any(re.fullmatch(r"#\s*@package\s+_global_", line) for line in head):

@@ -123,6 +123,11 @@ def _check_host(key: str, host: str) -> None:
         raise ConfigError(
             f"{key} is the name of a server, not an address", found=host, fix="leave out what stands before and after the name"
         )
+    name, colon, port = host.partition(":")
+    if colon and port.isdecimal() and "." in name:  # an address of IPv6 has more colons
+        raise ConfigError(
+            f"{key} is the name of a server without its port", found=host, fix=f"{key}={name} {key.removesuffix('host')}port={port}"
+        )
 
 
 def _check_port(key: str, port: int) -> None:

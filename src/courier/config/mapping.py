@@ -72,7 +72,13 @@ def _check_column(name: str, column: ColumnConfig) -> None:
     if not origins:
         raise ConfigError(f"The column '{name}' has no source", where="mapping.columns", expected=f"{name}: {{source: XDM path}}")
     if len(origins) > 1:
-        raise ConfigError(f"The column '{name}' has more than one source", where=where, found=", ".join(origins), expected="one of them")
+        raise ConfigError(
+            f"The column '{name}' has more than one source",
+            where=where,
+            found=", ".join(origins),
+            expected="one of them",
+            fix=f'what the chosen mapping has is taken away by the empty text: {name}: {{{origins[0]}: "", {origins[1]}: …}}',
+        )
     one_of(f"{where}.take", column.take, ("first", "primary", "all"))
     if column.take != "first" and not column.identity:
         raise ConfigError(f"The column '{name}' cannot take '{column.take}'", where=where, fix="take belongs to identity: NAMESPACE")

@@ -19,6 +19,8 @@ ADVICE = {
     "Division by zero": ZERO,
     "CAST_OVERFLOW": OVERFLOW,
     "out of range Int64": OVERFLOW,
+    "TIMESTAMP(NANOS": "timestamps in nanoseconds are read by engine=sail alone: write them in microseconds",
+    "Parquet error": "a file of the source may be damaged: write it again",
     "Fail to merge schema": "a column is not of the same type in all files, or its fields have not the same order: write the files alike, or engine=spark",
 }
 

@@ -42,7 +42,7 @@ def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, sch
             columns.append(_resolved(name, f"c{number}", column, inputs, fan_out))
         except SourceError as error:
             if error.fix and name in config.columns and name not in config.deduplication_key:  # a path that is near, or none
-                error.fix += f" Or leave the column out: '~mapping.columns.{name}'"
+                error.fix += f"{'' if error.fix.endswith('?') else '.'} Or leave the column out: '~mapping.columns.{name}'"
             raise
     key = [column for name in config.deduplication_key for column in columns if column.name == name]
     if dedup.identity:
