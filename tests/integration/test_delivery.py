@@ -89,6 +89,21 @@ def test_a_file_that_appears_meanwhile_takes_back_what_is_published(sender: Send
     assert sender.phase() == "failed"
 
 
+def test_files_of_the_same_size_as_ours_that_appear_meanwhile_are_not_taken_for_ours(sender: Sender) -> None:
+    """Another activation delivers files of the same names: the first conflict ends the run before it has come to the others."""
+    others = {name: b"x" * len(content(name)) for name in NAMES}
+
+    def appear() -> None:
+        for name, theirs in others.items():
+            sender.target.put(name, theirs)
+
+    with pytest.raises(TerminalError, match="exists already"):
+        sender.send(before_publishing=appear)
+    assert sender.target.everything() == others
+    assert sender.target.uploads() == []
+    assert sender.phase() == "failed"
+
+
 class Sleeper(Lock):
     """A run that sleeps at one moment for so long that its lease ends; what then happens is `meanwhile`."""
 

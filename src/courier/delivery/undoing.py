@@ -35,16 +35,13 @@ class Undoing:
         asked = (state.asked or self._context.direct) and state.complete
 
         def attempt(connection: Connection) -> None:
-            if asked and not self._context.journal.states[number].removing:
-                seen = self._context.direct or not connection.remains(staged)
+            if asked and not self._context.journal.states[number].removing and (self._context.direct or not connection.remains(staged)):
                 # Of the same size, since anybody else may have put a file there after the platform had taken ours.
-                ours = not replacing and state.name not in others and connection.size(state.name) == staged.size
-                if seen and not ours:
+                if replacing or state.name in others or connection.size(state.name) != staged.size:
                     self._context.journal.update(number, delivered=True, confirmed=False)  # replaced another, or was taken by the platform
                     return
-                if ours:  # also where a kill came between its two names
-                    # Written down first: what is gone after this was removed by us, and must be sent again.
-                    self._context.journal.update(number, removing=True)
+                # Written down first: what is gone after this was removed by us, and must be sent again.
+                self._context.journal.update(number, removing=True)
             if self._context.journal.states[number].removing:
                 connection.remove(state.name)
             else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from courier.config import SftpConfig
-from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name, without_attempt
+from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name, known_by
 from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
 from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
 from courier.destinations.sftp.protocol import (
@@ -162,7 +162,7 @@ class SftpConnection:
         with translated(self._where, "The remote folder cannot be looked at"):
             there = self._session.listing(self._folder)
         own = (each for each in there.items() if each[0].startswith("."))
-        ours = ((unseen, size, hidden.get(without_attempt(unseen.removesuffix(ASIDE)))) for unseen, size in own)
+        ours = ((unseen, size, known_by(unseen.removesuffix(ASIDE), hidden)) for unseen, size in own)
         return [Staged(name, size or 0, {"path": self._path(unseen)}) for unseen, size, name in ours if name is not None]
 
     # A file that everybody sees
