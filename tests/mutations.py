@@ -254,6 +254,22 @@ MUTATIONS = [
     ),
     Mutation(
         "rename refused",
+        "what was done all the same is done",
+        "destinations/sftp/connection.py",
+        "return refusal.code != NO_SUCH_FILE and not",
+        "return False and not",
+        (FAULTS, "refused_all_the_same"),
+    ),
+    Mutation(
+        "published directly",
+        "a file that has appeared since the first look is not written over",
+        "destinations/sftp/connection.py",
+        "if self._direct and not self._replacing and self.size(name) is not None:",
+        "if False:",
+        (SFTP, "appeared_since"),
+    ),
+    Mutation(
+        "rename refused",
         "two steps are told",
         "destinations/sftp/connection.py",
         "        self._remove(aside)\n        return False\n",
@@ -531,6 +547,14 @@ MUTATIONS = [
         "        self._context.give_up()\n        self._context.lock.assert_held()\n",
         "        self._context.give_up()\n",
         (DELIVERY, "another_start"),
+    ),
+    Mutation(
+        "two runs at once",
+        "a later start gives its files other places than one that sleeps",
+        "journal.py",
+        "return self.header.epoch[:8]",
+        'return ""',
+        (DELIVERY, "still_writes"),
     ),
     Mutation(
         "two runs at once",

@@ -79,6 +79,13 @@ class Journal:
         self.header = header
         self.states = states or [FileState(name) for name in header.names]
 
+    @property
+    def attempt(self) -> str:
+        """What tells the places that a start of the run gives to its files from those of the starts before it, one of which may
+        only be asleep, and go on writing when it wakes. To be asked before this start has written anything; empty in the first.
+        """
+        return self.header.epoch[:8]
+
     @staticmethod
     def key(run_id: str) -> str:
         return f"runs/{run_id}/journal.json"

@@ -81,7 +81,7 @@ def _is_done(run: runs.Run) -> bool:
 
 def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress | None) -> None:
     config = run.config
-    destination = reading.check_templates(config)
+    destination = reading.check_templates(config, earlier.attempt if earlier else "")
     before = recovery.resumable(earlier, config, run.store, lock) if earlier else None
     if before is not None and before.header.phase in ("publishing", "published"):
         with run.step("deliver"):
