@@ -139,7 +139,7 @@ def _deliver(run: runs.Run, lock: Lock, destination: Destination, sending: Sendi
             workers = cluster.Executors(sending.engine, cluster.tasks(config, snapshots, files, columns, run.started_at))
         with _settled(run, journal):
             delivery.deliver(to_send, closing, workers)
-        _published(run, journal, delivery.warnings)
+        _published(run, journal, lock, delivery.warnings)
 
 
 def _finish(run: runs.Run, destination: Destination, journal: Journal, lock: Lock, progress: Progress | None) -> None:
@@ -150,7 +150,7 @@ def _finish(run: runs.Run, destination: Destination, journal: Journal, lock: Loc
         with _settled(run, journal):
             delivery.finish()
     run.warnings.append("An earlier start of this run was publishing when it ended; this one finished it, and sent nothing again")
-    _published(run, journal, delivery.warnings)
+    _published(run, journal, lock, delivery.warnings)
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def _settled(run: runs.Run, journal: Journal) -> Iterator[None]:
         raise
 
 
-def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
+def _published(run: runs.Run, journal: Journal, lock: Lock, warnings: list[str]) -> None:
     outcome = recovery.outcome(journal)
     for record, known in zip(run.audiences, outcome["audiences"], strict=True):
         record.status, record.files = known["status"], [runs.DeliveredFile(**file) for file in known["files"]]
@@ -172,7 +172,7 @@ def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
     run.artefacts += esp.delivered_names(run.config)
     run.warnings += [*warnings, *runs.noted(run)]
     run.error, run.finished_at = guard.partly_held(run), datetime.now(UTC)
-    recovery.remember_published(run.store, journal, lambda: runs.save(run))
+    recovery.remember_published(run.store, journal, lock, lambda: runs.save(run))
 
 
 def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:

@@ -6,18 +6,23 @@ import contextlib
 import hashlib
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content
+from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content
 from recording_server import USERNAME, RecordingServer, recorded_target
 from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
+from courier import recovery
 from courier.config import LocalConfig
+from courier.destinations import Staged
 from courier.errors import BusyError, DeliveryError, TerminalError, TransientError
+from courier.progress import Silence
 from courier.state.lock import Lock
 
 MakeTarget = Callable[[str], Target]
@@ -105,12 +110,14 @@ def test_files_of_the_same_size_as_ours_that_appear_meanwhile_are_not_taken_for_
 
 
 class Sleeper(Lock):
-    """A run that sleeps at one moment for so long that its lease ends; what then happens is `meanwhile`."""
+    """A run that sleeps at one moment for so long that its lease ends; what then happens is `meanwhile`. Where it is not `tired`,
+    a test says when.
+    """
 
-    def __init__(self, sender: Sender, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, sender: Sender, meanwhile: Callable[[], object], *, tired: bool = True) -> None:
         super().__init__(sender.store, "locks/demo.json", sender.run_id, lease_seconds=0.01)
         self.take()
-        self._meanwhile, self._tired = meanwhile, True
+        self._meanwhile, self._tired = meanwhile, tired
 
     def sleep(self) -> None:
         self._tired = False
@@ -147,6 +154,58 @@ def test_nor_is_it_taken_back_where_the_sleeper_fails_for_another_reason(sender:
 
     with pytest.raises(BusyError, match="lost its lock"):
         sender.send(failing, lock=lock)
+    sender.assert_delivered()
+
+
+def take_back(sender: Sender) -> None:
+    """As another run of the activation does with what a dead one left."""
+    config: Any = types.SimpleNamespace(activation="demo", run_id="run-2", destination=sender.target.config)
+    assert "was taken back" in recovery.settle_dead_runs(sender.store, config, Held())[0]
+
+
+class WhenPublished(Silence):
+    def __init__(self, name: str, happens: Callable[[], object]) -> None:
+        self._name, self._happens = name, happens
+
+    def published(self, name: str) -> None:
+        if name == self._name:
+            self._happens()
+
+
+def test_a_run_that_slept_after_its_last_file_does_not_say_that_it_is_published(sender: Sender) -> None:
+    lock = Sleeper(sender, lambda: take_back(sender), tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=lock, progress=WhenPublished(TRIGGER, lock.sleep))
+    sender.assert_nothing()
+
+
+def test_a_run_that_slept_while_it_takes_back_leaves_what_the_start_that_took_over_has_published(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = replace(sender, target=sender.target.with_config(connections=1))
+    theirs = sender.target.folder / "a_2.csv"
+
+    def meanwhile() -> None:
+        theirs.unlink()
+        sender.send()
+
+    lock = Sleeper(sender, meanwhile, tired=False)
+    kind, due = type(sender.target.connect()), [lock.sleep]
+    original = kind.remains
+
+    def slowly(self: Any, staged: Staged) -> bool:
+        if due:
+            due.pop()()
+        return bool(original(self, staged))
+
+    def render(name: str) -> Iterator[bytes]:
+        if name == "a_3.csv":
+            sender.target.put(theirs.name, b"somebody else's")
+        yield content(name)
+
+    monkeypatch.setattr(kind, "remains", slowly)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(render, lock=lock)
     sender.assert_delivered()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,10 @@ from courier import baseline, recovery
 from courier.compose import load
 from courier.config import RunConfig
 from courier.destinations import Staged, open_destination
-from courier.errors import ConfigError
+from courier.errors import BusyError, ConfigError
 from courier.journal import FileState, Header, Journal
 from courier.state import Store, open_store
+from courier.state.lock import Lock
 
 NAMES = ["a.csv", "manifest.json"]
 
@@ -63,6 +65,20 @@ def resumed(store: Store, asked: RunConfig) -> Journal | None:
     journal = Journal.load(store, "run-1")
     assert journal is not None
     return recovery.resumable(journal, asked, store, Held())
+
+
+def test_who_has_lost_the_lock_remembers_nothing_of_what_it_has_published(tmp_path: Path) -> None:
+    """A later run may be remembered by now, and the next one would compare with the older rows."""
+    store, saved = begun(tmp_path, "published", delivered=True), list[str]()
+    journal = Journal.load(store, "run-1")
+    assert journal is not None
+    sleeping = Lock(store, "locks/demo.json", "run-1", lease_seconds=0.01)
+    sleeping.take()
+    time.sleep(0.02)
+    Lock(store, "locks/demo.json", "run-2", lease_seconds=60).take()
+    with pytest.raises(BusyError, match="lost its lock"):
+        recovery.remember_published(store, journal, sleeping, lambda: saved.append("the record"))
+    assert (baseline.published(store, "demo"), saved, Journal.open_runs(store, "demo")) == ({}, [], ["run-1"])
 
 
 def at(folder: Path) -> list[str]:

@@ -75,6 +75,11 @@ class Context:
             if staged.place not in known:
                 connection.discard(staged)
 
+    def enter(self, phase: str) -> None:
+        """The journal's next phase. The lock is asked first: another start may have taken the journal over."""
+        self.lock.assert_held()
+        self.journal.enter(phase)
+
     def warn(self, text: str) -> None:
         log.warning("%s", text)
         self.warnings.append(text)

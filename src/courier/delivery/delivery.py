@@ -17,7 +17,7 @@ from courier.delivery.sending import FileToSend
 from courier.delivery.staging import Staging
 from courier.delivery.undoing import Undoing
 from courier.destinations import Destination
-from courier.errors import CourierError, DeliveryError, TransientError
+from courier.errors import BusyError, CourierError, DeliveryError, TransientError
 from courier.journal import Journal
 from courier.progress import Progress
 
@@ -66,8 +66,7 @@ class Delivery:
                 self._context.in_parallel(stage_closing, numbers[len(data) :])
             if self._context.unsure:
                 self._context.connections.retrying(self._context.discard_unknown)
-            self._context.lock.assert_held()
-            self._context.journal.enter("publishing")
+            self._context.enter("publishing")
             publishing.publish_all()
         except BaseException as error:
             self._after_failure(error)
@@ -112,6 +111,8 @@ class Delivery:
         undoing = Delivery(hasty, self._context.destination, self._context.journal, self._context.lock)
         try:
             left = undoing.undo()
+        except BusyError:
+            raise
         except CourierError:
             left = [state.name for state in self._context.journal.states if state.staged]
             advice = f"Could not be taken back, and will be by the next run: {_some(left)}"

@@ -18,13 +18,13 @@ class Undoing:
         `others`: names that files of later runs have. The caller settles the journal.
         """
         if self._context.journal.header.phase != "undoing":
-            self._context.journal.enter("undoing")
+            self._context.enter("undoing")
         try:
             self._context.in_parallel(lambda number: self._take_back(number, others), range(len(self._context.journal.states)))
             self._context.connections.retrying(self._context.discard_unknown)
         finally:
             self._context.connections.close()
-        self._context.journal.enter("failed")
+        self._context.enter("failed")
         return [state.name for state in self._context.journal.states if state.delivered]
 
     def _take_back(self, number: int, others: Collection[str]) -> None:
@@ -40,6 +40,7 @@ class Undoing:
                 if replacing or state.name in others or connection.size(state.name) != staged.size:
                     self._context.journal.update(number, delivered=True, confirmed=False)  # replaced another, or was taken by the platform
                     return
+                self._context.lock.assert_held()  # or another start may have published it
                 # Written down first: what is gone after this was removed by us, and must be sent again.
                 self._context.journal.update(number, removing=True)
             if self._context.journal.states[number].removing:
