@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import TextIO
 
 from courier.compose import load, load_shown, load_state
 from courier.config import RunConfig
@@ -60,7 +61,7 @@ def _at_least_one(text: str) -> int:
 
 
 def _activate(config: RunConfig) -> str:
-    with Bars() if sys.stderr.isatty() else Lines() as progress:
+    with Bars() if sys.stderr and sys.stderr.isatty() else Lines() as progress:
         run = activate(config, progress)
     if run.error is None:
         return report(run)
@@ -105,20 +106,28 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
         if text:  # no line at all where there is none for machines
             _say(text)
     except CourierError as error:
-        print(error, file=sys.stderr)
+        _print(str(error), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
+        _print(stopped, sys.stderr)
         return INTERRUPTED
     return 0
 
 
 def _say(text: str) -> None:
-    """Print for whoever reads: `| head` may have read enough, which changes nothing of what was done."""
+    _print(text, sys.stdout)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    """For whoever reads. `| head` may have read enough, a disk of logs be full, a log have another encoding, or nobody listen:
+    that changes nothing of what was done, nor the exit code that tells it.
+    """
+    if stream is None:
+        return
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        print(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding), file=stream, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes once more at its end
 
 
 def _log_to_stderr() -> None:

@@ -48,6 +48,23 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
     assert (job.wait(), said) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("code", "override", "before", "after"),
+    [
+        (0, "file=txt", "", ">/dev/full"),
+        (0, "file=txt", "", ">&-"),
+        (0, "audience.segments=[{id: a, name: ä}]", "PYTHONIOENCODING=ascii", ""),
+        (2, "file=nothing", "", "2>/dev/full"),
+        (2, "file=nothing", "", ">&- 2>&-"),
+    ],
+)
+def test_the_exit_code_is_true_also_where_nothing_can_be_printed(tmp_path: Path, code: int, override: str, before: str, after: str) -> None:
+    """As on a full disk of logs: who takes what was published for failed sends it twice."""
+    command = f"{before} '{sys.executable}' '{JOBS / 'activate.py'}' activation=demo --show-config '{override}' {after}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
 def test_make_says_that_the_sample_is_there_already(tmp_path: Path) -> None:
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
