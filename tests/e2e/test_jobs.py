@@ -53,7 +53,7 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
     [
         (0, "file=txt", "", ">/dev/full"),
         (0, "file=txt", "", ">&-"),
-        (0, "audience.segments=[{id: a, name: ä}]", "PYTHONIOENCODING=ascii", ""),
+        (0, 'audience.segments=[{id: a, name: "ä"}]', "PYTHONIOENCODING=ascii", ""),
         (2, "file=nothing", "", "2>/dev/full"),
         (2, "file=nothing", "", ">&- 2>&-"),
     ],
