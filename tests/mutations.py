@@ -25,6 +25,8 @@ COPIED = ("src", "tests", "conf", "jobs", "pyproject.toml")
 PATIENCE_SECONDS = 60
 FAULTS, DELIVERY, RECOVERY = "integration/test_faults.py", "integration/test_delivery.py", "integration/test_recovery.py"
 BACK, RESUMING = "integration/test_taking_back.py", "integration/test_resuming.py"
+HOLDING, REMEMBERING, STARTS = (f"e2e/test_{kind}.py" for kind in ("holding", "remembering", "starts"))
+LIKENESS, STATE = "unit/test_likeness.py", "integration/test_state.py"
 SFTP, S3, TRUST, LOCAL, LOCK = (
     f"{kind}.py"
     for kind in ("integration/test_sftp", "integration/test_s3", "integration/test_sftp_trust", "integration/test_local", "unit/test_lock")
@@ -256,8 +258,8 @@ MUTATIONS = [
         "rename refused",
         "what was done all the same is done",
         "destinations/sftp/connection.py",
-        "return refusal.code != NO_SUCH_FILE and not",
-        "return False and not",
+        "            refusal.code != NO_SUCH_FILE\n            and",
+        "            False\n            and",
         (FAULTS, "refused_all_the_same"),
     ),
     Mutation(
@@ -472,8 +474,8 @@ MUTATIONS = [
         "killed",
         "the intent is written down before the first file is visible",
         "delivery/delivery.py",
-        '            self._context.journal.enter("publishing")\n            publishing.publish_all()\n',
-        '            publishing.publish_all()\n            self._context.journal.enter("publishing")\n',
+        '            self._context.enter("publishing")\n            publishing.publish_all()\n',
+        '            publishing.publish_all()\n            self._context.enter("publishing")\n',
         (RECOVERY, "between_two_publications"),
     ),
     Mutation(
@@ -779,6 +781,118 @@ MUTATIONS = [
         "if self._context.direct and before.size and connection.size(before.name) is None:",
         "if False:",
         (BACK, "before_it_was_whole"),
+    ),
+    Mutation(
+        "started again",
+        "columns in another order are another configuration",
+        "likeness.py",
+        "json.dumps(content, default=str)",
+        "json.dumps(content, default=str, sort_keys=True)",
+        (LIKENESS, "another_order_are_another or row_rules"),
+    ),
+    Mutation(
+        "released",
+        "a held run is released once",
+        "release.py",
+        '    if runs.released_by(store, str(config.release)) is not None:\n        raise ConfigError("This run has been released already", where=where)\n',
+        "",
+        (HOLDING, "after_another_one_has_published"),
+    ),
+    Mutation(
+        "released",
+        "that it was is written down",
+        "recovery.py",
+        '        runs.mark_released(store, header.record["released"], header.run_id)\n',
+        "        pass\n",
+        (HOLDING, "after_another_one_has_published"),
+    ),
+    Mutation(
+        "released",
+        "and is not started anew after that",
+        "release.py",
+        "    if runs.released_by(store, config.run_id) is not None or any(before.run_id == config.run_id for before in known):\n",
+        "    if False:\n",
+        (HOLDING, "released_once"),
+    ),
+    Mutation(
+        "released",
+        "a release that was killed is remembered before the held run may start anew",
+        "pipeline.py",
+        "            if run.held_before:  # one of them may have released it\n                release.assert_not_released(store, config)\n",
+        "",
+        (REMEMBERING, "killed_when_it_had_published"),
+    ),
+    Mutation(
+        "released",
+        "not after a newer run of the audience",
+        "release.py",
+        '        if audience["held"] and before is not None and _is_newer(store, before.run_id, record, audience):\n',
+        "        if False:\n",
+        (REMEMBERING, "after_a_newer_run"),
+    ),
+    Mutation(
+        "stale parts",
+        "only those that an earlier record says are ours",
+        "recovery.py",
+        "itertools.takewhile(lambda name: name in ours and name not in known, later)",
+        "itertools.islice(later, 9)",
+        (STARTS, "shorter_run_under_static or older_version"),
+    ),
+    Mutation(
+        "stale parts",
+        "only those whose names this run would give, too",
+        "recovery.py",
+        "if part_name(config, audience, part) == name]",
+        "if True]",
+        (STARTS, "earlier_day"),
+    ),
+    Mutation(
+        "stale parts",
+        "only at the place where they were sent to",
+        "recovery.py",
+        'if config.destination.on_conflict != "replace" or last.get("sink") != sink(config.destination):',
+        'if config.destination.on_conflict != "replace":',
+        (STARTS, "at_another_place"),
+    ),
+    Mutation(
+        "stale parts",
+        "a file of another size stays",
+        "delivery/publishing.py",
+        "        if found == size:\n            connection.remove(name)\n",
+        "        if found is not None:\n            connection.remove(name)\n",
+        (DELIVERY, "stale_parts"),
+    ),
+    Mutation(
+        "killed",
+        "what a later run has published there is known",
+        "recovery.py",
+        "    left = delivery.undo(others)\n",
+        "    left = delivery.undo()\n",
+        (BACK, "of_a_later_run"),
+    ),
+    Mutation(
+        "two runs at once",
+        "a run_id is the activation's that was first",
+        "runs.py",
+        "    if not store.swap(where, None, mine) and",
+        "    if False and",
+        (STATE, "activation_that_was_first"),
+    ),
+    Mutation(
+        "two runs at once",
+        "of two that claim a run_id at one moment, one has it",
+        "runs.py",
+        "    if not store.swap(where, None, mine) and",
+        "    store.write(where, mine)\n    if",
+        (STATE, "activation_that_was_first"),
+    ),
+    Mutation(
+        "two runs at once",
+        "a start claims its run_id",
+        "pipeline.py",
+        "        runs.claim(store, config)\n",
+        "",
+        (STARTS, "was_claimed"),
     ),
 ]
 

@@ -98,6 +98,14 @@ def test_a_run_id_of_another_activation_is_refused(folder: Path) -> None:
     assert "This run_id belongs to another activation" in other.stderr
 
 
+def test_a_run_id_that_was_claimed_is_refused_before_its_first_run_has_a_record(folder: Path) -> None:
+    claimed = folder / "state" / "runs" / "run-1" / "activation"
+    claimed.parent.mkdir(parents=True)
+    claimed.write_bytes(b"other")
+    activate(folder, SEGMENTS).refused(2, "This run_id belongs to another activation", "'other'")
+    assert [path.name for path in claimed.parent.iterdir()] == ["activation"]
+
+
 def test_a_record_of_another_version_is_read_as_far_as_it_is_known(folder: Path) -> None:
     activate(folder, SEGMENTS).succeeded()
     path = folder / "state" / "runs" / "run-1" / "record.json"
@@ -156,6 +164,16 @@ def test_a_shorter_run_removes_the_parts_of_the_longer_one_also_where_names_tell
     job = activate(folder, *static, run_id="run-2").succeeded()
     assert job.files() == {"spring-1-of-1.csv": CONTENT, "spring-2-of-2.csv": b"taken, and somebody else's now"}
     assert "spring-2-of-2.csv is not the file that an earlier run left there, so it stays" in job.stdout
+
+
+def test_a_shorter_run_at_another_place_removes_nothing_there(folder: Path) -> None:
+    static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace"]
+    longer = activate(folder, *static, "file.max_rows=1").succeeded().files()
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "spring_2.csv").write_bytes(longer["spring_2.csv"][::-1])
+    activate(folder, *static, "destination.path=elsewhere", run_id="run-2").succeeded()
+    assert (folder / "elsewhere" / "spring_2.csv").read_bytes() == longer["spring_2.csv"][::-1]
+    assert (folder / "out" / "spring_2.csv").exists()
 
 
 def test_files_of_an_earlier_day_are_not_taken_for_parts(folder: Path) -> None:
