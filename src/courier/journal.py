@@ -143,6 +143,12 @@ class Journal:
             self._store.write(_file_key(self.header.run_id, number), line)
         return state
 
+    def own(self) -> list[Staged]:
+        """What this start has begun and the journal does not tell: once another start has taken that over, nobody else knows it."""
+        there = Journal.load(self._store, self.header.run_id)
+        told = {state.staged.place for state in there.states if state.staged} if there else set[str]()
+        return [state.staged for state in self.states if state.staged and not state.delivered and state.staged.place not in told]
+
     @staticmethod
     def marker(activation: str, run_id: str) -> str:
         return f"open/{activation}/{run_id}"

@@ -227,6 +227,25 @@ def test_what_a_sleeper_still_writes_gets_into_no_file_of_the_start_that_took_ov
     sender.assert_delivered()
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["the same run", "another run"])
+def test_what_a_sleeper_begins_when_it_wakes_is_discarded_by_itself(sender: Sender, *, same: bool) -> None:
+    """Whoever took over has looked for what was begun before that."""
+    sender = replace(sender, target=sender.target.with_config(connections=1))
+    lock = Sleeper(sender, sender.send if same else lambda: take_back(sender), tired=False)
+
+    def render(name: str) -> Iterator[bytes]:
+        if name == "a.csv":
+            lock.sleep()
+        yield content(name)
+
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(render, lock=lock)
+    if same:
+        sender.assert_delivered()
+    else:
+        sender.assert_nothing()
+
+
 def test_a_lock_that_is_lost_ends_the_sending(sender: Sender) -> None:
     lock, sent_whole = Sleeper(sender, lambda: None), list[str]()
 

@@ -8,6 +8,7 @@ delivery that failed or is dead.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 
 from courier.config import DestinationConfig
@@ -25,8 +26,8 @@ from courier.progress import Progress
 class Delivery:
     """One run's delivery. The files and their order are the journal's: data files, manifest, triggers.
 
-    Once the lock is lost, another start of the run may be at work on the same files and the same journal: nothing is touched
-    any more.
+    Once the lock is lost, another start of the run may be at work on the same files and the same journal: nothing that the
+    journal tells is touched any more.
     """
 
     def __init__(
@@ -98,7 +99,11 @@ class Delivery:
         Raises BusyError where the lock is lost, which is then why it failed, or may be.
         """
         self._context.give_up()
-        self._context.lock.assert_held()
+        try:
+            self._context.lock.assert_held()
+        except BusyError:
+            self._discard_own()
+            raise
         header = self._context.journal.header
         if header.phase == "published":
             return
@@ -120,6 +125,13 @@ class Delivery:
             advice = f"Delivered and not taken back: {_some(left)}; start again with run_id={header.run_id} to deliver the rest"
         if left and isinstance(error, DeliveryError):
             error.fix = f"{error.fix}. {advice}" if error.fix else advice
+
+    def _discard_own(self) -> None:
+        """After the lock was lost: what was begun since, which the start that took over cannot have found."""
+        if not self._context.direct:  # where the other one writes to the same names
+            with suppress(CourierError):
+                for staged in self._context.journal.own():
+                    self._context.connections.retrying(lambda connection, staged=staged: connection.discard(staged))  # type: ignore[misc]  # mypy cannot type a default
 
 
 def _some(names: list[str]) -> str:

@@ -15,10 +15,10 @@ class Undoing:
     def undo(self, others: Collection[str] = ()) -> list[str]:
         """Take everything back that is still there and did not replace another file. Names of the files that stay delivered.
 
-        `others`: names that files of later runs have. The caller settles the journal.
+        `others`: names that files of later runs have. The caller has just asked the lock, and settles the journal.
         """
         if self._context.journal.header.phase != "undoing":
-            self._context.enter("undoing")
+            self._context.journal.enter("undoing")
         try:
             self._context.in_parallel(lambda number: self._take_back(number, others), range(len(self._context.journal.states)))
             self._context.connections.retrying(self._context.discard_unknown)
