@@ -799,6 +799,14 @@ MUTATIONS = [
         (LIKENESS, "another_order_are_another or row_rules"),
     ),
     Mutation(
+        "started again",
+        "another key under the same name is another configuration",
+        "recovery.py",
+        '        content["recipients"] = recipients_now(config.file)\n',
+        "        pass\n",
+        (RESUMING, "another_key"),
+    ),
+    Mutation(
         "released",
         "a held run is released once",
         "release.py",

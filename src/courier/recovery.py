@@ -21,6 +21,7 @@ from courier.esp.artefacts import beside
 from courier.journal import FileState, Header, Journal
 from courier.manifest import closing_names, timestamp
 from courier.plan import PlannedFile, changes, later_parts, part_name
+from courier.render import recipients_now
 from courier.restoring import restored
 from courier.state import Store
 
@@ -46,7 +47,9 @@ def fingerprint(config: RunConfig) -> str:
     versions = {
         name: version(name) for name in ("audience-courier", "polars", "pyarrow", "zlib-ng", "zstandard")
     }  # other bytes for the same rows, maybe
-    content = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
+    content: dict[str, Any] = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
+    if config.file.encrypted:  # each file of a run is for the same readers
+        content["recipients"] = recipients_now(config.file)
     return likeness.of(content)
 
 

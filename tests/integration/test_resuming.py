@@ -121,6 +121,27 @@ def test_under_another_configuration_it_begins_anew(tmp_path: Path, other: str) 
     assert Journal.open_runs(store, "demo") == []
 
 
+def test_with_another_key_under_the_same_name_it_begins_anew(tmp_path: Path) -> None:
+    """Or some of the files would be for one key, and the rest for the other."""
+    key, encrypting = tmp_path / "recipient.asc", f"file.encrypt_to=[{tmp_path / 'recipient.asc'}]"
+    key.write_text("the key of yesterday")
+    store = begun(tmp_path, "staging", overrides=[encrypting])
+    assert resumed(store, config(tmp_path, encrypting)) is not None
+    key.write_text("the key of today")
+    assert resumed(store, config(tmp_path, encrypting)) is None
+    assert at(tmp_path) == []
+
+
+def test_a_run_that_was_publishing_is_finished_with_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECIPIENT", "the key of yesterday")
+    store = begun(tmp_path, "publishing", overrides=["file.encrypt_to_env=[RECIPIENT]"])
+    monkeypatch.setenv("RECIPIENT", "the key of today")
+    with pytest.raises(ConfigError, match="under another configuration"):
+        resumed(store, config(tmp_path, "file.encrypt_to_env=[RECIPIENT]"))
+    monkeypatch.setenv("RECIPIENT", "the key of yesterday")
+    assert resumed(store, config(tmp_path, "file.encrypt_to_env=[RECIPIENT]")) is not None
+
+
 def test_at_another_place_it_begins_anew_and_the_old_one_is_tidied(tmp_path: Path) -> None:
     store = begun(tmp_path, "staging")
     assert resumed(store, config(tmp_path, f"destination.path={tmp_path / 'elsewhere'}")) is None
