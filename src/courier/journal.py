@@ -116,14 +116,13 @@ class Journal:
     def begin(self) -> None:
         """Write the plan down. From here on the run is known as unsettled."""
         self._store.write(self._marker, b"")
-        self._write_header()
+        self._write_header(self.header.phase)
 
     def enter(self, phase: str) -> None:
         """Write down what comes next, and the state of all files."""
         if phase == "publishing":
             self.states = [replace(state, asked=True) for state in self.states]
-        self.header = replace(self.header, phase=phase)
-        self._write_header()
+        self._write_header(phase)
 
     def settle(self) -> None:
         """Nothing of this delivery is open any more: what it has published is remembered, or it is taken back."""
@@ -157,11 +156,12 @@ class Journal:
     def _marker(self) -> str:
         return self.marker(self.header.activation, self.header.run_id)
 
-    def _write_header(self) -> None:
-        states = [_plain(state) for state in self.states]
-        self.header = replace(self.header, states=states, epoch=uuid.uuid4().hex)
-        content = json.dumps(vars(self.header), default=datetime.isoformat, ensure_ascii=False).encode()
-        self._store.write(self.key(self.header.run_id), content)
+    def _write_header(self, phase: str) -> None:
+        """Known to this process once it is written: what the store refuses has not been announced."""
+        header = replace(self.header, phase=phase, states=[_plain(state) for state in self.states], epoch=uuid.uuid4().hex)
+        content = json.dumps(vars(header), default=datetime.isoformat, ensure_ascii=False).encode()
+        self._store.write(self.key(header.run_id), content)
+        self.header = header
 
 
 def _plain(state: FileState) -> dict[str, Any]:

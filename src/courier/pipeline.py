@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 from courier import cluster, computing, esp, guard, manifest, plan, reading, recovery, release, retention, runs
 from courier.config import RunConfig
-from courier.delivery import Delivery
+from courier.delivery import PUBLISHED, Delivery
 from courier.delivery.sending import FileToSend
 from courier.destinations import Destination
 from courier.engine import Engine
-from courier.errors import CourierError, HeldError
+from courier.errors import ConfigError, CourierError, HeldError, TransientError
 from courier.journal import FileState, Journal
 from courier.progress import Progress
 from courier.reading import Ready
@@ -172,7 +172,11 @@ def _published(run: runs.Run, journal: Journal, lock: Lock, warnings: list[str])
     run.artefacts += esp.delivered_names(run.config)
     run.warnings += [*warnings, *runs.noted(run)]
     run.error, run.finished_at = guard.partly_held(run), datetime.now(UTC)
-    recovery.remember_published(run.store, journal, lock, lambda: runs.save(run))
+    try:
+        recovery.remember_published(run.store, journal, lock, lambda: runs.save(run))
+    except (ConfigError, TransientError) as error:
+        error.fix = PUBLISHED.format(run_id=run.config.run_id)
+        raise
 
 
 def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:

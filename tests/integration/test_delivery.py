@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content
+from kills import Watched
 from recording_server import USERNAME, RecordingServer, recorded_target
 from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
@@ -21,7 +22,7 @@ from targets import PASSWORD_ENV, Target, sftp_key_target
 from courier import recovery
 from courier.config import LocalConfig
 from courier.destinations import Staged
-from courier.errors import BusyError, DeliveryError, TerminalError, TransientError
+from courier.errors import BusyError, ConfigError, DeliveryError, TerminalError, TransientError
 from courier.progress import Silence
 from courier.state.lock import Lock
 
@@ -177,6 +178,25 @@ def test_a_run_that_slept_after_its_last_file_does_not_say_that_it_is_published(
     with pytest.raises(BusyError, match="lost its lock"):
         sender.send(lock=lock, progress=WhenPublished(TRIGGER, lock.sleep))
     sender.assert_nothing()
+
+
+def test_a_state_store_that_fails_when_all_is_published_is_told_and_nothing_is_sent_twice(sender: Sender) -> None:
+    """As on a full disk."""
+    away = sender.state.with_name("away")
+
+    def fails() -> None:
+        sender.state.rename(away)
+        sender.state.write_bytes(b"")
+
+    with pytest.raises(ConfigError, match="all files are published; when that is mended start again with run_id=run-1"):
+        sender.send(progress=WhenPublished(TRIGGER, fails))
+    assert sender.target.visible() == sender.expected()
+    sender.state.unlink()
+    away.rename(sender.state)
+    watched = Watched()
+    sender.send(watched)
+    assert watched.names == []
+    sender.assert_delivered()
 
 
 def test_a_run_that_slept_while_it_takes_back_leaves_what_the_start_that_took_over_has_published(

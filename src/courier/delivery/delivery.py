@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from courier.config import DestinationConfig
-from courier.delivery.context import Alone, Context, Workers
+from courier.delivery.context import PUBLISHED, Alone, Context, Workers
 from courier.delivery.publishing import Publishing
 from courier.delivery.sending import FileToSend
 from courier.delivery.staging import Staging
 from courier.delivery.undoing import Undoing
 from courier.destinations import Destination
-from courier.errors import BusyError, CourierError, DeliveryError, TransientError
+from courier.errors import BusyError, CourierError, TransientError
 from courier.journal import Journal
 from courier.progress import Progress
 
@@ -107,6 +107,10 @@ class Delivery:
         header = self._context.journal.header
         if header.phase == "published":
             return
+        if header.phase == "publishing" and all(state.delivered for state in self._context.journal.states):
+            if isinstance(error, CourierError):  # of the journal
+                error.fix = PUBLISHED.format(run_id=header.run_id)
+            return
         if header.phase == "publishing" and isinstance(error, TransientError):
             error.fix = f"start again with run_id={header.run_id}: it publishes the rest, and sends nothing twice"
             return
@@ -123,7 +127,7 @@ class Delivery:
             advice = f"Could not be taken back, and will be by the next run: {_some(left)}"
         else:
             advice = f"Delivered and not taken back: {_some(left)}; start again with run_id={header.run_id} to deliver the rest"
-        if left and isinstance(error, DeliveryError):
+        if left and isinstance(error, CourierError):
             error.fix = f"{error.fix}. {advice}" if error.fix else advice
 
     def _discard_own(self) -> None:
