@@ -25,6 +25,7 @@ from courier.destinations.sftp.protocol import (
     text,
 )
 from courier.destinations.sftp.transfer import Upload, read
+from courier.destinations.sftp.trust import authority
 from courier.errors import TerminalError, TransientError
 
 #: `keep` is told about this often: a file of 1 GB is written down 128 times.
@@ -51,7 +52,7 @@ class SftpConnection:
         self._proofs = memory.proofs if config.verify == "sha256" else None
         self._stubborn, self._attempt = memory.stubborn, memory.attempt
         self._folder = config.folder.rstrip("/") or ("/" if config.folder.startswith("/") else ".")
-        self._where = f"sftp://{config.host}:{config.port}/{self._folder.lstrip('/')}"
+        self._where = f"sftp://{authority(config)}/{self._folder.lstrip('/')}"
         self._refuses_existing = refuses_existing
         with translated(self._where, "The remote folder cannot be used"):
             asked = session.ask(EXTENDED, text(LIMITS), later=True) if LIMITS in session.extensions else None
