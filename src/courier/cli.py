@@ -108,8 +108,9 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
     except CourierError as error:
         _print(str(error), sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        _print(stopped, sys.stderr)
+    except KeyboardInterrupt as stop:
+        notes = getattr(stop, "__notes__", [])  # of what is otherwise than usual
+        _print(f"Stopped before the end: {' '.join(notes)}." if notes else stopped, sys.stderr)
         return INTERRUPTED
     return 0
 

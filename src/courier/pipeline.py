@@ -25,6 +25,8 @@ from courier.snapshot import AudienceSnapshot
 from courier.state import open_store
 from courier.state.lock import Lock, locked
 
+#: Said of a run that was stopped twice, say.
+UNSETTLED = "not all that it had sent could be taken back: start again with run_id={run_id}, or another run, which takes it back first"
 KILLED = CourierError("The run ended without a word; it was killed, or is still going on")
 
 
@@ -58,7 +60,9 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
             run.error = error
             raise
         except BaseException as error:
-            run.error = CourierError(f"The run was stopped by {type(error).__name__}")
+            run.error = CourierError(
+                f"The run was stopped by {type(error).__name__}", fix=" ".join(getattr(error, "__notes__", [])) or None
+            )
             raise
         finally:
             run.finished_at = datetime.now(UTC)
@@ -158,9 +162,12 @@ def _settled(run: runs.Run, journal: Journal) -> Iterator[None]:
     """What fails and is taken back is settled; else the next start finds it."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         with suppress(CourierError):
             recovery.settle_failed(run.store, journal)
+        if isinstance(error, KeyboardInterrupt) and journal.header.phase != "failed":
+            done = all(state.delivered for state in journal.states)
+            error.add_note((PUBLISHED if done else UNSETTLED).format(run_id=run.config.run_id))
         raise
 
 

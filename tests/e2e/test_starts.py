@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from activation import Job, activate, command, run_job
+from activation import LOG_LINE, Job, activate, command, run_job
 from aws_server import aws_server
 from xdm_profiles import profile, write_profiles
 
@@ -78,6 +78,45 @@ def test_a_second_run_of_the_activation_is_refused_while_the_first_lives(folder:
         assert second.code == 5
         assert "Another run of this activation is under way" in second.stderr
         assert "run run-1" in second.stderr
+
+
+STOP = """
+import os, signal, sys
+from courier import cli
+from courier.destinations.local import LocalConnection
+from courier.journal import Journal
+moments = sys.argv.pop(1).split(",")
+def stopping(original):
+    def stopped(self, what, **named):
+        moment = what if isinstance(what, str) else what.name
+        if moments and moment.startswith(moments[0]):
+            moments.pop(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, what, **named)
+    return stopped
+Journal.enter, LocalConnection.publish = stopping(Journal.enter), stopping(LocalConnection.publish)
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [
+        ("manifest", "What was staged is discarded; see the run's record."),
+        ("manifest,failed", "not all that it had sent could be taken back: start again with run_id=run-1, or another run"),
+        ("published", "all files are published; start again with run_id=run-1: it remembers them, and sends nothing twice"),
+    ],
+    ids=["while it publishes", "and again while it takes back", "after the last file"],
+)
+def test_what_a_run_says_that_is_stopped_is_true(folder: Path, moments: str, said: str) -> None:
+    arguments = command(SEGMENTS, "checks=none")
+    done = subprocess.run([sys.executable, "-c", STOP, moments, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    (line,) = [line for line in done.stderr.splitlines() if not LOG_LINE.match(line)]
+    assert (done.returncode, line.startswith("Stopped before the end"), said in line) == (130, True, True), line
+    assert (NAME in {path.name for path in (folder / "out").iterdir()}) == (moments == "published")
+    job = activate(folder, SEGMENTS).succeeded()
+    assert job.files() == {NAME: CONTENT}
+    assert [name for name in job.delivered() if name.startswith(".")] == []
 
 
 def test_another_run_takes_back_what_a_killed_one_left(folder: Path) -> None:

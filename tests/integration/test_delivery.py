@@ -188,7 +188,7 @@ def test_a_state_store_that_fails_when_all_is_published_is_told_and_nothing_is_s
         sender.state.rename(away)
         sender.state.write_bytes(b"")
 
-    with pytest.raises(ConfigError, match="all files are published; when that is mended start again with run_id=run-1"):
+    with pytest.raises(ConfigError, match="all files are published; start again with run_id=run-1"):
         sender.send(progress=WhenPublished(TRIGGER, fails))
     assert sender.target.visible() == sender.expected()
     sender.state.unlink()

@@ -18,8 +18,8 @@ from courier.progress import Progress, Silence
 #: So many files are looked for, and published, by one call, where there are more than this.
 TOGETHER = 32
 
-#: What to do where the state store fails then.
-PUBLISHED = "all files are published; when that is mended start again with run_id={run_id}: it remembers them, and sends nothing twice"
+#: What to do where the state store fails then, or the run is stopped.
+PUBLISHED = "all files are published; start again with run_id={run_id}: it remembers them, and sends nothing twice"
 
 AWAKE_SECONDS = 0.2
 
