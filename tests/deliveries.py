@@ -89,7 +89,7 @@ class Sender:
         return Journal(self.store, header, before.states if before else [FileState(name) for name in header.names])
 
     def delivery(self, journal: Journal, lock: Alone, progress: Progress | None = None) -> Delivery:
-        return Delivery(self.target.config, open_destination(self.target.config, self.run_id), journal, lock, progress)
+        return Delivery(self.target.config, open_destination(self.target.config, self.run_id, journal.attempt), journal, lock, progress)
 
     def send(
         self,

@@ -30,6 +30,7 @@ class RecordingServer:
     stall: set[str] = field(default_factory=set)  # operations that are never answered: write, close, remove, stat, …
     lose_answer: set[str] = field(default_factory=set)  # operations that are done, and the connection is lost before the answer; once
     mute: set[str] = field(default_factory=set)  # operations that are done and never answered; once
+    refuse_when_done: set[str] = field(default_factory=set)  # operations that are done, and refused all the same
     refuse: dict[str, type[asyncssh.SFTPError]] = field(default_factory=dict)  # operations that are refused, and how
     refuse_renaming_to: str = ""
     refuse_from_byte: int | None = None  # so only writes from there on, as a disk does that is full
@@ -189,6 +190,8 @@ class _Files(asyncssh.SFTPServer):
         if operation in record.mute:
             record.mute.discard(operation)
             await asyncio.sleep(60)
+        if operation in record.refuse_when_done:
+            raise asyncssh.SFTPFailure("for the test")
 
     def _take(self, path: bytes) -> None:
         if self._record.takes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import signal
@@ -62,7 +61,7 @@ def _at_least_one(text: str) -> int:
 
 
 def _activate(config: RunConfig) -> str:
-    with Bars() if sys.stderr.isatty() else Lines() as progress:
+    with Bars() if sys.stderr and sys.stderr.isatty() else Lines() as progress:
         run = activate(config, progress)
     if run.error is None:
         return report(run)
@@ -109,8 +108,9 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
     except CourierError as error:
         _print(str(error), sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        _print(stopped, sys.stderr)
+    except KeyboardInterrupt as stop:
+        notes = getattr(stop, "__notes__", [])  # of what is otherwise than usual
+        _print(f"Stopped before the end: {' '.join(notes)}." if notes else stopped, sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -119,14 +119,14 @@ def _say(text: str) -> None:
     _print(text, sys.stdout)
 
 
-def _print(text: str, stream: TextIO) -> None:
-    """For whoever reads: `| head` may have read enough, a log's disk may be full, and a locale may not have the letters of a name,
-    which changes neither what was done nor the exit code.
+def _print(text: str, stream: TextIO | None) -> None:
+    """For whoever reads. `| head` may have read enough, a disk of logs be full, a log have another encoding, or nobody listen:
+    that changes nothing of what was done, nor the exit code that tells it.
     """
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")  # as Python itself does for standard error
+    if stream is None:
+        return
     try:
-        print(text, file=stream, flush=True)
+        print(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding), file=stream, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes once more at its end
 

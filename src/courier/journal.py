@@ -79,6 +79,13 @@ class Journal:
         self.header = header
         self.states = states or [FileState(name) for name in header.names]
 
+    @property
+    def attempt(self) -> str:
+        """What tells the places that a start of the run gives to its files from those of the starts before it, one of which may
+        only be asleep, and go on writing when it wakes. To be asked before this start has written anything; empty in the first.
+        """
+        return self.header.epoch[:8]
+
     @staticmethod
     def key(run_id: str) -> str:
         return f"runs/{run_id}/journal.json"
@@ -109,14 +116,13 @@ class Journal:
     def begin(self) -> None:
         """Write the plan down. From here on the run is known as unsettled."""
         self._store.write(self._marker, b"")
-        self._write_header()
+        self._write_header(self.header.phase)
 
     def enter(self, phase: str) -> None:
         """Write down what comes next, and the state of all files."""
         if phase == "publishing":
             self.states = [replace(state, asked=True) for state in self.states]
-        self.header = replace(self.header, phase=phase)
-        self._write_header()
+        self._write_header(phase)
 
     def settle(self) -> None:
         """Nothing of this delivery is open any more: what it has published is remembered, or it is taken back."""
@@ -136,6 +142,12 @@ class Journal:
             self._store.write(_file_key(self.header.run_id, number), line)
         return state
 
+    def own(self) -> list[Staged]:
+        """What this start has begun and the journal does not tell: once another start has taken that over, nobody else knows it."""
+        there = Journal.load(self._store, self.header.run_id)
+        told = {state.staged.place for state in there.states if state.staged} if there else set[str]()
+        return [state.staged for state in self.states if state.staged and not state.delivered and state.staged.place not in told]
+
     @staticmethod
     def marker(activation: str, run_id: str) -> str:
         return f"open/{activation}/{run_id}"
@@ -144,11 +156,12 @@ class Journal:
     def _marker(self) -> str:
         return self.marker(self.header.activation, self.header.run_id)
 
-    def _write_header(self) -> None:
-        states = [_plain(state) for state in self.states]
-        self.header = replace(self.header, states=states, epoch=uuid.uuid4().hex)
-        content = json.dumps(vars(self.header), default=datetime.isoformat, ensure_ascii=False).encode()
-        self._store.write(self.key(self.header.run_id), content)
+    def _write_header(self, phase: str) -> None:
+        """Known to this process once it is written: what the store refuses has not been announced."""
+        header = replace(self.header, phase=phase, states=[_plain(state) for state in self.states], epoch=uuid.uuid4().hex)
+        content = json.dumps(vars(header), default=datetime.isoformat, ensure_ascii=False).encode()
+        self._store.write(self.key(header.run_id), content)
+        self.header = header
 
 
 def _plain(state: FileState) -> dict[str, Any]:

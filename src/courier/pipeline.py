@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 from courier import cluster, computing, esp, guard, manifest, plan, reading, recovery, release, retention, runs
 from courier.config import RunConfig
-from courier.delivery import Delivery
+from courier.delivery import PUBLISHED, Delivery
 from courier.delivery.sending import FileToSend
 from courier.destinations import Destination
 from courier.engine import Engine
-from courier.errors import CourierError, HeldError
+from courier.errors import ConfigError, CourierError, HeldError, TransientError
 from courier.journal import FileState, Journal
 from courier.progress import Progress
 from courier.reading import Ready
@@ -25,6 +25,8 @@ from courier.snapshot import AudienceSnapshot
 from courier.state import open_store
 from courier.state.lock import Lock, locked
 
+#: Said of a run that was stopped twice, say.
+UNSETTLED = "not all that it had sent could be taken back: start again with run_id={run_id}, or another run, which takes it back first"
 KILLED = CourierError("The run ended without a word; it was killed, or is still going on")
 
 
@@ -58,7 +60,9 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
             run.error = error
             raise
         except BaseException as error:
-            run.error = CourierError(f"The run was stopped by {type(error).__name__}")
+            run.error = CourierError(
+                f"The run was stopped by {type(error).__name__}", fix=" ".join(getattr(error, "__notes__", [])) or None
+            )
             raise
         finally:
             run.finished_at = datetime.now(UTC)
@@ -81,7 +85,7 @@ def _is_done(run: runs.Run) -> bool:
 
 def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress | None) -> None:
     config = run.config
-    destination = reading.check_templates(config)
+    destination = reading.check_templates(config, earlier.attempt if earlier else "")
     before = recovery.resumable(earlier, config, run.store, lock) if earlier else None
     if before is not None and before.header.phase in ("publishing", "published"):
         with run.step("deliver"):
@@ -139,7 +143,7 @@ def _deliver(run: runs.Run, lock: Lock, destination: Destination, sending: Sendi
             workers = cluster.Executors(sending.engine, cluster.tasks(config, snapshots, files, columns, run.started_at))
         with _settled(run, journal):
             delivery.deliver(to_send, closing, workers)
-        _published(run, journal, delivery.warnings)
+        _published(run, journal, lock, delivery.warnings)
 
 
 def _finish(run: runs.Run, destination: Destination, journal: Journal, lock: Lock, progress: Progress | None) -> None:
@@ -150,7 +154,7 @@ def _finish(run: runs.Run, destination: Destination, journal: Journal, lock: Loc
         with _settled(run, journal):
             delivery.finish()
     run.warnings.append("An earlier start of this run was publishing when it ended; this one finished it, and sent nothing again")
-    _published(run, journal, delivery.warnings)
+    _published(run, journal, lock, delivery.warnings)
 
 
 @contextmanager
@@ -158,13 +162,16 @@ def _settled(run: runs.Run, journal: Journal) -> Iterator[None]:
     """What fails and is taken back is settled; else the next start finds it."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         with suppress(CourierError):
             recovery.settle_failed(run.store, journal)
+        if isinstance(error, KeyboardInterrupt) and journal.header.phase != "failed":
+            done = all(state.delivered for state in journal.states)
+            error.add_note((PUBLISHED if done else UNSETTLED).format(run_id=run.config.run_id))
         raise
 
 
-def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
+def _published(run: runs.Run, journal: Journal, lock: Lock, warnings: list[str]) -> None:
     outcome = recovery.outcome(journal)
     for record, known in zip(run.audiences, outcome["audiences"], strict=True):
         record.status, record.files = known["status"], [runs.DeliveredFile(**file) for file in known["files"]]
@@ -172,7 +179,11 @@ def _published(run: runs.Run, journal: Journal, warnings: list[str]) -> None:
     run.artefacts += esp.delivered_names(run.config)
     run.warnings += [*warnings, *runs.noted(run)]
     run.error, run.finished_at = guard.partly_held(run), datetime.now(UTC)
-    recovery.remember_published(run.store, journal, lambda: runs.save(run))
+    try:
+        recovery.remember_published(run.store, journal, lock, lambda: runs.save(run))
+    except (ConfigError, TransientError) as error:
+        error.fix = PUBLISHED.format(run_id=run.config.run_id)
+        raise
 
 
 def _sent(file: plan.PlannedFile, state: FileState) -> manifest.Sent:

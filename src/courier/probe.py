@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from courier.config import RunConfig
 from courier.connections import Connections, assert_absent
 from courier.destinations import Connection, Destination
+from courier.destinations.base import mark_of
 from courier.errors import ConfigError, CourierError, DeliveryError, TerminalError
 from courier.recovery import sink
 from courier.state import Store
@@ -99,7 +100,7 @@ class _File:
     """
 
     def __init__(self, config: RunConfig, since: datetime) -> None:
-        self.name, self._since = f".courier-probe-{config.run_id[-40:]}", since
+        self.name, self._since = f".courier-probe-{mark_of(config.run_id)}", since
         self._replace = config.destination.on_conflict == "replace"
         self._published = config.destination.kind != "s3"
         self.left: dict[str, Callable[[Connection], None]] = {}

@@ -40,11 +40,11 @@ class Ready:
     keys: Keys | None
 
 
-def check_templates(config: RunConfig) -> Destination:
-    """Refuse names and secrets that cannot be, and give the destination, which is not connected yet."""
+def check_templates(config: RunConfig, attempt: str = "") -> Destination:
+    """Refuse names and secrets that cannot be, and give the destination, which is not connected yet. `attempt`: see there."""
     plan.check_names(config)
     manifest.check_triggers(config)
-    return open_destination(config.destination, config.run_id)
+    return open_destination(config.destination, config.run_id, attempt)
 
 
 def read(run: runs.Run, destination: Destination) -> Ready:

@@ -21,6 +21,7 @@ from courier.esp.artefacts import beside
 from courier.journal import FileState, Header, Journal
 from courier.manifest import closing_names, timestamp
 from courier.plan import PlannedFile, changes, later_parts, part_name
+from courier.render import recipients_now
 from courier.restoring import restored
 from courier.state import Store
 
@@ -46,7 +47,9 @@ def fingerprint(config: RunConfig) -> str:
     versions = {
         name: version(name) for name in ("audience-courier", "polars", "pyarrow", "zlib-ng", "zstandard")
     }  # other bytes for the same rows, maybe
-    content = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
+    content: dict[str, Any] = {"shaping": shaping, "place": place, "as_of": config.as_of.isoformat(), "versions": versions}
+    if config.file.encrypted:  # each file of a run is for the same readers
+        content["recipients"] = recipients_now(config.file)
     return likeness.of(content)
 
 
@@ -182,7 +185,7 @@ def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[s
     if journal.header.phase == "published":  # killed between the last file and the end
         finished = timestamp(datetime.now(UTC))
         record = {**journal.header.record, **outcome(journal), "status": "published", "error": None, "finished_at": finished}
-        remember_published(store, journal, lambda: runs.write(store, run_id, record))
+        remember_published(store, journal, lock, lambda: runs.write(store, run_id, record))
         return [f"Run {run_id} had published its files when it ended; that is remembered now"]
     left, warnings = _taken_back(store, config, journal, lock, quick=True)
     gone = f"; delivered before that, and not taken back: {', '.join(left[:5])}" if left else ""
@@ -206,11 +209,12 @@ def outcome(journal: Journal) -> dict[str, Any]:
     return {"audiences": audiences, "manifest": manifest, "triggers": closing}
 
 
-def remember_published(store: Store, journal: Journal, save: Callable[[], None]) -> None:
+def remember_published(store: Store, journal: Journal, lock: Alone, save: Callable[[], None]) -> None:
     """Keep what this activation has sent, for the next run: whom it has released, its files, and the rows of each audience;
     then `save` the record, and only then the delivery is settled. Whatever ends in between is done again by the next start of
-    any run.
+    any run. Raises BusyError, and changes nothing, where the lock is lost: a later run may be remembered by now.
     """
+    lock.assert_held()
     header = journal.header
     if header.record.get("released"):
         runs.mark_released(store, header.record["released"], header.run_id)

@@ -26,6 +26,8 @@ from courier.state import Store
 
 #: The status of what an earlier run, or an earlier start of this one, has sent.
 PUBLISHED_BEFORE = "published before"
+#: Attempts at taking a run's id for its activation.
+CLAIMS = 5
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,11 @@ def _before(store: Store, config: RunConfig) -> dict[str, Any] | None:
 def claim(store: Store, config: RunConfig) -> None:
     """Take the id for the activation: of two that start at once with the same one, the first. Raises ConfigError for the other."""
     where, mine = f"runs/{config.run_id}/activation", config.activation.encode()
-    if not store.swap(where, None, mine) and (owner := store.read(where)) not in (mine, None):
-        raise _of_another(config, (owner or b"").decode(errors="replace"))
+    for _ in range(CLAIMS):  # S3 refuses one while another is under way, and there is nothing to be read then
+        if store.swap(where, None, mine) or (owner := store.read(where)) == mine:
+            return
+        if owner is not None:
+            raise _of_another(config, owner.decode(errors="replace"))
 
 
 def _of_another(config: RunConfig, activation: str) -> ConfigError:

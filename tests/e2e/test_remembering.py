@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 KILL = """
 import os, signal, sys
-from courier import baseline, cli, journal
+from courier import baseline, cli, journal, runs
 original = {owner}.{name}
 def killed(*arguments, **named):
     if {before}:
@@ -77,11 +77,12 @@ def test_the_same_run_id_knows_it_too_and_sends_nothing_again(folder: Path, mome
     assert run(folder, 3, rows=AFTER[1:]).succeeded().files() == single(b"a@x.org,Jane,exited")
 
 
-def test_a_release_that_was_killed_when_it_had_published_is_one(folder: Path) -> None:
+@pytest.mark.parametrize("moment", [MOMENTS["before it is remembered"], ("runs", "mark_released", True)], ids=["marked", "not marked"])
+def test_a_release_that_was_killed_when_it_had_published_is_one(folder: Path, moment: tuple[str, str, bool]) -> None:
     """It is remembered before the run that was held is started again, which would replace the rows that were sent."""
     asked = ["export=full"]
     assert run(folder, 1, *asked, "guard.max_rows=1").code == 3
-    assert killed(folder, 2, MOMENTS["before it is remembered"], BEFORE, "export=full", "release=run-1").keys() == {"spring.csv"}
+    assert killed(folder, 2, moment, BEFORE, "export=full", "release=run-1").keys() == {"spring.csv"}
     again = run(folder, 1, *asked)
     assert (again.code, again.files()) == (2, {})
     assert "has been released since" in again.stderr

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from activation import Job, activate, command, run_job
+from activation import LOG_LINE, Job, activate, command, run_job
 from aws_server import aws_server
 from xdm_profiles import profile, write_profiles
 
@@ -80,6 +80,45 @@ def test_a_second_run_of_the_activation_is_refused_while_the_first_lives(folder:
         assert "run run-1" in second.stderr
 
 
+STOP = """
+import os, signal, sys
+from courier import cli
+from courier.destinations.local import LocalConnection
+from courier.journal import Journal
+moments = sys.argv.pop(1).split(",")
+def stopping(original):
+    def stopped(self, what, **named):
+        moment = what if isinstance(what, str) else what.name
+        if moments and moment.startswith(moments[0]):
+            moments.pop(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, what, **named)
+    return stopped
+Journal.enter, LocalConnection.publish = stopping(Journal.enter), stopping(LocalConnection.publish)
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [
+        ("manifest", "What was staged is discarded; see the run's record."),
+        ("manifest,failed", "not all that it had sent could be taken back: start again with run_id=run-1, or another run"),
+        ("published", "all files are published; start again with run_id=run-1: it remembers them, and sends nothing twice"),
+    ],
+    ids=["while it publishes", "and again while it takes back", "after the last file"],
+)
+def test_what_a_run_says_that_is_stopped_is_true(folder: Path, moments: str, said: str) -> None:
+    arguments = command(SEGMENTS, "checks=none")
+    done = subprocess.run([sys.executable, "-c", STOP, moments, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    (line,) = [line for line in done.stderr.splitlines() if not LOG_LINE.match(line)]
+    assert (done.returncode, line.startswith("Stopped before the end"), said in line) == (130, True, True), line
+    assert (NAME in {path.name for path in (folder / "out").iterdir()}) == (moments == "published")
+    job = activate(folder, SEGMENTS).succeeded()
+    assert job.files() == {NAME: CONTENT}
+    assert [name for name in job.delivered() if name.startswith(".")] == []
+
+
 def test_another_run_takes_back_what_a_killed_one_left(folder: Path) -> None:
     with halted_before_publishing(folder) as process:
         process.kill()
@@ -96,6 +135,14 @@ def test_a_run_id_of_another_activation_is_refused(folder: Path) -> None:
     other = activate(folder, "--config-dir", "own", "activation=other")
     assert other.code == 2
     assert "This run_id belongs to another activation" in other.stderr
+
+
+def test_a_run_id_that_was_claimed_is_refused_before_its_first_run_has_a_record(folder: Path) -> None:
+    claimed = folder / "state" / "runs" / "run-1" / "activation"
+    claimed.parent.mkdir(parents=True)
+    claimed.write_bytes(b"other")
+    activate(folder, SEGMENTS).refused(2, "This run_id belongs to another activation", "'other'")
+    assert [path.name for path in claimed.parent.iterdir()] == ["activation"]
 
 
 def test_a_record_of_another_version_is_read_as_far_as_it_is_known(folder: Path) -> None:
@@ -156,6 +203,16 @@ def test_a_shorter_run_removes_the_parts_of_the_longer_one_also_where_names_tell
     job = activate(folder, *static, run_id="run-2").succeeded()
     assert job.files() == {"spring-1-of-1.csv": CONTENT, "spring-2-of-2.csv": b"taken, and somebody else's now"}
     assert "spring-2-of-2.csv is not the file that an earlier run left there, so it stays" in job.stdout
+
+
+def test_a_shorter_run_at_another_place_removes_nothing_there(folder: Path) -> None:
+    static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace"]
+    longer = activate(folder, *static, "file.max_rows=1").succeeded().files()
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "spring_2.csv").write_bytes(longer["spring_2.csv"][::-1])
+    activate(folder, *static, "destination.path=elsewhere", run_id="run-2").succeeded()
+    assert (folder / "elsewhere" / "spring_2.csv").read_bytes() == longer["spring_2.csv"][::-1]
+    assert (folder / "out" / "spring_2.csv").exists()
 
 
 def test_files_of_an_earlier_day_are_not_taken_for_parts(folder: Path) -> None:

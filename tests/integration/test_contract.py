@@ -197,13 +197,14 @@ def test_unfinished_finds_what_this_run_began_and_nothing_else(target: Target, c
     assert target.visible() == {"published.csv": CONTENT, "untouched.csv": b"somebody else's"}
 
 
-@pytest.mark.parametrize("name", ["audience.csv", "ä" * 125 + ".csv"], ids=["short", "long"])
+@pytest.mark.parametrize("name", ["audience.csv", "ä" * 125 + ".csv", "audience.20261126"], ids=["short", "long", "like an attempt"])
 def test_several_attempts_at_one_file_have_places_of_their_own_and_all_are_found(target: Target, connection: Connection, name: str) -> None:
     attempts = [open_destination(target.config, RUN_ID, attempt).connect() for attempt in ("0123abcd", "4567cdef")]
     won, lost = (stage(attempt, name, content) for attempt, content in zip(attempts, (CONTENT, b"of the loser"), strict=True))
     assert won.place != lost.place
+    first = stage(connection, name)
     found = connection.unfinished([name, "another.csv"], EARLIER)
-    assert {(each.name, each.place) for each in found} == {(name, won.place), (name, lost.place)}
+    assert {(each.name, each.place) for each in found} == {(name, each.place) for each in (won, lost, first)}
     for each in found:
         if each.place != won.place:
             connection.discard(each)

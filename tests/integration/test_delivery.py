@@ -6,18 +6,24 @@ import contextlib
 import hashlib
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from deliveries import MANIFEST, NAMES, TRIGGER, Sender, content
+from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content
+from kills import Watched
 from recording_server import USERNAME, RecordingServer, recorded_target
 from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
+from courier import recovery
 from courier.config import LocalConfig
-from courier.errors import BusyError, DeliveryError, TerminalError, TransientError
+from courier.destinations import Staged
+from courier.errors import BusyError, ConfigError, DeliveryError, TerminalError, TransientError
+from courier.progress import Silence
 from courier.state.lock import Lock
 
 MakeTarget = Callable[[str], Target]
@@ -89,22 +95,41 @@ def test_a_file_that_appears_meanwhile_takes_back_what_is_published(sender: Send
     assert sender.phase() == "failed"
 
 
-class Sleeper(Lock):
-    """A run that sleeps at one moment for so long that its lease ends; what then happens is `meanwhile`."""
+def test_files_of_the_same_size_as_ours_that_appear_meanwhile_are_not_taken_for_ours(sender: Sender) -> None:
+    """Another activation delivers files of the same names: the first conflict ends the run before it has come to the others."""
+    sender = replace(sender, target=sender.target.with_config(connections=1))
+    others = {name: b"x" * len(content(name)) for name in NAMES}
 
-    def __init__(self, sender: Sender, meanwhile: Callable[[], object]) -> None:
+    def appear() -> None:
+        for name, theirs in others.items():
+            sender.target.put(name, theirs)
+
+    with pytest.raises(TerminalError, match="exists already"):
+        sender.send(before_publishing=appear)
+    assert sender.target.everything() == others
+    assert sender.target.uploads() == []
+    assert sender.phase() == "failed"
+
+
+class Sleeper(Lock):
+    """A run that sleeps at one moment for so long that its lease ends; what then happens is `meanwhile`. Where it is not `tired`,
+    a test says when.
+    """
+
+    def __init__(self, sender: Sender, meanwhile: Callable[[], object], *, tired: bool = True) -> None:
         super().__init__(sender.store, "locks/demo.json", sender.run_id, lease_seconds=0.01)
         self.take()
-        self._meanwhile = meanwhile
+        self._meanwhile, self._tired = meanwhile, tired
 
     def sleep(self) -> None:
+        self._tired = False
         time.sleep(0.02)
         awake = Lock(self._store, self._key, "the other", lease_seconds=60)
         awake.take()
         self._meanwhile()
 
     def assert_held(self) -> None:
-        if not self.lost:
+        if self._tired:
             self.sleep()
         super().assert_held()
 
@@ -132,6 +157,114 @@ def test_nor_is_it_taken_back_where_the_sleeper_fails_for_another_reason(sender:
     with pytest.raises(BusyError, match="lost its lock"):
         sender.send(failing, lock=lock)
     sender.assert_delivered()
+
+
+def take_back(sender: Sender) -> None:
+    """As another run of the activation does with what a dead one left."""
+    config: Any = types.SimpleNamespace(activation="demo", run_id="run-2", destination=sender.target.config)
+    assert "was taken back" in recovery.settle_dead_runs(sender.store, config, Held())[0]
+
+
+class WhenPublished(Silence):
+    def __init__(self, name: str, happens: Callable[[], object]) -> None:
+        self._name, self._happens = name, happens
+
+    def published(self, name: str) -> None:
+        if name == self._name:
+            self._happens()
+
+
+def test_a_run_that_slept_after_its_last_file_does_not_say_that_it_is_published(sender: Sender) -> None:
+    lock = Sleeper(sender, lambda: take_back(sender), tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=lock, progress=WhenPublished(TRIGGER, lock.sleep))
+    sender.assert_nothing()
+
+
+def test_a_state_store_that_fails_when_all_is_published_is_told_and_nothing_is_sent_twice(sender: Sender) -> None:
+    """As on a full disk."""
+    away = sender.state.with_name("away")
+
+    def fails() -> None:
+        sender.state.rename(away)
+        sender.state.write_bytes(b"")
+
+    with pytest.raises(ConfigError, match="all files are published; start again with run_id=run-1"):
+        sender.send(progress=WhenPublished(TRIGGER, fails))
+    assert sender.target.visible() == sender.expected()
+    sender.state.unlink()
+    away.rename(sender.state)
+    watched = Watched()
+    sender.send(watched)
+    assert watched.names == []
+    sender.assert_delivered()
+
+
+def test_a_run_that_slept_while_it_takes_back_leaves_what_the_start_that_took_over_has_published(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = replace(sender, target=sender.target.with_config(connections=1))
+    theirs = sender.target.folder / "a_2.csv"
+
+    def meanwhile() -> None:
+        theirs.unlink()
+        sender.send()
+
+    lock = Sleeper(sender, meanwhile, tired=False)
+    kind, due = type(sender.target.connect()), [lock.sleep]
+    original = kind.remains
+
+    def slowly(self: Any, staged: Staged) -> bool:
+        if due:
+            due.pop()()
+        return bool(original(self, staged))
+
+    def render(name: str) -> Iterator[bytes]:
+        if name == "a_3.csv":
+            sender.target.put(theirs.name, b"somebody else's")
+        yield content(name)
+
+    monkeypatch.setattr(kind, "remains", slowly)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(render, lock=lock)
+    sender.assert_delivered()
+
+
+@pytest.mark.parametrize("kind", ["local", "s3", "sftp_key_ed25519", "sftp_password_proftpd"])
+def test_what_a_sleeper_still_writes_gets_into_no_file_of_the_start_that_took_over(
+    make_target: MakeTarget, tmp_path: Path, kind: str
+) -> None:
+    """Encrypted files are other bytes each time."""
+    sender = Sender(make_target(kind), tmp_path / "state", names=["a.csv"], repeatable=False)
+    lock = Sleeper(sender, sender.send)
+
+    def render(name: str) -> Iterator[bytes]:
+        yield b"old" * 200_000
+        lock.sleep()
+        yield b"old" * 200_000
+
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(render, lock=lock)
+    sender.assert_delivered()
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same run", "another run"])
+def test_what_a_sleeper_begins_when_it_wakes_is_discarded_by_itself(sender: Sender, *, same: bool) -> None:
+    """Whoever took over has looked for what was begun before that."""
+    sender = replace(sender, target=sender.target.with_config(connections=1))
+    lock = Sleeper(sender, sender.send if same else lambda: take_back(sender), tired=False)
+
+    def render(name: str) -> Iterator[bytes]:
+        if name == "a.csv":
+            lock.sleep()
+        yield content(name)
+
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(render, lock=lock)
+    if same:
+        sender.assert_delivered()
+    else:
+        sender.assert_nothing()
 
 
 def test_a_lock_that_is_lost_ends_the_sending(sender: Sender) -> None:

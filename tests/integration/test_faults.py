@@ -219,6 +219,18 @@ def test_a_renaming_that_is_done_and_not_answered_is_not_done_again(
         sender.assert_delivered()
 
 
+@pytest.mark.parametrize("many", [0, 40], ids=["few files", "many files"])
+@pytest.mark.parametrize("conflict", ["fail", "replace"])
+def test_a_renaming_that_is_done_and_refused_all_the_same_is_done(
+    recorder: RecordingServer, recorded: Sender, conflict: str, many: int
+) -> None:
+    """As by a server that renames, and then may not change the file's rights."""
+    recorder.refuse_when_done = {"rename", "posix_rename"}
+    sender = replace(changed(recorded, on_conflict=conflict), names=[*NAMES, *(f"b_{number:02d}.csv" for number in range(many))])
+    sender.send()
+    sender.assert_delivered()
+
+
 @pytest.mark.parametrize("takes", [False, True], ids=["the files stay", "the platform takes them"])
 @pytest.mark.parametrize("fault", ["lose_answer", "mute"])
 def test_many_renamings_of_which_answers_are_lost_are_not_done_again(

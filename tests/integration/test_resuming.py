@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,10 @@ from courier import baseline, recovery
 from courier.compose import load
 from courier.config import RunConfig
 from courier.destinations import Staged, open_destination
-from courier.errors import ConfigError
+from courier.errors import BusyError, ConfigError
 from courier.journal import FileState, Header, Journal
 from courier.state import Store, open_store
+from courier.state.lock import Lock
 
 NAMES = ["a.csv", "manifest.json"]
 
@@ -65,6 +67,20 @@ def resumed(store: Store, asked: RunConfig) -> Journal | None:
     return recovery.resumable(journal, asked, store, Held())
 
 
+def test_who_has_lost_the_lock_remembers_nothing_of_what_it_has_published(tmp_path: Path) -> None:
+    """A later run may be remembered by now, and the next one would compare with the older rows."""
+    store, saved = begun(tmp_path, "published", delivered=True), list[str]()
+    journal = Journal.load(store, "run-1")
+    assert journal is not None
+    sleeping = Lock(store, "locks/demo.json", "run-1", lease_seconds=0.01)
+    sleeping.take()
+    time.sleep(0.02)
+    Lock(store, "locks/demo.json", "run-2", lease_seconds=60).take()
+    with pytest.raises(BusyError, match="lost its lock"):
+        recovery.remember_published(store, journal, sleeping, lambda: saved.append("the record"))
+    assert (baseline.published(store, "demo"), saved, Journal.open_runs(store, "demo")) == ({}, [], ["run-1"])
+
+
 def at(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "out").iterdir())
 
@@ -103,6 +119,27 @@ def test_under_another_configuration_it_begins_anew(tmp_path: Path, other: str) 
     assert resumed(store, config(tmp_path, other)) is None
     assert at(tmp_path) == []
     assert Journal.open_runs(store, "demo") == []
+
+
+def test_with_another_key_under_the_same_name_it_begins_anew(tmp_path: Path) -> None:
+    """Or some of the files would be for one key, and the rest for the other."""
+    key, encrypting = tmp_path / "recipient.asc", f"file.encrypt_to=[{tmp_path / 'recipient.asc'}]"
+    key.write_text("the key of yesterday")
+    store = begun(tmp_path, "staging", overrides=[encrypting])
+    assert resumed(store, config(tmp_path, encrypting)) is not None
+    key.write_text("the key of today")
+    assert resumed(store, config(tmp_path, encrypting)) is None
+    assert at(tmp_path) == []
+
+
+def test_a_run_that_was_publishing_is_finished_with_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECIPIENT", "the key of yesterday")
+    store = begun(tmp_path, "publishing", overrides=["file.encrypt_to_env=[RECIPIENT]"])
+    monkeypatch.setenv("RECIPIENT", "the key of today")
+    with pytest.raises(ConfigError, match="under another configuration"):
+        resumed(store, config(tmp_path, "file.encrypt_to_env=[RECIPIENT]"))
+    monkeypatch.setenv("RECIPIENT", "the key of yesterday")
+    assert resumed(store, config(tmp_path, "file.encrypt_to_env=[RECIPIENT]")) is not None
 
 
 def test_at_another_place_it_begins_anew_and_the_old_one_is_tidied(tmp_path: Path) -> None:

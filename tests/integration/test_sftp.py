@@ -170,6 +170,18 @@ def test_publishing_directly(recorder: RecordingServer) -> None:
     connection.close()
 
 
+def test_published_directly_a_file_that_has_appeared_since_the_first_look_is_not_written_over(recorder: RecordingServer) -> None:
+    (recorder.folder / "audience.csv").write_bytes(b"somebody else's")
+    connection = connect(recorder, publish="direct")
+    with pytest.raises(TerminalError, match="exists already"):
+        connection.begin("audience.csv")
+    connection.close()
+    replacing = connect(recorder, publish="direct", on_conflict="replace")
+    replacing.publish(stage(replacing, b"newer"), replace=True)
+    assert files(recorder) == {"audience.csv": b"newer"}
+    replacing.close()
+
+
 # Sending
 
 

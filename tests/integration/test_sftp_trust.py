@@ -63,6 +63,21 @@ def test_an_unknown_server_gets_no_password(recorder: RecordingServer) -> None:
     assert recorder.logins == []
 
 
+def test_a_server_that_is_named_by_its_number(recorder: RecordingServer) -> None:
+    config = SftpPasswordConfig(
+        kind="sftp_password",
+        host="::ffff:127.0.0.1",
+        port=recorder.port,
+        username=USERNAME,
+        password_env=PASSWORD_ENV,
+        path="/",
+        host_key_fingerprint=recorder.fingerprint,
+    )
+    connection = open_destination(config, RUN_ID).connect()
+    assert connection.uri("a.csv") == f"sftp://[::ffff:127.0.0.1]:{recorder.port}/a.csv"
+    connection.close()
+
+
 def test_a_server_whose_key_has_changed_gets_no_password(recorder: RecordingServer, tmp_path: Path) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{recorder.port} {other}")

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faulty_proxy import Answer, FaultyProxy, LoseAnswer, faulty_proxy
@@ -228,3 +229,11 @@ def test_a_run_id_belongs_to_the_activation_that_was_first(store: Store) -> None
     runs.claim(store, config("mine"))
     with pytest.raises(ConfigError, match=r"belongs to another activation.*'mine'"):
         runs.claim(store, config("theirs"))
+
+
+def test_a_claim_that_is_refused_while_another_one_is_under_way_is_made_again(behind_a_proxy: tuple[Store, FaultyProxy]) -> None:
+    store, proxy = behind_a_proxy
+    config: Any = types.SimpleNamespace(activation="mine", run_id="2026-11-01")
+    proxy.add("PUT", "/activation", Answer(409, "ConditionalRequestConflict"))
+    runs.claim(store, config)
+    assert store.read("runs/2026-11-01/activation") == b"mine"

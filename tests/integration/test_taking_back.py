@@ -175,7 +175,7 @@ def test_the_file_of_a_later_run_is_not_removed(local: Sender, monkeypatch: pyte
         raise TransientError("The server restarts")
 
     with monkeypatch.context() as patched:
-        patched.setattr(LocalConnection, "discard", busy)
+        patched.setattr(LocalConnection, "remains", busy)  # so that nothing is concluded yet
         assert "cannot be taken back now" in settle(local, "run-2")[0]
     second = replace(local, run_id="run-2", closing=["manifest2.json"])
     journal = second.send()

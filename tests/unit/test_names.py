@@ -296,6 +296,13 @@ def test_a_short_hidden_name_tells_the_file_and_long_ones_differ() -> None:
     assert hidden_name("x" * 254 + "a", "r1") != hidden_name("x" * 254 + "b", "r1")
 
 
+def test_the_hidden_names_of_runs_with_long_ids_differ_also_where_the_ends_of_these_are_alike() -> None:
+    ids = ["a_demo-scheduled__2026-11-26T16.00.00.000000", "b_demo-scheduled__2026-11-26T16.00.00.000000"]
+    hidden = [hidden_name("a.csv", run_id) for run_id in ids]
+    assert hidden[0] != hidden[1]
+    assert {len(each) for each in hidden} == {len(hidden_name("a.csv", "r" * 40))}
+
+
 # Folders
 
 

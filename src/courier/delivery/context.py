@@ -18,6 +18,9 @@ from courier.progress import Progress, Silence
 #: So many files are looked for, and published, by one call, where there are more than this.
 TOGETHER = 32
 
+#: What to do where the state store fails then, or the run is stopped.
+PUBLISHED = "all files are published; start again with run_id={run_id}: it remembers them, and sends nothing twice"
+
 AWAKE_SECONDS = 0.2
 
 #: Sending it again could mean that people get the same mail twice.
@@ -74,6 +77,11 @@ class Context:
         for staged in unfinished:
             if staged.place not in known:
                 connection.discard(staged)
+
+    def enter(self, phase: str) -> None:
+        """The journal's next phase. The lock is asked first: another start may have taken the journal over."""
+        self.lock.assert_held()
+        self.journal.enter(phase)
 
     def warn(self, text: str) -> None:
         log.warning("%s", text)

@@ -8,16 +8,17 @@ delivery that failed or is dead.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 
 from courier.config import DestinationConfig
-from courier.delivery.context import Alone, Context, Workers
+from courier.delivery.context import PUBLISHED, Alone, Context, Workers
 from courier.delivery.publishing import Publishing
 from courier.delivery.sending import FileToSend
 from courier.delivery.staging import Staging
 from courier.delivery.undoing import Undoing
 from courier.destinations import Destination
-from courier.errors import CourierError, DeliveryError, TransientError
+from courier.errors import BusyError, CourierError, TransientError
 from courier.journal import Journal
 from courier.progress import Progress
 
@@ -25,8 +26,8 @@ from courier.progress import Progress
 class Delivery:
     """One run's delivery. The files and their order are the journal's: data files, manifest, triggers.
 
-    Once the lock is lost, another start of the run may be at work on the same files and the same journal: nothing is touched
-    any more.
+    Once the lock is lost, another start of the run may be at work on the same files and the same journal: nothing that the
+    journal tells is touched any more.
     """
 
     def __init__(
@@ -66,8 +67,7 @@ class Delivery:
                 self._context.in_parallel(stage_closing, numbers[len(data) :])
             if self._context.unsure:
                 self._context.connections.retrying(self._context.discard_unknown)
-            self._context.lock.assert_held()
-            self._context.journal.enter("publishing")
+            self._context.enter("publishing")
             publishing.publish_all()
         except BaseException as error:
             self._after_failure(error)
@@ -99,9 +99,17 @@ class Delivery:
         Raises BusyError where the lock is lost, which is then why it failed, or may be.
         """
         self._context.give_up()
-        self._context.lock.assert_held()
+        try:
+            self._context.lock.assert_held()
+        except BusyError:
+            self._discard_own()
+            raise
         header = self._context.journal.header
         if header.phase == "published":
+            return
+        if header.phase == "publishing" and all(state.delivered for state in self._context.journal.states):
+            if isinstance(error, CourierError):  # of the journal
+                error.fix = PUBLISHED.format(run_id=header.run_id)
             return
         if header.phase == "publishing" and isinstance(error, TransientError):
             error.fix = f"start again with run_id={header.run_id}: it publishes the rest, and sends nothing twice"
@@ -112,13 +120,22 @@ class Delivery:
         undoing = Delivery(hasty, self._context.destination, self._context.journal, self._context.lock)
         try:
             left = undoing.undo()
+        except BusyError:
+            raise
         except CourierError:
             left = [state.name for state in self._context.journal.states if state.staged]
             advice = f"Could not be taken back, and will be by the next run: {_some(left)}"
         else:
             advice = f"Delivered and not taken back: {_some(left)}; start again with run_id={header.run_id} to deliver the rest"
-        if left and isinstance(error, DeliveryError):
+        if left and isinstance(error, CourierError):
             error.fix = f"{error.fix}. {advice}" if error.fix else advice
+
+    def _discard_own(self) -> None:
+        """After the lock was lost: what was begun since, which the start that took over cannot have found."""
+        if not self._context.direct:  # where the other one writes to the same names
+            with suppress(CourierError):
+                for staged in self._context.journal.own():
+                    self._context.connections.retrying(lambda connection, staged=staged: connection.discard(staged))  # type: ignore[misc]  # mypy cannot type a default
 
 
 def _some(names: list[str]) -> str:

@@ -27,7 +27,7 @@ class Publishing:
         self.remove_stale()
         for number in range(data, len(header.names)):
             self._publish(number)
-        self._context.journal.enter("published")
+        self._context.enter("published")
         if self._context.unsure:  # once more, for what was asked for before and done late
             with contextlib.suppress(DeliveryError):
                 self._context.connections.retrying(self._context.discard_unknown)

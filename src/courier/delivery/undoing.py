@@ -15,7 +15,7 @@ class Undoing:
     def undo(self, others: Collection[str] = ()) -> list[str]:
         """Take everything back that is still there and did not replace another file. Names of the files that stay delivered.
 
-        `others`: names that files of later runs have. The caller settles the journal.
+        `others`: names that files of later runs have. The caller has just asked the lock, and settles the journal.
         """
         if self._context.journal.header.phase != "undoing":
             self._context.journal.enter("undoing")
@@ -24,7 +24,7 @@ class Undoing:
             self._context.connections.retrying(self._context.discard_unknown)
         finally:
             self._context.connections.close()
-        self._context.journal.enter("failed")
+        self._context.enter("failed")
         return [state.name for state in self._context.journal.states if state.delivered]
 
     def _take_back(self, number: int, others: Collection[str]) -> None:
@@ -35,16 +35,14 @@ class Undoing:
         asked = (state.asked or self._context.direct) and state.complete
 
         def attempt(connection: Connection) -> None:
-            if asked and not self._context.journal.states[number].removing:
-                seen = self._context.direct or not connection.remains(staged)
+            if asked and not self._context.journal.states[number].removing and (self._context.direct or not connection.remains(staged)):
                 # Of the same size, since anybody else may have put a file there after the platform had taken ours.
-                ours = not replacing and state.name not in others and connection.size(state.name) == staged.size
-                if seen and not ours:
+                if replacing or state.name in others or connection.size(state.name) != staged.size:
                     self._context.journal.update(number, delivered=True, confirmed=False)  # replaced another, or was taken by the platform
                     return
-                if ours:  # also where a kill came between its two names
-                    # Written down first: what is gone after this was removed by us, and must be sent again.
-                    self._context.journal.update(number, removing=True)
+                self._context.lock.assert_held()  # or another start may have published it
+                # Written down first: what is gone after this was removed by us, and must be sent again.
+                self._context.journal.update(number, removing=True)
             if self._context.journal.states[number].removing:
                 connection.remove(state.name)
             else:

@@ -9,7 +9,7 @@ __all__ = ["Connection", "Destination", "Staged", "open_destination"]
 def open_destination(config: DestinationConfig, run_id: str, attempt: str = "") -> Destination:
     """The destination that the configuration describes. Reads its secrets, and connects to nothing yet.
 
-    `attempt`: eight hexadecimal digits where several workers may try one file at once, so that each has a place of its own.
+    `attempt`: eight hexadecimal digits where several workers, or starts of the run, may try one file at once, so that each has a place of its own.
     """
     match config:
         case LocalConfig():

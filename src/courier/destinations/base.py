@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -85,7 +85,7 @@ class Connection(Protocol):
         """Whether the file is still there unseen and whole, so that `publish` has something to do."""
 
     def remains(self, staged: Staged) -> bool:
-        """Whether anything of it is still there unseen, whole or not."""
+        """Whether anything of it is still there unseen, whole or not. What is seen already does not remain, whatever other name it has."""
 
     def publish(self, staged: Staged, *, replace: bool) -> bool:
         """Make it visible. With `replace=False` an existing file is never replaced. False where that took more than one step."""
@@ -117,22 +117,33 @@ class Destination(Protocol):
         """Log in, and see that the target folder or bucket is there."""
 
 
+#: So much of a run's id is in names.
+MARK_CHARACTERS = 40
 #: What the attempts of several workers at one file are told apart by: a dot and eight hexadecimal digits.
 ATTEMPT = re.compile(r"\.[0-9a-f]{8}(?=\.part$)")
+
+
+def mark_of(run_id: str) -> str:
+    """What of a run's id is in names. The ends of long ones may be alike: an orchestrator's, with an activation before it."""
+    if len(run_id) <= MARK_CHARACTERS:
+        return run_id
+    return f"{run_id[-MARK_CHARACTERS // 2 :]}-{hashlib.sha256(run_id.encode()).hexdigest()}"[:MARK_CHARACTERS]
 
 
 def hidden_name(name: str, run_id: str, attempt: str = "") -> str:
     """The temporary name, in the same folder: hidden, and known as ours and this run's. A long name is there as its hash."""
     folder, slash, own = name.rpartition("/")
-    start, end = f".courier-{run_id[-40:]}-", ".part"
+    start, end = f".courier-{mark_of(run_id)}-", ".part"
     if len(f"{start}{own}.{8 * 'x'}{end}{ASIDE}".encode()) > MAX_NAME_BYTES:
         own = hashlib.sha256(own.encode()).hexdigest()[:32]
     return f"{folder}{slash}{start}{own}{f'.{attempt}' if attempt else ''}{end}"
 
 
-def without_attempt(hidden: str) -> str:
-    """The hidden name that a run's first attempt has, whichever attempt's this is."""
-    return ATTEMPT.sub("", hidden)
+def known_by(unseen: str, hidden: Mapping[str, str]) -> str | None:
+    """The file that has this hidden name, whichever attempt's it is; None where it is none of `hidden`, which knows files by the
+    hidden names of their first attempts. A file's own name may look like an attempt's.
+    """
+    return hidden.get(unseen) or hidden.get(ATTEMPT.sub("", unseen))
 
 
 def assert_size(name: str, where: str, *, sent: int, found: int | None) -> None:

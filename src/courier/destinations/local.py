@@ -15,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from courier.config import LocalConfig
-from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name, without_attempt
+from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name, known_by
 from courier.errors import TerminalError, TransientError
 from courier.home import expanded
 
@@ -100,7 +100,9 @@ class LocalConnection:
         return _size(_hidden(staged)) == staged.size
 
     def remains(self, staged: Staged) -> bool:
-        return _size(_hidden(staged)) is not None
+        """Not where a kill came between the two names: it is seen by then."""
+        hidden = _hidden(staged)
+        return _size(hidden) is not None and not self._same(hidden, self._folder / staged.name)
 
     def publish(self, staged: Staged, *, replace: bool) -> bool:
         hidden, final = _hidden(staged), self._folder / staged.name
@@ -157,12 +159,12 @@ class LocalConnection:
 
     def unfinished(self, names: Collection[str], since: datetime) -> list[Staged]:
         """By the hidden names, which tell the run: whenever that was."""
-        hidden = {self._folder / hidden_name(name, self._run_id): name for name in names}
+        hidden = {str(self._folder / hidden_name(name, self._run_id)): name for name in names}
         found: list[Staged] = []
-        for folder in dict.fromkeys(path.parent for path in hidden):
+        for folder in dict.fromkeys(Path(path).parent for path in hidden):
             with _translated(folder), contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 there = [folder / own for own in os.listdir(folder)]  # noqa: PTH208  a folder may have a million names
-                ours = ((path, hidden.get(path.with_name(without_attempt(path.name)))) for path in there if path.name.startswith("."))
+                ours = ((path, known_by(str(path), hidden)) for path in there if path.name.startswith("."))
                 found += [Staged(name, 0, {"path": str(path)}) for path, name in ours if name is not None]
         return found
 

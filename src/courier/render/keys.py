@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,6 +63,18 @@ def open_keys(config: FileConfig, now: datetime) -> Keys | None:
     if config.signed:
         signer, signing_key = _signing_key(config, passphrase, now)
     return Keys(tuple(recipients.values()), config.armour, signer, signing_key, passphrase)
+
+
+def recipients_now(config: FileConfig) -> list[str | None]:
+    """What tells the recipients' keys from others under the same names; None for one that cannot be read (any more)."""
+    found: list[str | None] = []
+    for path in config.encrypt_to:
+        try:
+            found.append(hashlib.sha256(_read(path)).hexdigest())
+        except ConfigError:
+            found.append(None)
+    held = (os.environ.get(variable) for variable in config.encrypt_to_env)
+    return found + [None if key is None else hashlib.sha256(key.encode()).hexdigest() for key in held]
 
 
 def _read(path: str) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from courier.config import SftpConfig
-from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name, without_attempt
+from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name, known_by
 from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
 from courier.destinations.sftp.folder import RemoteFolder
 from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
@@ -41,7 +41,8 @@ class SftpConnection(RemoteFolder):
 
     def __init__(self, session: Session, config: SftpConfig, run_id: str, memory: Memory, *, refuses_existing: bool) -> None:
         super().__init__(session, config, memory.proofs if config.verify == "sha256" else None)
-        self._run_id, self._direct, self._refuses_existing = run_id, config.direct, refuses_existing
+        self._run_id, self._refuses_existing = run_id, refuses_existing
+        self._direct, self._replacing = config.direct, config.on_conflict == "replace"
         self._stubborn, self._attempt = memory.stubborn, memory.attempt
 
     def close(self) -> None:
@@ -51,6 +52,9 @@ class SftpConnection(RemoteFolder):
     # A file that nobody sees
 
     def begin(self, name: str) -> Staged:
+        """With `publish=direct` this is when a file gets its name, long after the first look for others of that name."""
+        if self._direct and not self._replacing and self.size(name) is not None:
+            raise conflict(name, self._where)
         return Staged(name, 0, {"path": self._unseen(name)})
 
     def _unseen(self, name: str) -> str:
@@ -135,7 +139,7 @@ class SftpConnection(RemoteFolder):
         with translated(self._where, "The remote folder cannot be looked at"):
             there = self._session.listing(self._folder)
         own = (each for each in there.items() if each[0].startswith("."))
-        ours = ((unseen, size, hidden.get(without_attempt(unseen.removesuffix(ASIDE)))) for unseen, size in own)
+        ours = ((unseen, size, known_by(unseen.removesuffix(ASIDE), hidden)) for unseen, size in own)
         return [Staged(name, size or 0, {"path": self._path(unseen)}) for unseen, size, name in ours if name is not None]
 
     # A file that everybody sees
@@ -146,12 +150,14 @@ class SftpConnection(RemoteFolder):
         unseen, final = staged.token["path"], self._path(staged.name)
         with translated(self._where, f"'{staged.name}' cannot be renamed to its final name", fix=RENAME_ADVICE):
             if replace:
-                return self._replace(unseen, final)
+                return self._replace(staged, unseen, final)
             if not self._refuses_existing and self._exists(final):
                 raise conflict(staged.name, self._where)
             try:
                 self._session.rename(unseen, final)
             except Refusal as refusal:
+                if self._was_done(staged, refusal):
+                    return True
                 if self._exists(final):
                     raise conflict(staged.name, self._where) from refusal
                 if refusal.code == NO_SUCH_FILE or POSIX_RENAME not in self._session.extensions:
@@ -167,28 +173,35 @@ class SftpConnection(RemoteFolder):
         with translated(self._where, "Files cannot be renamed to their final names"):
             asked = [
                 (
-                    each.name,
+                    each,
                     self._session.ask_rename(each.token["path"], self._path(each.name), replace=replace, later=each is not staged[-1]),
                 )
                 for each in staged
             ]
-            for name, number in asked:
-                with contextlib.suppress(Refusal):
-                    known[name] = False
+            for each, number in asked:
+                try:
                     self._session.done(number)
-                    known[name] = True
+                    known[each.name] = True
+                except Refusal as refusal:
+                    known[each.name] = self._was_done(each, refusal)
         return known
 
-    def _replace(self, unseen: str, final: str) -> bool:
+    def _was_done(self, staged: Staged, refusal: Refusal) -> bool:
+        """Some servers rename a file, and then fail at something else that they do to it, such as changing its rights."""
+        return (
+            refusal.code != NO_SUCH_FILE and not self._exists(staged.token["path"]) and self._size(self._path(staged.name)) == staged.size
+        )
+
+    def _replace(self, staged: Staged, unseen: str, final: str) -> bool:
         """Whether it went in one step. Elsewhere the old file is moved aside first, so that no refusal can lose it."""
         if POSIX_RENAME in self._session.extensions:
             with _refused(FAILURE, UNSUPPORTED, PERMISSION_DENIED) as refused:
                 self._session.posix_rename(unseen, final)
-            if not refused:
+            if not refused or self._was_done(staged, refused[0]):
                 return True
         with _refused(FAILURE, FILE_EXISTS, PERMISSION_DENIED) as refused:
             self._session.rename(unseen, final)
-        if not refused:
+        if not refused or self._was_done(staged, refused[0]):
             return True
         if not self._exists(final) or not self._exists(unseen):
             raise refused[0]
