@@ -89,7 +89,7 @@ def list_columns(
         try:
             with filesystem.open_input_stream(file) as stream:
                 return dict.fromkeys(csv_columns(stream), pa.string())
-        except (OSError, pa.ArrowException) as exc:
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as exc:
             raise SourceError(f"{LIST} cannot be read", where=f"{where}: {file}", found=str(exc)[:200]) from exc
 
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:

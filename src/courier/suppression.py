@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from courier import profiles, xdm
+from courier import expressions, profiles, xdm
 from courier.config import ColumnConfig, MappingConfig, SourceConfig, SuppressionConfig, SuppressionListConfig
 from courier.consent import ADDRESS
 from courier.engine import Engine, source_errors
@@ -92,15 +92,11 @@ def _csv_columns(stream: pa.NativeFile) -> list[str]:
 
 def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:
     """What is looked up, of a profile; nothing where there are no lists, or the identity of the row is all."""
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    from courier import expressions  # noqa: PLC0415  see above
-
     if not needed_paths(config):
         return []
     steps, _ = xdm.resolve(config.source, schema, "suppression.source")
     found = expressions.value(str(xdm.parse(config.source)[0]), steps[1:])
-    return [F.lower(F.trim(found)).alias(VALUE)]
+    return [expressions.address(found).alias(VALUE)]
 
 
 def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: Engine, *, fan_out: bool = False) -> DataFrame:
@@ -114,7 +110,7 @@ def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: 
     if not files:
         return unmarked(members)
     values = [F.col(VALUE)] if needed_paths(config) else []
-    values += [F.lower(F.trim(F.col("identity")))] if fan_out else []
+    values += [expressions.address(F.col("identity"))] if fan_out else []
     reasons, marks = [], []
     for number, (name, each) in enumerate(config.lists.items()):
         for place, value in enumerate(values):
@@ -138,7 +134,7 @@ def _entries(each: SuppressionListConfig, groups: list[list[str]], engine: Engin
     """The distinct entries of one list: a join with them keeps the number of members."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    entry = F.lower(F.trim(F.col("`" + each.column.replace("`", "``") + "`").cast("string"))).alias("entry")
+    entry = expressions.address(F.col("`" + each.column.replace("`", "``") + "`").cast("string")).alias("entry")
 
     def read(files: list[str]) -> DataFrame:
         paths = [engine.path(file) for file in files]

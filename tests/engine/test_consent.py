@@ -102,11 +102,12 @@ def test_an_address_has_its_own_consent_in_either_spelling_of_the_namespace_and_
         {"consents": says("y", specific="n", namespace="ECID")},
         {"consents": says("y", specific="n", address="other@example.com")},
         {"consents": says("y", specific="n", address="JANE@example.com"), "personalEmail": {"address": " Jane@Example.com"}},
+        {"consents": says("y", specific="n", address="jane@example.com\t"), "personalEmail": {"address": "\u00a0Jane@Example.com"}},
         {"consents": says("y", specific="n"), "email": None},
         {"consents": says("y", specific="n") | {"idSpecific": [("Email", None)]}},
         {"consents": says("y") | {"idSpecific": [("Email", [(EMAIL, {"marketing": {"sms": {"val": "n"}}})])]}},
     ]
-    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [NO, NO, SENT, SENT, NO, SENT, SENT, SENT]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [NO, NO, SENT, SENT, NO, NO, SENT, SENT, SENT]
 
 
 def test_of_several_entries_of_an_address_any_that_says_no_counts(engine: Engine, tmp_path: Path) -> None:

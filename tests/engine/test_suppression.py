@@ -69,6 +69,18 @@ def test_whom_a_list_holds_gets_nothing_however_the_address_is_spelled(
     assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, HELD, SENT, SENT, SENT]
 
 
+@pytest.mark.parametrize("form", ["plain", "sha256"])
+def test_blanks_of_any_kind_at_the_ends_make_no_other_address(engine: Engine, tmp_path: Path, form: str) -> None:
+    """A platform takes them off, or its rules do, so what is sent is the address of the list."""
+    emails = ["jane@x.com\t", "\u00a0jane@x.com", "\ufeffjane@x.com\u200b", "\n Jane@x.com\r", "ja ne@x.com", "\t"]
+    entries = ["jane@x.com"] if form == "plain" else [sha256("jane@x.com")]
+    listed = list_of(tmp_path, "list.parquet", entries, form=form)
+    assert outcomes(engine, tmp_path, emails, {"optout": listed}) == [HELD, HELD, HELD, HELD, SENT, SENT]
+    if form == "plain":
+        listed = list_of(tmp_path, "other.parquet", emails, form=form)
+        assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, SENT, SENT, SENT, SENT]
+
+
 def test_nulls_in_a_list_hold_nobody_and_columns_may_have_any_name(engine: Engine, tmp_path: Path) -> None:
     listed = list_of(tmp_path, "list.parquet", [None, "jane@x.com"], column="E-Mail `of` the.customer")
     assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, SENT, SENT, SENT, SENT]
@@ -228,12 +240,14 @@ def test_two_hundred_thousand_entries_are_joined(engine: Engine, tmp_path: Path)
         ("absent.csv", "email", "absent.csv"),
         ("absent.parquet", "email", "absent.parquet"),
         ("empty", "email", "empty"),
+        ("utf-16.csv", "email", "cannot be read"),
     ],
 )
 def test_a_list_without_its_file_or_column_is_refused_before_an_engine_starts(tmp_path: Path, name: str, column: str, words: str) -> None:
     list_of(tmp_path, "list.csv", ["a@x.com"])
     list_of(tmp_path, "list.parquet", ["a@x.com"])
     (tmp_path / "empty").mkdir()
+    (tmp_path / "utf-16.csv").write_text("email\na@x.com\n", encoding="utf-16")
     config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / name), column)})
     with pytest.raises(SourceError) as caught:
         suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
