@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import reduce
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from courier import expressions, profiles, xdm
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 VALUE = "suppression_value"
+#: Read at once where a file is searched.
+BLOCK = 2**20
 #: The files of each list, by its name: in groups of those that engines read alike, since they take the first file's header for all.
 Files = dict[str, list[list[str]]]
 
@@ -85,9 +88,20 @@ def _steps_of_identity(column: ColumnConfig) -> list[str | int] | None:
     return steps if len(steps) > 1 else None
 
 
-def _csv_columns(stream: pa.NativeFile) -> list[str]:
-    with pacsv.open_csv(stream) as reader:
-        return [str(name) for name in reader.schema.names]
+def _csv_columns(opened: Callable[[], pa.NativeFile]) -> list[str]:
+    """The columns of a CSV file. Raises ValueError where one of its values goes on in another line."""
+    with opened() as stream, pacsv.open_csv(stream) as reader:
+        names = [str(name) for name in reader.schema.names]
+    with opened() as stream:
+        quoted = any(b'"' in block for block in iter(lambda: stream.read(BLOCK), b""))
+    if quoted:  # what has no quotes has none that is left open
+        with (
+            opened() as stream,
+            pacsv.open_csv(stream, convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))) as reader,
+        ):
+            if any(pc.any(pc.match_substring(column, "\n")).as_py() for batch in reader for column in batch.columns):
+                raise ValueError("a value goes on in another line, or a quote is not closed: whoever stands there would be left out")
+    return names
 
 
 def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:

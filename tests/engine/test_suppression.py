@@ -241,12 +241,18 @@ def test_two_hundred_thousand_entries_are_joined(engine: Engine, tmp_path: Path)
         ("absent.parquet", "email", "absent.parquet"),
         ("empty", "email", "empty"),
         ("utf-16.csv", "email", "cannot be read"),
+        ("open.csv", "email", "a quote is not closed"),
+        ("long.csv", "email", "cannot be read"),
+        ("lines.csv", "email", "a value goes on in another line"),
     ],
 )
 def test_a_list_without_its_file_or_column_is_refused_before_an_engine_starts(tmp_path: Path, name: str, column: str, words: str) -> None:
     list_of(tmp_path, "list.csv", ["a@x.com"])
     list_of(tmp_path, "list.parquet", ["a@x.com"])
     (tmp_path / "empty").mkdir()
+    (tmp_path / "open.csv").write_text('email,why\na@x.com,"complaint\nb@x.com,bounce\nc@x.com,bounce\n')
+    (tmp_path / "long.csv").write_text("email\n" + '"a@x.com"\n' * 200_000 + '"b@x.com\n' + "c@x.com\n" * 200_000)
+    (tmp_path / "lines.csv").write_text('why,email\n"two\nlines",a@x.com\n')
     (tmp_path / "utf-16.csv").write_text("email\na@x.com\n", encoding="utf-16")
     config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / name), column)})
     with pytest.raises(SourceError) as caught:
