@@ -29,10 +29,11 @@ MEMBERSHIP = {
     "membership.segmentName": pa.string(),
     "membership.segmentNamespace": pa.string(),
     "membership.suppressed": pa.string(),
+    "membership.consent": pa.string(),
 }
-SUPPRESSED = "membership.suppressed"
-#: The engine's column of that: the name of the list.
-MARK = "suppressed"
+#: The engine's columns of two of them: the name of the list that has the member, and what it has said: yes, no or null.
+MARK, SAID = "suppressed", "said"
+MARKS = {"membership.suppressed": MARK, "membership.consent": SAID}
 STATUS = "membership.status"
 IDENTITY = "identity.id"
 #: Adobe's spellings: seg_namespace and seg_id are filled in for each audience's file. The older cards have neither.
@@ -244,8 +245,8 @@ def assert_fanned_out(fan_out: str | None, where: str) -> None:
 
 
 def _of_row(source: str) -> Callable[[], Column]:
-    if source == SUPPRESSED:
-        return lambda: shapes.column_named(MARK)
+    if source in MARKS:
+        return lambda: shapes.column_named(MARKS[source])
     return lambda: shapes.column_named("membership").getField(source.partition(".")[2])
 
 
@@ -263,10 +264,10 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
         if path.partition(".")[0] in own:
             if path not in MEMBERSHIP:
                 raise ConfigError("A source is unknown", where=where, found=path, fix=nearest(path, MEMBERSHIP))
-            return MARK if path == SUPPRESSED else path
+            return MARKS.get(path, path)
         return inputs.add(path, where)
 
-    kinds = {**MEMBERSHIP, "identity": pa.string(), MARK: pa.string()}
+    kinds = {**MEMBERSHIP, "identity": pa.string(), **dict.fromkeys(MARKS.values(), pa.string())}
     parsed, kind = sql.parse(text, where, {*inputs.schema.names, *own}, alias, lambda name: inputs.kinds.get(name) or kinds.get(name))
 
     def build() -> Column:
