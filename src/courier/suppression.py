@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from functools import reduce
 from pathlib import PurePosixPath
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 VALUE = "suppression_value"
+#: A path, also inside an expression, and the last names of those of addresses.
+PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[(?:\d+|'[^']*')\])+")
+ADDRESSES = frozenset({"address", "email", "emailaddress", "email_address"})
+LISTS = "suppression lists"
+Steps = list[str | int]
 #: Read at once where a file is searched.
 BLOCK = 2**20
 #: The files of each list, by its name: in groups of those that engines read alike, since they take the first file's header for all.
@@ -59,33 +65,42 @@ def needed_paths(config: SuppressionConfig) -> list[str]:
 
 def warnings(config: SuppressionConfig, mapping: MappingConfig, asked: Collection[str]) -> list[str]:
     """Columns of addresses that nobody is looked up by. `asked`: the paths whose values consents.idSpecific is asked for."""
-    looked_up = {"suppression lists": config.source} if config.lists else {}
+    looked_up = {LISTS: config.source} if config.lists else {}
     looked_up |= dict.fromkeys(["consents.idSpecific"] if ADDRESS in asked else [], ADDRESS)
     found = []
     for name, column in mapping.columns.items():
-        shown = _steps_of_identity(column)
-        if shown is None or not str(shown[1]).casefold().startswith("email"):
-            continue
-        others: dict[str, list[str]] = {}
-        for what, path in looked_up.items():
-            if shown != xdm.parse(path):
-                others.setdefault(path, []).append(what)
-        found += [
-            f"Column '{name}' shows addresses of identityMap, and {' and '.join(whats)} look at {path}: an address that is sent may be "
-            f"one that must not be; mapping.fan_out={shown[1]} with the source {IDENTITY} looks at each"
-            for path, whats in others.items()
-        ]
+        for shown in _addresses(column):
+            others: dict[str, list[str]] = {}
+            for what, path in looked_up.items():
+                if shown != xdm.parse(path):
+                    others.setdefault(path, []).append(what)
+            found += [_not_looked_up(name, shown, whats, path) for path, whats in others.items()]
     return found
 
 
-def _steps_of_identity(column: ColumnConfig) -> list[str | int] | None:
-    """The path of the identity that a column shows; None where it shows none. Of the primary one or of all there is no path."""
+def _not_looked_up(name: str, shown: Steps, whats: list[str], path: str) -> str:
+    what = "addresses of identityMap" if shown[0] == "identityMap" else ".".join(map(str, shown))
+    fix = f"; mapping.fan_out={shown[1]} with the source {IDENTITY} looks at each" if shown[0] == "identityMap" else ""
+    if LISTS in whats and not fix:
+        fix = f"; suppression.source={what} looks at it"
+    return (
+        f"Column '{name}' shows {what}, and {' and '.join(whats)} look at {path}: an address that is sent may be one that must not be{fix}"
+    )
+
+
+def _addresses(column: ColumnConfig) -> list[Steps]:
+    """The paths of the addresses that a column shows, as far as names tell. Of the primary identity or of all there is no path."""
     if column.identity:
-        return ["identityMap", column.identity, 0, "id"] if column.take == "first" else ["identityMap", column.identity]
-    if not column.source.startswith("identityMap"):
-        return None
-    steps = xdm.parse(column.source)
-    return steps if len(steps) > 1 else None
+        shown: list[Steps] = [["identityMap", column.identity, 0, "id"] if column.take == "first" else ["identityMap", column.identity]]
+    else:
+        shown = [xdm.parse(path) for path in PATH.findall(column.source or column.expression)]
+    return [steps for steps in shown if _is_address(steps)]
+
+
+def _is_address(steps: Steps) -> bool:
+    if steps[0] == "identityMap":
+        return len(steps) > 1 and str(steps[1]).casefold().startswith("email")
+    return any("email" in str(step).casefold() for step in steps) and str(steps[-1]).casefold() in ADDRESSES
 
 
 def _csv_columns(opened: Callable[[], pa.NativeFile]) -> list[str]:

@@ -226,6 +226,24 @@ def test_addresses_that_are_shown_and_not_looked_up_are_a_warning(column: Column
     assert "consents.idSpecific look at personalEmail.address" in asked
 
 
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (ColumnConfig("workEmail.address"), "workEmail.address"),
+        (ColumnConfig(expression="coalesce(workEmail.address, lower(personalEmail.address))"), "workEmail.address"),
+        (ColumnConfig("_acme.emailAddress", hash="sha256_email"), "_acme.emailAddress"),
+        (ColumnConfig(expression="trim(personalEmail.address)"), None),
+        (ColumnConfig(expression="case when consents.marketing.email.val = 'y' then personalEmail.status end"), None),
+        (ColumnConfig("homeAddress.city"), None),
+    ],
+)
+def test_another_address_of_the_profile_than_the_one_that_is_looked_up_is_a_warning(column: ColumnConfig, shown: str | None) -> None:
+    lists = {"l": SuppressionListConfig("x", "y")}
+    found = suppression.warnings(SuppressionConfig(lists), MappingConfig({"mail": column}), [])
+    told = f"Column 'mail' shows {shown}, and suppression lists look at personalEmail.address: an address that is sent may be one that must not be"
+    assert found == ([f"{told}; suppression.source={shown} looks at it"] if shown else [])
+
+
 def test_two_hundred_thousand_entries_are_joined(engine: Engine, tmp_path: Path) -> None:
     listed = list_of(tmp_path, "list.parquet", [f"{n}@x.com" for n in range(0, 400_000, 2)])
     found = outcomes(engine, tmp_path, [f"{n}@x.com" for n in range(1_000)], {"optout": listed})
