@@ -329,10 +329,16 @@ class _Writer:
     def _branches(self, name: str, given: list[Part]) -> Part:
         """Functions that give one of their arguments, or an array of them."""
         if name == "nullif":
-            compared = self._compared(given)
-            return Part(_call(name, compared), compared[0].kind if compared else None)
+            if len(given) != 2:
+                return Part(_call(name, given), None)  # which engines refuse
+            first, other = self._compared(
+                given
+            )  # by = and not by the function, to which -0.0 is not 0 in Sail, and 7 becomes 7.0 beside 0.5
+            return Part(f"(case when {first.sql} = {other.sql} then null else {first.sql} end)", first.kind)
         tests, branches = (given[:1], given[1:]) if name == "if" else ([], given)
         branches = self._alike(branches)
+        if name in ("greatest", "least"):  # of 0.0 and -0.0 engines take each another one
+            branches = [replace(each, sql=f"({each.sql} + 0D)") if each.family == "double" else each for each in branches]
         kind = _kind_of(branches)
         return Part(_call(name, [*tests, *branches]), pa.list_(pa.null() if kind is None else kind) if name == "array" else kind)
 
@@ -372,9 +378,15 @@ class _Writer:
         return Part(f"{name}({', '.join([values.sql, *written])})", None if name == "transform" and body.kind is None else kind)
 
     def _texts(self, name: str, given: list[Part]) -> Part:
-        """Functions over texts. Numbers become text by themselves, but fractions each engine writes in its own way."""
+        """Functions over texts. Whole numbers, decimals and dates become text by themselves; fractions and timestamps each engine writes
+        in its own way, and of timestamps a cast is alike.
+        """
         for value in given:
             self._assert_text(value)
+            inner = value.kind.value_type if value.family == "array" and value.kind is not None else None
+            if name in ("array_join", "concat_ws") and inner is not None and pa.types.is_timestamp(inner):
+                raise self._refused(f"{name} of timestamps", "transform(ARRAY, x -> date_format(x, 'yyyy-MM-dd')) in its place")
+        given = [Part(f"cast({each.sql} as string)", TEXT) if each.family == "timestamp" else each for each in given]
         given = self._counts(name, given)
         if name in ("concat", "reverse") and given and given[0].family == "array":
             return Part(_call(name, given), given[0].kind)
