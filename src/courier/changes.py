@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from courier.config import ExportConfig
 from courier.mapping import STATUS, Mapping
-from courier.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, REMOVED
+from courier.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, LEFT_REJECTED, REMOVED
 from courier.prefetch import prefetched
 from courier.rules import REJECTED
 from courier.snapshot import AudienceSnapshot, occurrences
@@ -246,7 +246,8 @@ def _leavers(left: pl.DataFrame, others: pl.DataFrame | None, mapping: Mapping) 
     marks = [pl.lit(REMOVED).alias("change"), pl.lit(None, pl.String).alias("noted")]
     if others is not None:
         both = left.join(others, on=keys, how="left", suffix="_new", coalesce=True, maintain_order="left")
-        newer = pl.col("outcome_new").is_not_null() & ~pl.col("outcome_new").str.starts_with(REJECTED)
+        outcome = pl.col("outcome_new")
+        newer = outcome.is_not_null() & ~outcome.str.starts_with(REJECTED) & (outcome != LEFT_REJECTED)
         kept = {column.engine_name for column in mapping.key}
         left = both.with_columns(
             pl.when(newer).then(pl.col(f"{name}_new")).otherwise(pl.col(name)).alias(name)

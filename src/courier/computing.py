@@ -110,6 +110,7 @@ def rows(config: RunConfig, ready: Ready, engine: Engine) -> tuple[DataFrame, Re
     members = audience.members(
         everyone, config.audience, config.as_of, carried=carried, leavers=leavers, columnar=engine.one_machine, fan_out=fan_out
     )
+    members = consent.heard(members, ready.consent)
     columns = esp.fitted(config, mapping.typed(ready.columns, suppression.unmarked(members)))
     assert_writable(config.file, columns)
     applied = esp.row_rules(config, columns)

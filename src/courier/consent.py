@@ -18,9 +18,10 @@ import pyarrow as pa
 from courier import expressions, xdm
 from courier.config import ConsentConfig
 from courier.errors import SourceError, nearest
+from courier.mapping import SAID
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
 DENIED, UNKNOWN = "no_consent", "consent_unknown"
 ADDRESS = "personalEmail.address"
@@ -164,8 +165,21 @@ def inputs(consent: Consent, schema: pa.Schema) -> list[Column]:
     return built
 
 
-def excluded(consent: Consent) -> Column:
-    """The reason why a profile gets nothing, or null."""
+def heard(members: DataFrame, consent: Consent) -> DataFrame:
+    """Add `said`: `yes`, `no`, or null where a member has said neither or nobody is asked."""
+    return members.withColumn(SAID, _said(consent))
+
+
+def excluded(config: ConsentConfig) -> Column:
+    """The reason why a member of `heard` gets nothing, or null."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    unknown = [F.lit(UNKNOWN)] if config.unknown == "exclude" else []
+    reasons = [F.when(F.col(SAID) == "no", F.lit(DENIED)), *(F.when(F.col(SAID).isNull(), each) for each in unknown)]
+    return F.coalesce(*reasons)
+
+
+def _said(consent: Consent) -> Column:
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     config, found = consent.config, {name: F.col(f"consent_{name}") for name in consent.paths}
@@ -178,14 +192,8 @@ def excluded(consent: Consent) -> Column:
     granted = says("channel", config.granted) | says("any", config.granted) | address_grants
     everything = F.coalesce(F.lower(found["global"].cast("string")) == "true", F.lit(False)) if "global" in found else F.lit(False)
     out = says("legacy", ["out"]) | everything
-    otherwise = F.lit(UNKNOWN if config.unknown == "exclude" else None).cast("string")
-    return (
-        F.when(denied, F.lit(DENIED))
-        .when(granted, F.lit(None).cast("string"))
-        .when(out, F.lit(DENIED))
-        .when(says("legacy", ["in"]), F.lit(None).cast("string"))
-        .otherwise(otherwise)
-    )
+    no, yes = F.lit("no"), F.lit("yes")
+    return F.when(denied, no).when(granted, yes).when(out, no).when(says("legacy", ["in"]), yes).otherwise(F.lit(None).cast("string"))
 
 
 def _said_by_address(consent: Consent, found: dict[str, Column]) -> tuple[Column, Column]:
@@ -208,13 +216,13 @@ def _said_by_address(consent: Consent, found: dict[str, Column]) -> tuple[Column
     def said(entry: Column) -> Column:
         code = entry["value"]["marketing"][config.channel]["val"]
         verdict = F.when(code.isin(*config.denied), F.lit("-")).when(code.isin(*config.granted), F.lit("+"))
-        return F.concat(verdict, F.lower(F.trim(entry["key"])))
+        return F.concat(verdict, expressions.address(entry["key"]))
 
     answers = [F.transform(each, said) for each in entries]  # `+address` or `-address`: the entries are looked through once
 
     def one_says(verdict: str, asked: list[Column]) -> Column:
         # By its name: the function of Spark 3.5's client looks for plain values only.
-        wanted = [F.concat(F.lit(verdict), F.lower(F.trim(address))) for address in asked]
+        wanted = [F.concat(F.lit(verdict), expressions.address(address)) for address in asked]
         places = [F.call_function("array_position", each, answer) for each in answers for answer in wanted]
         return reduce(operator.or_, [F.coalesce(place > 0, F.lit(False)) for place in places], F.lit(False))
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from courier.changes import Changes
 from courier.errors import CourierError
-from courier.outcomes import DEDUPLICATED, EXCLUDED, EXPORTED, LEFT
+from courier.outcomes import DEDUPLICATED, EXCLUDED, EXPORTED, LEFT, LEFT_REJECTED
 from courier.rules import REJECTED
 from courier.snapshot import AudienceSnapshot, occurrences
 from courier.state.place import StoredFile
@@ -145,7 +145,7 @@ def _counts(outcomes: Counter[str], noted: Counter[str]) -> Counts:
 
     excluded, rejected_by = by_reason(EXCLUDED), by_reason(REJECTED)
     counts = Counts(
-        members=sum(outcomes.values()) - outcomes[LEFT],
+        members=sum(outcomes.values()) - outcomes[LEFT] - outcomes[LEFT_REJECTED],
         excluded=excluded,
         deduplicated=outcomes[DEDUPLICATED],
         rejected=sum(rejected_by.values()),

@@ -9,6 +9,9 @@ from courier import xdm
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
+#: Blanks of any kind, and signs that nobody sees: no part of an address at its ends.
+BLANKS = "".join(map(chr, [*range(0x21), 0x7F, 0xA0, *range(0x2000, 0x200C), 0x202F, 0x205F, 0x3000, 0xFEFF]))
+
 
 def entry(map_column: Column, key: str | Column) -> Column:
     """The value of one key of a map; null where there is no such key.
@@ -45,6 +48,16 @@ def value(root: str, steps: list[xdm.Step]) -> Column:
             case xdm.Index(number):
                 column = F.try_element_at(column, F.lit(number + 1))
     return column
+
+
+def address(written: Column) -> Column:
+    """An address as it is compared with another: without blanks of any kind at the ends, which those who import it take off, and in
+    lower case.
+    """
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    # By its name: the function of Spark 3.5's client takes no characters of one's own.
+    return F.lower(F.call_function("btrim", written, F.lit(BLANKS)))
 
 
 def root(name: str) -> Column:

@@ -20,7 +20,9 @@ from courier.mapping import MARK, MappedColumn, Mapping
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-EXPORTED, DEDUPLICATED, LEFT, EXCLUDED = "exported", "deduplicated", "left", "excluded: "
+EXPORTED, DEDUPLICATED, EXCLUDED = "exported", "deduplicated", "excluded: "
+#: Of memberships that have ended. What a row rule rejects is not shown of them.
+LEFT, LEFT_REJECTED = "left", "left, rejected"
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
 ELIGIBLE, OTHERS = 1, 2
 #: Of a snapshot, besides the columns of the file.
@@ -45,7 +47,7 @@ def judged(members: DataFrame, mapping: Mapping, values: list[Column], by: Rules
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     carried = [F.col(MARK), F.col("membership.audience").alias("audience"), F.col("membership.active").alias("active")]
-    verdict = consent.excluded(by.consent) if by.consent.applies else F.lit(None).cast("string")
+    verdict = consent.excluded(by.consent.config) if by.consent.applies else F.lit(None).cast("string")
     rows = members.select(
         *values,
         *carried,
@@ -161,7 +163,8 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
         repeated = F.row_number().over(window) > 1
     eligible = F.col("kind") == ELIGIBLE
     outcome = F.when(eligible & repeated, F.lit(DEDUPLICATED)).when(eligible, F.lit(EXPORTED)).otherwise(F.col("excluded"))
-    marked = rows.withColumn("outcome", F.when(F.col("active"), outcome).otherwise(F.lit(LEFT))).withColumn("change", F.lit(ADDED))
+    left = F.when(F.col("excluded").startswith(rules.REJECTED), F.lit(LEFT_REJECTED)).otherwise(F.lit(LEFT))
+    marked = rows.withColumn("outcome", F.when(F.col("active"), outcome).otherwise(left)).withColumn("change", F.lit(ADDED))
     return marked.orderBy(*order) if one_stream else marked
 
 

@@ -104,10 +104,10 @@ def _shown(kind: pa.DataType) -> str:
 
 
 def list_columns(
-    path: str, source: SourceConfig, where: str, csv_columns: Callable[[pa.NativeFile], list[str]]
+    path: str, source: SourceConfig, where: str, csv_columns: Callable[[Callable[[], pa.NativeFile]], list[str]]
 ) -> dict[str, dict[str, pa.DataType]]:
     """The files of a list beside the source (Parquet, or CSV with a header; read with the source's keys), and the columns of each.
-    The columns of CSV are texts, in their order.
+    The columns of CSV are texts, in their order; `csv_columns` is given what opens the file.
     """
     filesystem, prefix, rest = _filesystem(replace(source, path=path))
     files = _list(filesystem, rest, f"{where}.path: {path}", (".parquet", *CSV), LIST)
@@ -117,9 +117,8 @@ def list_columns(
             schema = _footer(filesystem, file, LIST)[0]
             return dict(zip(schema.names, schema.types, strict=True))
         try:
-            with filesystem.open_input_stream(file) as stream:
-                return dict.fromkeys(csv_columns(stream), pa.string())
-        except (OSError, pa.ArrowException) as exc:
+            return dict.fromkeys(csv_columns(lambda: filesystem.open_input_stream(file)), pa.string())
+        except (OSError, pa.ArrowException, ValueError) as exc:
             raise SourceError(f"{LIST} cannot be read", where=f"{where}: {file}", found=str(exc)[:200]) from exc
 
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from functools import reduce
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from courier import profiles, xdm
+from courier import expressions, profiles, xdm
 from courier.config import ColumnConfig, MappingConfig, SourceConfig, SuppressionConfig, SuppressionListConfig
 from courier.consent import ADDRESS
 from courier.engine import Engine, source_errors
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 VALUE = "suppression_value"
+#: A path, also inside an expression, and the last names of those of addresses.
+PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[(?:\d+|'[^']*')\])+")
+ADDRESSES = frozenset({"address", "email", "emailaddress", "email_address"})
+LISTS = "suppression lists"
+Steps = list[str | int]
+#: Read at once where a file is searched.
+BLOCK = 2**20
 #: The files of each list, by its name: in groups of those that engines read alike, since they take the first file's header for all.
 Files = dict[str, list[list[str]]]
 
@@ -56,51 +65,67 @@ def needed_paths(config: SuppressionConfig) -> list[str]:
 
 def warnings(config: SuppressionConfig, mapping: MappingConfig, asked: Collection[str]) -> list[str]:
     """Columns of addresses that nobody is looked up by. `asked`: the paths whose values consents.idSpecific is asked for."""
-    looked_up = {"suppression lists": config.source} if config.lists else {}
+    looked_up = {LISTS: config.source} if config.lists else {}
     looked_up |= dict.fromkeys(["consents.idSpecific"] if ADDRESS in asked else [], ADDRESS)
     found = []
     for name, column in mapping.columns.items():
-        shown = _steps_of_identity(column)
-        if shown is None or not str(shown[1]).casefold().startswith("email"):
-            continue
-        others: dict[str, list[str]] = {}
-        for what, path in looked_up.items():
-            if shown != xdm.parse(path):
-                others.setdefault(path, []).append(what)
-        found += [
-            f"Column '{name}' shows addresses of identityMap, and {' and '.join(whats)} look at {path}: an address that is sent may be "
-            f"one that must not be; mapping.fan_out={shown[1]} with the source {IDENTITY} looks at each"
-            for path, whats in others.items()
-        ]
+        for shown in _addresses(column):
+            others: dict[str, list[str]] = {}
+            for what, path in looked_up.items():
+                if shown != xdm.parse(path):
+                    others.setdefault(path, []).append(what)
+            found += [_not_looked_up(name, shown, whats, path) for path, whats in others.items()]
     return found
 
 
-def _steps_of_identity(column: ColumnConfig) -> list[str | int] | None:
-    """The path of the identity that a column shows; None where it shows none. Of the primary one or of all there is no path."""
+def _not_looked_up(name: str, shown: Steps, whats: list[str], path: str) -> str:
+    what = "addresses of identityMap" if shown[0] == "identityMap" else ".".join(map(str, shown))
+    fix = f"; mapping.fan_out={shown[1]} with the source {IDENTITY} looks at each" if shown[0] == "identityMap" else ""
+    if LISTS in whats and not fix:
+        fix = f"; suppression.source={what} looks at it"
+    return (
+        f"Column '{name}' shows {what}, and {' and '.join(whats)} look at {path}: an address that is sent may be one that must not be{fix}"
+    )
+
+
+def _addresses(column: ColumnConfig) -> list[Steps]:
+    """The paths of the addresses that a column shows, as far as names tell. Of the primary identity or of all there is no path."""
     if column.identity:
-        return ["identityMap", column.identity, 0, "id"] if column.take == "first" else ["identityMap", column.identity]
-    if not column.source.startswith("identityMap"):
-        return None
-    steps = xdm.parse(column.source)
-    return steps if len(steps) > 1 else None
+        shown: list[Steps] = [["identityMap", column.identity, 0, "id"] if column.take == "first" else ["identityMap", column.identity]]
+    else:
+        shown = [xdm.parse(path) for path in PATH.findall(column.source or column.expression)]
+    return [steps for steps in shown if _is_address(steps)]
 
 
-def _csv_columns(stream: pa.NativeFile) -> list[str]:
-    with pacsv.open_csv(stream) as reader:
-        return [str(name) for name in reader.schema.names]
+def _is_address(steps: Steps) -> bool:
+    if steps[0] == "identityMap":
+        return len(steps) > 1 and str(steps[1]).casefold().startswith("email")
+    return any("email" in str(step).casefold() for step in steps) and str(steps[-1]).casefold() in ADDRESSES
+
+
+def _csv_columns(opened: Callable[[], pa.NativeFile]) -> list[str]:
+    """The columns of a CSV file. Raises ValueError where one of its values goes on in another line."""
+    with opened() as stream, pacsv.open_csv(stream) as reader:
+        names = [str(name) for name in reader.schema.names]
+    with opened() as stream:
+        quoted = any(b'"' in block for block in iter(lambda: stream.read(BLOCK), b""))
+    if quoted:  # what has no quotes has none that is left open
+        with (
+            opened() as stream,
+            pacsv.open_csv(stream, convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()))) as reader,
+        ):
+            if any(pc.any(pc.match_substring(column, "\n")).as_py() for batch in reader for column in batch.columns):
+                raise ValueError("a value goes on in another line, or a quote is not closed: whoever stands there would be left out")
+    return names
 
 
 def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:
     """What is looked up, of a profile; nothing where there are no lists, or the identity of the row is all."""
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    from courier import expressions  # noqa: PLC0415  see above
-
     if not needed_paths(config):
         return []
     steps, _ = xdm.resolve(config.source, schema, "suppression.source")
     found = expressions.value(str(xdm.parse(config.source)[0]), steps[1:])
-    return [F.lower(F.trim(found)).alias(VALUE)]
+    return [expressions.address(found).alias(VALUE)]
 
 
 def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: Engine, *, fan_out: bool = False) -> DataFrame:
@@ -114,7 +139,7 @@ def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: 
     if not files:
         return unmarked(members)
     values = [F.col(VALUE)] if needed_paths(config) else []
-    values += [F.lower(F.trim(F.col("identity")))] if fan_out else []
+    values += [expressions.address(F.col("identity"))] if fan_out else []
     reasons, marks = [], []
     for number, (name, each) in enumerate(config.lists.items()):
         for place, value in enumerate(values):
@@ -138,7 +163,7 @@ def _entries(each: SuppressionListConfig, groups: list[list[str]], engine: Engin
     """The distinct entries of one list: a join with them keeps the number of members."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    entry = F.lower(F.trim(F.col("`" + each.column.replace("`", "``") + "`").cast("string"))).alias("entry")
+    entry = expressions.address(F.col("`" + each.column.replace("`", "``") + "`").cast("string")).alias("entry")
 
     def read(files: list[str]) -> DataFrame:
         paths = [engine.path(file) for file in files]

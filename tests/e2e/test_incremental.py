@@ -159,6 +159,14 @@ def test_a_row_that_is_rejected_now_leaves_with_the_values_that_were_sent(folder
     assert str(listed.parent) in second.stdout
 
 
+def test_a_row_that_a_rule_would_reject_leaves_the_audience_with_the_values_that_were_sent(folder: Path) -> None:
+    rule = "++rules.rows={letters: {column: name, regex: '^[A-Za-z]*$'}}"
+    run(folder, 1, rule).succeeded()
+    second = run(folder, 2, rule, rows=[member("a@x.org", "12345", "exited"), *BEFORE[1:]]).succeeded()
+    assert second.files() == single(b"a@x.org,Jane,exited")
+    assert second.record("run-2")["audiences"][0]["counts"]["members"] == len(BEFORE) - 1
+
+
 def test_an_expired_membership_and_a_suppressed_address_leave(folder: Path) -> None:
     rows = [member("a@x.org", until="2026-11-02T00:00:00Z"), *BEFORE[1:]]
     assert run(folder, 1, rows=rows).succeeded().files() == BACKFILL

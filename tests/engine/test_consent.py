@@ -11,7 +11,7 @@ from row_runs import member, run_rows
 from xdm_profiles import CHOICE, PROFILE_SCHEMA
 
 from courier import consent
-from courier.config import ConsentConfig
+from courier.config import ColumnConfig, ConsentConfig
 from courier.engine import Engine
 from courier.errors import ConfigError, SourceError
 
@@ -95,6 +95,20 @@ def test_consent_is_said_by_any_by_the_channel_and_by_the_address(engine: Engine
     assert dict(zip(TRUTH, found, strict=True)) == dict(zip(TRUTH, expected, strict=True))
 
 
+def test_a_column_and_an_expression_may_show_what_a_member_has_said(engine: Engine, tmp_path: Path) -> None:
+    """Whatever is done about those who have said nothing; and nothing is known where nobody is asked."""
+    rows = [member(_id=f"{number:03}", consents=says(*codes)) for number, codes in enumerate(TRUTH)]
+    spoken = ColumnConfig(expression="coalesce(upper(membership.consent), '-')")
+    columns = {"id": "_id", "said": "membership.consent", "spoken": spoken}
+    said = {SENT: "yes", NO: "no", UNKNOWN: None}
+    ran = run_rows(engine, tmp_path / "1", rows, columns, consents=ConsentConfig(unknown="include"), schema=schema_with())
+    found = sorted(ran.rows())
+    assert [row[1] for row in found] == [said[outcome] for outcome in TRUTH.values()]
+    assert [row[2] for row in found] == [(said[outcome] or "-").upper() for outcome in TRUTH.values()]
+    ran = run_rows(engine, tmp_path / "2", rows, columns, schema=schema_with())
+    assert {row[1] for row in ran.rows()} == {None}
+
+
 def test_an_address_has_its_own_consent_in_either_spelling_of_the_namespace_and_no_other_has(engine: Engine, tmp_path: Path) -> None:
     rows = [
         {"consents": says("y", specific="n")},
@@ -102,11 +116,12 @@ def test_an_address_has_its_own_consent_in_either_spelling_of_the_namespace_and_
         {"consents": says("y", specific="n", namespace="ECID")},
         {"consents": says("y", specific="n", address="other@example.com")},
         {"consents": says("y", specific="n", address="JANE@example.com"), "personalEmail": {"address": " Jane@Example.com"}},
+        {"consents": says("y", specific="n", address="jane@example.com\t"), "personalEmail": {"address": "\u00a0Jane@Example.com"}},
         {"consents": says("y", specific="n"), "email": None},
         {"consents": says("y", specific="n") | {"idSpecific": [("Email", None)]}},
         {"consents": says("y") | {"idSpecific": [("Email", [(EMAIL, {"marketing": {"sms": {"val": "n"}}})])]}},
     ]
-    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [NO, NO, SENT, SENT, NO, SENT, SENT, SENT]
+    assert outcomes(engine, tmp_path, rows, ConsentConfig(), schema_with()) == [NO, NO, SENT, SENT, NO, NO, SENT, SENT, SENT]
 
 
 def test_of_several_entries_of_an_address_any_that_says_no_counts(engine: Engine, tmp_path: Path) -> None:

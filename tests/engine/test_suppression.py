@@ -69,6 +69,18 @@ def test_whom_a_list_holds_gets_nothing_however_the_address_is_spelled(
     assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, HELD, SENT, SENT, SENT]
 
 
+@pytest.mark.parametrize("form", ["plain", "sha256"])
+def test_blanks_of_any_kind_at_the_ends_make_no_other_address(engine: Engine, tmp_path: Path, form: str) -> None:
+    """A platform takes them off, or its rules do, so what is sent is the address of the list."""
+    emails = ["jane@x.com\t", "\u00a0jane@x.com", "\ufeffjane@x.com\u200b", "\n Jane@x.com\r", "ja ne@x.com", "\t"]
+    entries = ["jane@x.com"] if form == "plain" else [sha256("jane@x.com")]
+    listed = list_of(tmp_path, "list.parquet", entries, form=form)
+    assert outcomes(engine, tmp_path, emails, {"optout": listed}) == [HELD, HELD, HELD, HELD, SENT, SENT]
+    if form == "plain":
+        listed = list_of(tmp_path, "other.parquet", emails, form=form)
+        assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, SENT, SENT, SENT, SENT]
+
+
 def test_nulls_in_a_list_hold_nobody_and_columns_may_have_any_name(engine: Engine, tmp_path: Path) -> None:
     listed = list_of(tmp_path, "list.parquet", [None, "jane@x.com"], column="E-Mail `of` the.customer")
     assert outcomes(engine, tmp_path, EMAILS, {"optout": listed}) == [HELD, HELD, SENT, SENT, SENT, SENT]
@@ -214,6 +226,24 @@ def test_addresses_that_are_shown_and_not_looked_up_are_a_warning(column: Column
     assert "consents.idSpecific look at personalEmail.address" in asked
 
 
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (ColumnConfig("workEmail.address"), "workEmail.address"),
+        (ColumnConfig(expression="coalesce(workEmail.address, lower(personalEmail.address))"), "workEmail.address"),
+        (ColumnConfig("_acme.emailAddress", hash="sha256_email"), "_acme.emailAddress"),
+        (ColumnConfig(expression="trim(personalEmail.address)"), None),
+        (ColumnConfig(expression="case when consents.marketing.email.val = 'y' then personalEmail.status end"), None),
+        (ColumnConfig("homeAddress.city"), None),
+    ],
+)
+def test_another_address_of_the_profile_than_the_one_that_is_looked_up_is_a_warning(column: ColumnConfig, shown: str | None) -> None:
+    lists = {"l": SuppressionListConfig("x", "y")}
+    found = suppression.warnings(SuppressionConfig(lists), MappingConfig({"mail": column}), [])
+    told = f"Column 'mail' shows {shown}, and suppression lists look at personalEmail.address: an address that is sent may be one that must not be"
+    assert found == ([f"{told}; suppression.source={shown} looks at it"] if shown else [])
+
+
 def test_two_hundred_thousand_entries_are_joined(engine: Engine, tmp_path: Path) -> None:
     listed = list_of(tmp_path, "list.parquet", [f"{n}@x.com" for n in range(0, 400_000, 2)])
     found = outcomes(engine, tmp_path, [f"{n}@x.com" for n in range(1_000)], {"optout": listed})
@@ -228,12 +258,20 @@ def test_two_hundred_thousand_entries_are_joined(engine: Engine, tmp_path: Path)
         ("absent.csv", "email", "absent.csv"),
         ("absent.parquet", "email", "absent.parquet"),
         ("empty", "email", "empty"),
+        ("utf-16.csv", "email", "cannot be read"),
+        ("open.csv", "email", "a quote is not closed"),
+        ("long.csv", "email", "cannot be read"),
+        ("lines.csv", "email", "a value goes on in another line"),
     ],
 )
 def test_a_list_without_its_file_or_column_is_refused_before_an_engine_starts(tmp_path: Path, name: str, column: str, words: str) -> None:
     list_of(tmp_path, "list.csv", ["a@x.com"])
     list_of(tmp_path, "list.parquet", ["a@x.com"])
     (tmp_path / "empty").mkdir()
+    (tmp_path / "open.csv").write_text('email,why\na@x.com,"complaint\nb@x.com,bounce\nc@x.com,bounce\n')
+    (tmp_path / "long.csv").write_text("email\n" + '"a@x.com"\n' * 200_000 + '"b@x.com\n' + "c@x.com\n" * 200_000)
+    (tmp_path / "lines.csv").write_text('why,email\n"two\nlines",a@x.com\n')
+    (tmp_path / "utf-16.csv").write_text("email\na@x.com\n", encoding="utf-16")
     config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / name), column)})
     with pytest.raises(SourceError) as caught:
         suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from courier import compose
+from courier.compose.groups import CHOSEN
 from courier.config import (
     DESTINATIONS,
     POLICIES,
@@ -324,7 +325,7 @@ def test_a_group_cannot_be_nothing(override: str) -> None:
     assert "cannot be composed" in refused(override)
 
 
-@pytest.mark.parametrize("group", sorted(compose.CHOSEN - {"activation"}))
+@pytest.mark.parametrize("group", sorted(CHOSEN - {"activation"}))
 def test_a_group_without_a_key_below_it_takes_nothing_away(tmp_path: Path, group: str) -> None:
     """As where all its keys are commented out: with an empty `suppression:` those of the chosen lists would get mail."""
     _write(tmp_path, "activation", "mine", f"# @package _global_\n{group}:\n  # path: x\n")

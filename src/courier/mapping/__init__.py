@@ -6,12 +6,13 @@ places); the names of the header are a matter of rendering.
 """
 
 from courier.mapping.columns import inputs, typed, values
-from courier.mapping.model import IDENTITY, MARK, STATUS, MappedColumn, Mapping, assert_fanned_out
+from courier.mapping.model import IDENTITY, MARK, SAID, STATUS, MappedColumn, Mapping, assert_fanned_out
 from courier.mapping.resolving import resolve
 
 __all__ = [
     "IDENTITY",
     "MARK",
+    "SAID",
     "STATUS",
     "MappedColumn",
     "Mapping",

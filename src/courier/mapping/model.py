@@ -22,10 +22,11 @@ MEMBERSHIP = {
     "membership.segmentName": pa.string(),
     "membership.segmentNamespace": pa.string(),
     "membership.suppressed": pa.string(),
+    "membership.consent": pa.string(),
 }
-SUPPRESSED = "membership.suppressed"
-#: The engine's column of that: the name of the list.
-MARK = "suppressed"
+#: The engine's columns of two of them: the name of the list that has the member, and what it has said: yes, no or null.
+MARK, SAID = "suppressed", "said"
+MARKS = {"membership.suppressed": MARK, "membership.consent": SAID}
 STATUS = "membership.status"
 IDENTITY = "identity.id"
 

@@ -13,10 +13,9 @@ from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfi
 from courier.errors import ConfigError, SourceError, nearest
 from courier.mapping.model import (
     IDENTITY,
-    MARK,
+    MARKS,
     MEMBERSHIP,
     STATUS,
-    SUPPRESSED,
     MappedColumn,
     Mapping,
     assert_default,
@@ -158,8 +157,8 @@ def _shapes(column: ColumnConfig) -> bool:
 
 
 def _of_row(source: str) -> Callable[[], Column]:
-    if source == SUPPRESSED:
-        return lambda: shapes.column_named(MARK)
+    if source in MARKS:
+        return lambda: shapes.column_named(MARKS[source])
     return lambda: shapes.column_named("membership").getField(source.partition(".")[2])
 
 
@@ -177,10 +176,10 @@ def _expression(column: ColumnConfig, where: str, inputs: Inputs, fan_out: str |
         if path.partition(".")[0] in own:
             if path not in MEMBERSHIP:
                 raise ConfigError("A source is unknown", where=where, found=path, fix=nearest(path, MEMBERSHIP))
-            return MARK if path == SUPPRESSED else path
+            return MARKS.get(path, path)
         return inputs.add(path, where)
 
-    kinds = {**MEMBERSHIP, "identity": pa.string(), MARK: pa.string()}
+    kinds = {**MEMBERSHIP, "identity": pa.string(), **dict.fromkeys(MARKS.values(), pa.string())}
     parsed, kind = sql.parse(text, where, {*inputs.schema.names, *own}, alias, lambda name: inputs.kinds.get(name) or kinds.get(name))
 
     def build() -> Column:

@@ -33,10 +33,7 @@ def called(name: str, given: list[Part]) -> Part:
         case Takes.BRANCHES:
             return _branches(name, given)
         case Takes.TEXTS:
-            for value in given:
-                if value.family in ("map", "struct"):
-                    raise RefusedError(f"{name} of a {value.family}", "the path of a value inside it")
-                assert_text(value)
+            given = _texts(name, given)
         case Takes.TIMES:
             _assert_times(name, given if name == "datediff" else given[:1])
         case Takes.ANYTHING | Takes.LAMBDA:
@@ -52,13 +49,27 @@ def called(name: str, given: list[Part]) -> Part:
 
 def _branches(name: str, given: list[Part]) -> Part:
     """Functions that give one of their arguments, or an array of them."""
-    if name == "nullif":
-        both = compared(given)
-        return Part(call(name, both), both[0].kind)
+    if name == "nullif":  # by = and not by the function, to which -0.0 is not 0 in Sail, and 7 becomes 7.0 beside 0.5
+        value, other = compared(given)
+        return Part(f"(case when {value.sql} = {other.sql} then null else {value.sql} end)", value.kind)
     tests, branches = (given[:1], given[1:]) if name == "if" else ([], given)
     branches = alike(branches)
+    if name in ("greatest", "least"):  # of 0.0 and -0.0 engines take each another one
+        branches = [replace(each, sql=f"({each.sql} + 0D)") if each.family == "double" else each for each in branches]
     kind = kind_of(branches)
     return Part(call(name, [*tests, *branches]), pa.list_(pa.null() if kind is None else kind) if name == "array" else kind)
+
+
+def _texts(name: str, given: list[Part]) -> list[Part]:
+    """Numbers without fractions and dates become text by themselves; timestamps each engine writes in its own way, and a cast is alike."""
+    for value in given:
+        if value.family in ("map", "struct"):
+            raise RefusedError(f"{name} of a {value.family}", "the path of a value inside it")
+        assert_text(value)
+        inner = value.kind.value_type if value.family == "array" and value.kind is not None else None
+        if name in ("array_join", "concat_ws") and inner is not None and pa.types.is_timestamp(inner):
+            raise RefusedError(f"{name} of timestamps", "transform(ARRAY, x -> date_format(x, 'yyyy-MM-dd')) in its place")
+    return [Part(f"cast({each.sql} as string)", TEXT) if each.family == "timestamp" else each for each in given]
 
 
 def _assert_times(name: str, given: list[Part]) -> None:
