@@ -76,6 +76,7 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None) -> tuple[list[Aud
                 run.held_before = False
                 runs.save(run)
             snapshots = snapshot.stage(judged, _place(run, engine), len(run.audiences), engine, ready.columns.sorted_by)
+            snapshot.assert_dates(snapshots, ready.columns)
         with run.step("plan"):
             found = [_changes(run, ready, staged) for staged in snapshots]
             found = _kept(run, found, engine)

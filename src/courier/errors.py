@@ -55,6 +55,14 @@ class SourceError(CourierError):
     exit_code = 4
 
 
+class MissingPathError(SourceError):
+    """The schema of the profiles, of one file of them at least, has not this XDM path."""
+
+    def __init__(self, path: str, missing: str, *, where: str, fix: str) -> None:
+        self.path = path
+        super().__init__(f"The source has no '{missing}'", where=f"{where}: {path}", fix=fix)
+
+
 class DeliveryError(CourierError):
     exit_code = 5
 

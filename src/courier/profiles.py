@@ -5,30 +5,27 @@ One row is one profile. Everything that can be known without reading a value is 
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from courier import xdm
-from courier.buckets import open_bucket
+from courier import listing, xdm
 from courier.config import SourceConfig
 from courier.engine import Engine, source_errors
-from courier.errors import ConfigError, SourceError
-from courier.home import expanded
+from courier.errors import MissingPathError, SourceError
+from courier.listing import LIST, SOURCE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
 FOOTERS_AT_ONCE = 16
-SOURCE, LIST = "The source", "The suppression list"
 CSV = (".csv", ".csv.gz")
 #: What Spark reads unsigned numbers as.
 SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
@@ -48,13 +45,38 @@ class ProfileSource:
 
 def inspect(source: SourceConfig) -> ProfileSource:
     """List the files and read their footers. Raises SourceError for a missing or empty source and an unreadable file."""
-    filesystem, prefix, path = _filesystem(source)
-    files = _list(filesystem, path, source.path if prefix else path)
+    filesystem, prefix, path = listing.opened(source)
+    files = listing.listed(filesystem, path, source.path if prefix else path)
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(filesystem, file), files))
     first = footers[0][0]
     others = {file: schema for file, (schema, _) in zip(files, footers, strict=True) if not schema.equals(first)}
     return ProfileSource([prefix + file for file in files], first, sum(rows for _, rows in footers), others)
+
+
+@contextmanager
+def told_of_others(source: ProfileSource) -> Iterator[None]:
+    """Paths are looked up in the first file, the oldest one often. Where others have what it has not, the error says so."""
+    try:
+        yield
+    except MissingPathError as error:
+        having = [file for file, schema in source.others.items() if _has(schema, error.path)]
+        if _has(source.schema, error.path) or not having:
+            raise
+        raise SourceError(
+            f"A file of the source has no '{error.path}', which others have",
+            where=source.files[0],
+            found=f"it is in {having[0]}",
+            fix="write that file with the column, null where nothing is known, or leave it out of source.path",
+        ) from error
+
+
+def _has(schema: pa.Schema, path: str) -> bool:
+    try:
+        xdm.resolve(path, schema, "source")
+    except SourceError:
+        return False
+    return True
 
 
 def assert_alike(source: ProfileSource, paths: Iterable[str]) -> None:
@@ -109,8 +131,8 @@ def list_columns(
     """The files of a list beside the source (Parquet, or CSV with a header; read with the source's keys), and the columns of each.
     The columns of CSV are texts, in their order; `csv_columns` is given what opens the file.
     """
-    filesystem, prefix, rest = _filesystem(replace(source, path=path))
-    files = _list(filesystem, rest, f"{where}.path: {path}", (".parquet", *CSV), LIST)
+    filesystem, prefix, rest = listing.opened(replace(source, path=path))
+    files = listing.listed(filesystem, rest, f"{where}.path: {path}", (".parquet", *CSV), LIST)
 
     def columns(file: str) -> dict[str, pa.DataType]:
         if not file.endswith(CSV):
@@ -123,61 +145,6 @@ def list_columns(
 
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         return {prefix + file: found for file, found in zip(files, pool.map(columns, files), strict=True)}
-
-
-def _filesystem(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
-    """The filesystem of the source, the prefix that engines want before a path, and the path without it."""
-    scheme, separator, rest = source.path.partition("://")
-    if not separator:
-        return pafs.LocalFileSystem(), "", str(expanded(source.path, "source.path").absolute())
-    if scheme not in ("s3", "s3a"):
-        raise ConfigError("source.path has a scheme that is not known", found=f"{scheme}://", expected="a local path or s3://bucket/path")
-    try:
-        return open_bucket(source), f"{scheme}://", rest
-    except OSError as exc:
-        raise SourceError("The source's S3 cannot be used", where=source.path, found=str(exc)[:300]) from exc
-
-
-def _list(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str, ...] = (".parquet",), what: str = SOURCE) -> list[str]:
-    """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
-    root, pattern = path, None
-    try:
-        info = filesystem.get_file_info(root)
-        if info.type == pafs.FileType.NotFound and any(character in path for character in "*?["):
-            pattern = path
-            while any(character in root for character in "*?["):
-                root = str(PurePosixPath(root).parent)
-            info = filesystem.get_file_info(root)
-        if info.type == pafs.FileType.NotFound:
-            fix = "check source.path; `make profiles` writes a sample" if what == SOURCE else "check the path of the list"
-            raise SourceError(f"{what} does not exist", where=shown, fix=fix)
-        if info.type == pafs.FileType.File:
-            return _assert_plain([root])
-        entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
-    except OSError as exc:
-        raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300]) from exc
-    files = sorted(entry.path for entry in entries if entry.type == pafs.FileType.File and _is_data(entry.path, root, endings))
-    if pattern:
-        depth = pattern.count("/")
-        files = [file for file in files if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
-    if not files:
-        kinds = "Parquet files" if what == SOURCE else "Parquet or CSV files"
-        raise SourceError(f"{what} has no {kinds}", where=shown, expected=f"files that end in {', '.join(endings)}")
-    return _assert_plain(files)
-
-
-def _assert_plain(files: list[str]) -> list[str]:
-    for file in files:
-        if any(character in file for character in "*?[]{}"):
-            raise SourceError(
-                "A file of the source has a name that engines take for a pattern", where=file, expected="a path without * ? [ ] { }"
-            )
-    return files
-
-
-def _is_data(path: str, root: str, endings: tuple[str, ...]) -> bool:
-    parts = PurePosixPath(path).relative_to(root).parts
-    return path.endswith(endings) and not any(part.startswith(("_", ".")) for part in parts)
 
 
 def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> tuple[pa.Schema, int]:

@@ -52,10 +52,12 @@ def read(run: runs.Run, destination: Destination) -> Ready:
     config = run.config
     with run.step("read"):
         source = profiles.inspect(config.source)
-        audience.assert_memberships(source.schema)
-        columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
-        asked = consent.resolve(config.consent, source.schema, source.others, columns.fan_out)
-        _assert_alike(config, source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
+        with profiles.told_of_others(source):
+            audience.assert_memberships(source.schema)
+            columns = mapping.resolve(config.mapping, config.dedup, config.export, source.schema)
+            asked = consent.resolve(config.consent, source.schema, source.others, columns.fan_out)
+            _assert_alike(config, source, [*columns.inputs.values(), *asked.paths.values(), *suppression.needed_paths(config.suppression)])
+            lists = suppression.inspect(config.suppression, config.source, source.schema, columns.fan_out)
         assert_writable(config.file, columns)
         keys = open_keys(config.file, run.started_at)
         suite = checks.resolve(config.checks, columns)
@@ -64,7 +66,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             source,
             columns,
             asked,
-            suppression.inspect(config.suppression, config.source, source.schema, columns.fan_out),
+            lists,
             rules.resolve(esp.row_rules(config, columns), columns),
             suite,
             baseline.to_compare(config, run.history),

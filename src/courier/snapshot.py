@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from courier.engine import Engine, source_errors
 from courier.engine.settings import ROW_GROUP_BYTES
-from courier.errors import ConfigError, CourierError
+from courier.errors import ConfigError, CourierError, SourceError
 from courier.mapping import Mapping
 from courier.state.place import Place, StoredFile
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 65_536
 #: Writers may cut what a footer tells of texts that are as long as this.
 CUT_BYTES = 64
+#: From 1970 on and back: the calendar of what writes the files ends with the year 262,142.
+MOST_DAYS = 250_000 * 366
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,34 @@ def _assert_in_order(files: Sequence[Path | StoredFile], name: str) -> None:
             if greatest is not None and least < greatest:
                 raise CourierError("The engine did not keep the rows in order", where=file.name)
             greatest = most
+
+
+def assert_dates(snapshots: Sequence[AudienceSnapshot], mapping: Mapping) -> None:
+    """Raise SourceError for a date or a time that cannot be written, such as one of the year 300,000: mistaken units make such ones.
+
+    By what the footers tell of all rows, those that are not sent among them.
+    """
+    units = {column.engine_name: _per_day(column.kind) for column in mapping.columns if column.kind is not None}
+    dated = {column.engine_name: column for column in mapping.columns if units.get(column.engine_name)}
+    for file in (file for snapshot in snapshots if dated for file in snapshot.files):
+        footer = pq.read_metadata(_opened(file))
+        for number, name in enumerate(footer.schema.names):
+            if name not in dated:
+                continue
+            groups = [footer.row_group(group).column(number).statistics for group in range(footer.num_row_groups)]
+            found = [abs(raw) for each in groups if each and each.has_min_max for raw in (each.min_raw, each.max_raw)]
+            if any(raw > MOST_DAYS * units[name] for raw in found):
+                raise SourceError(
+                    f"The column '{dated[name].name}' has a date that is out of range",
+                    where=dated[name].source,
+                    expected=f"years up to {MOST_DAYS // 366:,}",
+                    fix="mend the profiles (mistaken units make such dates), or leave such values out by an expression",
+                )
+
+
+def _per_day(kind: pa.DataType) -> int:
+    """What stands for a day in the Parquet files of a snapshot; 0 for what is no date."""
+    return 1 if pa.types.is_date(kind) else 86_400_000_000 if pa.types.is_timestamp(kind) else 0
 
 
 def reopen(place: Place, audiences: int) -> list[AudienceSnapshot]:

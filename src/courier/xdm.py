@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from courier.errors import ConfigError, SourceError, nearest
+from courier.errors import ConfigError, MissingPathError, SourceError, nearest
 
 STEP = re.compile(r"""(?P<name>[^.\[\]'"]+) | \[(?P<index>\d+)\] | \[(?P<quote>['"])(?P<key>.+?)(?P=quote)\]""", re.VERBOSE)
 
@@ -76,11 +76,8 @@ def resolve(path: str, schema: pa.Schema, where: str) -> tuple[list[Step], pa.Da
         if pa.types.is_struct(kind):
             names = [field.name for field in kind]
             if part not in names:
-                raise SourceError(
-                    f"The source has no '{_join(walked, part)}'",
-                    where=f"{where}: {path}",
-                    fix=nearest(_join(walked, part), [_join(walked, name) for name in names]),
-                )
+                fix = nearest(_join(walked, part), [_join(walked, name) for name in names])
+                raise MissingPathError(path, _join(walked, part), where=where, fix=fix)
             steps.append(Field(str(part)))
             kind = kind.field(str(part)).type
         elif pa.types.is_map(kind):

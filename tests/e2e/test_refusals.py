@@ -128,6 +128,20 @@ def test_a_file_that_is_no_parquet(folder: Path) -> None:
     assert "jane@example.com" not in job.stderr
 
 
+@pytest.mark.parametrize("engine", ["sail", "spark"])
+def test_a_date_that_cannot_be_written(folder: Path, engine: str) -> None:
+    file = folder / "profiles" / "profiles-00000.parquet"
+    for each in sorted(file.parent.iterdir()):
+        rows = pq.read_table(each)
+        days = pa.array([2**30 if each == file and not number else 0 for number in range(len(rows))], pa.date32())
+        pq.write_table(rows.append_column("born", days), each)
+    born = "+mapping.columns.born.source=born"
+    job = activate(folder, SEGMENTS, born, f"engine={engine}")
+    assert (job.code, job.delivered()) == (4, {})
+    assert "The column 'born' has a date that is out of range. Where: born. Expected: years up to 250,000." in job.stderr
+    assert "Traceback" not in job.stderr
+
+
 def test_a_file_with_a_damaged_page(folder: Path) -> None:
     """Its footer is whole, so this shows only when the engine reads it."""
     path = folder / "profiles" / "profiles-00001.parquet"

@@ -279,6 +279,17 @@ def test_a_list_without_its_file_or_column_is_refused_before_an_engine_starts(tm
     assert "suppression.lists.optout" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["more.CSV", "more.txt", "more.tsv.gz", "more"])
+def test_a_file_beside_those_of_a_list_is_refused(tmp_path: Path, name: str) -> None:
+    """Whoever is in it would get mail."""
+    list_of(tmp_path / "lists", "list.csv", ["a@x.com"])
+    (tmp_path / "lists" / name).write_text("email\nb@x.com\n")
+    config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / "lists"), "email")})
+    with pytest.raises(SourceError) as caught:
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+    assert str(caught.value).startswith(f"The suppression list has a file that would not be read. Where: {tmp_path}/lists/{name}.")
+
+
 def test_what_is_looked_up_must_be_text_that_the_source_has(tmp_path: Path) -> None:
     listed = {"l": list_of(tmp_path, "list.csv", ["a@x.com"])}
     for source, words in (("loyalty.points", "must be text"), ("personalEmail.adress", "did you mean 'personalEmail.address'?")):

@@ -1,17 +1,21 @@
-"""A snapshot's files follow each other in the order of the key, or the run ends."""
+"""A snapshot's files follow each other in the order of the key, and hold what can be written, or the run ends."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from courier import snapshot
 from courier.engine import Engine
-from courier.errors import CourierError
+from courier.errors import CourierError, SourceError
+from courier.mapping import MappedColumn, Mapping
+from courier.render.dialect import as_text
+from courier.snapshot import AudienceSnapshot
 from courier.state.place import Place
 
 
@@ -52,6 +56,33 @@ LONG = "x" * 64
 def test_files_in_order_are_taken(tmp_path: Path, files: list[list[Any]]) -> None:
     (staged,) = snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # type: ignore[arg-type]  # all that is asked of it
     assert staged.row_counts() == [len(values) for values in files]
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "beyond"),
+    [
+        (pa.date32(), 91_500_000, 2**30),
+        (pa.date32(), -91_500_000, -(2**30)),
+        (pa.timestamp("us", "UTC"), 7_905_600_000_000_000_000, 2**63 - 1),
+    ],
+)
+def test_a_date_that_cannot_be_written_is_an_error_of_the_source(tmp_path: Path, kind: pa.DataType, most: int, beyond: int) -> None:
+    """It ended the delivery with a traceback."""
+    columns = Mapping(
+        [MappedColumn("email", "c0", "personalEmail.address", pa.string()), MappedColumn("born", "c1", "birthDate", kind)], []
+    )
+    for name, value in (("written", most), ("not", beyond)):
+        rows = pa.table({"c0": ["a", "b"], "c1": pa.array([0, value], kind)})
+        pq.write_table(rows, tmp_path / f"{name}.parquet")
+    frame = pl.from_arrow(pq.read_table(tmp_path / "written.parquet"))
+    assert isinstance(frame, pl.DataFrame)
+    assert frame.select(as_text("c1", frame.schema["c1"]))["c1"][1].startswith(("+252", "-248"))
+    snapshot.assert_dates([AudienceSnapshot(0, [tmp_path / "written.parquet"])], columns)
+    with pytest.raises(SourceError) as caught:
+        snapshot.assert_dates([AudienceSnapshot(0, [tmp_path / "written.parquet", tmp_path / "not.parquet"])], columns)
+    assert str(caught.value).startswith(
+        "The column 'born' has a date that is out of range. Where: birthDate. Expected: years up to 250,000."
+    )
 
 
 @pytest.mark.parametrize("files", [[["b"], ["a"]], [["a", "c"], ["b", "d"]], [["c", "d", "a", "b"]], [[10], [2]]])

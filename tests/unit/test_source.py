@@ -12,7 +12,7 @@ from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 from courier import audience, mapping
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, SourceConfig
 from courier.errors import ConfigError, CourierError, SourceError
-from courier.profiles import assert_alike, assert_mergeable, inspect
+from courier.profiles import assert_alike, assert_mergeable, inspect, told_of_others
 
 
 def refused(path: Path | str, *paths: str) -> str:
@@ -68,6 +68,31 @@ def test_a_path_that_one_of_the_files_has_not_is_answered_with_the_file(tmp_path
     message = refused(tmp_path, "personalEmail.address")
     assert message.startswith(f"The source has no 'personalEmail.address'. Where: {tmp_path}/second.parquet")
     assert message.endswith("What to do: did you mean 'personalEmail.adress'?")
+
+
+def test_a_path_that_the_first_file_alone_has_not_is_answered_with_that(tmp_path: Path) -> None:
+    """The error spoke of the source, in which the user sees the column."""
+    pq.write_table(pa.table({"personalEmail": pa.array([{"adress": "x"}])}), tmp_path / "a.parquet")
+    write_profiles(tmp_path, [profile()])
+    source = inspect(SourceConfig(str(tmp_path)))
+    with pytest.raises(SourceError) as caught, told_of_others(source):
+        assert_alike(source, ["personalEmail.address"])
+    assert str(caught.value).startswith(
+        f"A file of the source has no 'personalEmail.address', which others have. Where: {tmp_path}/a.parquet. "
+        f"Found: it is in {tmp_path}/profiles-00000.parquet."
+    )
+    with pytest.raises(SourceError, match=r"The source has no 'personalEmail\.street'"), told_of_others(source):
+        assert_alike(source, ["personalEmail.street"])
+
+
+@pytest.mark.parametrize("name", ["b.PARQUET", "b.parq", "b.pq", "part-00001", "day=1/b.Parquet"])
+def test_a_file_that_would_be_overlooked_is_refused(tmp_path: Path, name: str) -> None:
+    """Whoever is in it would get nothing, and nothing would be said."""
+    write_profiles(tmp_path, [profile()])
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    assert refused(tmp_path).startswith(f"The source has a file that would not be read. Where: {tmp_path}/{name}.")
+    assert inspect(SourceConfig(f"{tmp_path}/*.parquet")).profiles == 1  # what is asked for is no oversight
 
 
 def test_files_that_disagree_about_a_type_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Which files a path of the source means, or of a list beside it: a file, a folder or a pattern, on a disk or in a bucket."""
+
+from __future__ import annotations
+
+import fnmatch
+from pathlib import PurePosixPath
+
+import pyarrow.fs as pafs
+
+from courier.buckets import open_bucket
+from courier.config import SourceConfig
+from courier.errors import ConfigError, SourceError
+from courier.home import expanded
+
+SOURCE, LIST = "The source", "The suppression list"
+
+
+def opened(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
+    """The filesystem of the source, the prefix that engines want before a path, and the path without it."""
+    scheme, separator, rest = source.path.partition("://")
+    if not separator:
+        return pafs.LocalFileSystem(), "", str(expanded(source.path, "source.path").absolute())
+    if scheme not in ("s3", "s3a"):
+        raise ConfigError("source.path has a scheme that is not known", found=f"{scheme}://", expected="a local path or s3://bucket/path")
+    try:
+        return open_bucket(source), f"{scheme}://", rest
+    except OSError as exc:
+        raise SourceError("The source's S3 cannot be used", where=source.path, found=str(exc)[:300]) from exc
+
+
+def listed(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str, ...] = (".parquet",), what: str = SOURCE) -> list[str]:
+    """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
+    root, pattern = path, None
+    try:
+        info = filesystem.get_file_info(root)
+        if info.type == pafs.FileType.NotFound and any(character in path for character in "*?["):
+            pattern = path
+            while any(character in root for character in "*?["):
+                root = str(PurePosixPath(root).parent)
+            info = filesystem.get_file_info(root)
+        if info.type == pafs.FileType.NotFound:
+            fix = "check source.path; `make profiles` writes a sample" if what == SOURCE else "check the path of the list"
+            raise SourceError(f"{what} does not exist", where=shown, fix=fix)
+        if info.type == pafs.FileType.File:
+            return _assert_plain([root])
+        entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
+    except OSError as exc:
+        raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300]) from exc
+    there = sorted(entry.path for entry in entries if entry.type == pafs.FileType.File and not _is_hidden(entry.path, root))
+    if pattern:
+        depth = pattern.count("/")
+        there = [file for file in there if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
+    files = [file for file in there if file.endswith(endings)]
+    overlooked = next((file for file in there if not file.endswith(endings) and _may_be_data(file, what)), None)
+    if files and overlooked:
+        raise SourceError(
+            f"{what} has a file that would not be read",
+            where=overlooked,
+            expected=f"files that end in {', '.join(endings)}",
+            fix="rename it, or put _ before its name to leave it out",
+        )
+    if not files:
+        kinds = "Parquet files" if what == SOURCE else "Parquet or CSV files"
+        raise SourceError(f"{what} has no {kinds}", where=shown, expected=f"files that end in {', '.join(endings)}")
+    return _assert_plain(files)
+
+
+def _assert_plain(files: list[str]) -> list[str]:
+    for file in files:
+        if any(character in file for character in "*?[]{}"):
+            raise SourceError(
+                "A file of the source has a name that engines take for a pattern", where=file, expected="a path without * ? [ ] { }"
+            )
+    return files
+
+
+def _is_hidden(path: str, root: str) -> bool:
+    return any(part.startswith(("_", ".")) for part in PurePosixPath(path).relative_to(root).parts)
+
+
+def _may_be_data(path: str, what: str) -> bool:
+    """Whoever is in a file that is overlooked would get nothing, or, of a suppression list, would get mail."""
+    return what == LIST or PurePosixPath(path).suffix.lower() in ("", ".parquet", ".parq", ".pq")
