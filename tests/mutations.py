@@ -866,7 +866,7 @@ MUTATIONS = [
         "stale parts",
         "only at the place where they were sent to",
         "recovery.py",
-        'if config.destination.on_conflict != "replace" or last.get("sink") != sink(config.destination):',
+        'if config.destination.on_conflict != "replace" or last.get("sink") != config.destination.address:',
         'if config.destination.on_conflict != "replace":',
         (STARTS, "at_another_place"),
     ),

@@ -17,7 +17,6 @@ from courier.connections import Connections, assert_absent
 from courier.destinations import Connection, Destination
 from courier.destinations.base import mark_of
 from courier.errors import ConfigError, CourierError, DeliveryError, TerminalError
-from courier.recovery import sink
 from courier.state import Store
 
 PROBE = b"A probe of Audience Courier. It may be removed.\n"
@@ -53,7 +52,7 @@ def take_away(store: Store, folder: str) -> None:
 
 def try_destination(config: RunConfig, destination: Destination, names: list[str], expected: int, since: datetime) -> Iterator[str]:
     """Look for what a delivery of these files, of so many bytes, would meet there. Raises what it would raise."""
-    where = sink(config.destination)
+    where = config.destination.address
     with closing(Connections(destination, config.destination)) as connections:
         yield f"  {where}: {'it is there' if config.destination.kind == 'local' else 'reached; server, login and folder are as they should be'}"
         if config.destination.on_conflict == "fail":

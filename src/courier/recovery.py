@@ -32,14 +32,6 @@ SHAPING = (*ROWS, "checks", "guard", "trigger", "release")
 PLACE = ("kind", "name", "id", "host", "port", "username", "bucket", "endpoint_url", "path", "on_conflict", "publish", "manifest")
 
 
-def sink(destination: DestinationConfig) -> str:
-    """Where the files go, for people and for comparison."""
-    if destination.kind == "local":
-        return f"local:{destination.folder}"
-    parts = [str(getattr(destination, key)) for key in ("host", "bucket") if getattr(destination, key, None)]
-    return "/".join([f"{destination.kind}:", *parts, destination.folder.strip("/")])
-
-
 def fingerprint(config: RunConfig) -> str:
     """One text for everything that shapes the bytes, the names and the place of the files."""
     shaping = {key: value if value is None or isinstance(value, str) else asdict(value) for key, value in _values(config, SHAPING)}
@@ -141,7 +133,7 @@ def new_journal(run: runs.Run, files: list[PlannedFile], before: Journal | None)
         started_at=before.header.started_at if before else run.started_at,
         as_of=config.as_of,
         fingerprint=fingerprint(config),
-        sink=sink(config.destination),
+        sink=config.destination.address,
         destination=asdict(config.destination),
         replace=config.destination.on_conflict == "replace",
         names=[*(file.name for file in files), *closing_names(config, files)],
@@ -253,7 +245,7 @@ def _parts(journal: Journal) -> dict[str, dict[str, Any]]:
 def _stale(run: runs.Run, files: list[PlannedFile]) -> dict[str, int]:
     """Files that the last published run left under names that this one would give to its parts, and that it does not replace."""
     config, last = run.config, baseline.published(run.store, run.config.activation)
-    if config.destination.on_conflict != "replace" or last.get("sink") != sink(config.destination):
+    if config.destination.on_conflict != "replace" or last.get("sink") != config.destination.address:
         return {}
     ours: dict[str, int] = {name: size for name, size in last["files"].items() if name not in {file.name for file in files}}
     known: dict[str, dict[str, Any]] = {name: part for name, part in last["parts"].items() if name in ours}

@@ -12,21 +12,13 @@ from courier.config.audience import (
     SuppressionConfig,
     SuppressionListConfig,
 )
-from courier.config.destination import (
-    DESTINATIONS,
-    DestinationConfig,
-    JumpConfig,
-    LocalConfig,
-    S3Config,
-    SftpConfig,
-    SftpKeyConfig,
-    SftpPasswordConfig,
-)
+from courier.config.destination import DestinationConfig, LocalConfig, S3Config
 from courier.config.esp import POLICIES, EspConfig
 from courier.config.file import FileConfig
 from courier.config.mapping import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, RowRuleConfig, RulesConfig
 from courier.config.profiles import ChecksConfig, ExpectationConfig, SourceConfig
 from courier.config.run import EngineConfig, RunConfig, StateConfig, TriggerConfig, parse_as_of, parse_release, parse_run_id
+from courier.config.sftp import JumpConfig, SftpConfig, SftpKeyConfig, SftpPasswordConfig
 
 __all__ = [
     "DESTINATIONS",
@@ -63,3 +55,10 @@ __all__ = [
     "parse_release",
     "parse_run_id",
 ]
+
+DESTINATIONS: dict[str, type[DestinationConfig]] = {
+    "local": LocalConfig,
+    "s3": S3Config,
+    "sftp_password": SftpPasswordConfig,
+    "sftp_key": SftpKeyConfig,
+}

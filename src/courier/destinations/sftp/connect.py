@@ -18,7 +18,7 @@ from courier.destinations.sftp.connection import Memory, SftpConnection
 from courier.destinations.sftp.errors import translated
 from courier.destinations.sftp.packets import TOO_MANY_CONNECTIONS, Packets
 from courier.destinations.sftp.protocol import Session
-from courier.destinations.sftp.trust import HostTrust, authority, private_key
+from courier.destinations.sftp.trust import HostTrust, private_key
 from courier.errors import TerminalError, TransientError
 from courier.secrets import referred
 
@@ -69,7 +69,7 @@ class Hop:
         self._password = referred(config, "password")
         self._key = private_key(config, prefix) if isinstance(config, SftpKeyConfig | JumpConfig) and not self._password else None
         self._trust = HostTrust(config, prefix)
-        self.where = f"sftp://{authority(config)}" if prefix == "destination" else f"ssh://{authority(config)} (jump host)"
+        self.where = f"sftp://{config.authority}" if prefix == "destination" else f"ssh://{config.authority} (jump host)"
 
     def arrive(self, transports: list[paramiko.Transport]) -> None:
         """Add a transport that is logged in, through the last of those before. No credential is sent before the key is checked."""

@@ -9,7 +9,6 @@ from courier.destinations.sftp.errors import NO_SUCH_FILE, Refusal, translated
 from courier.destinations.sftp.proof import Proofs
 from courier.destinations.sftp.protocol import ATTRS, EXTENDED, FOR_READING, LIMITS, STAT, Session, text
 from courier.destinations.sftp.transfer import read
-from courier.destinations.sftp.trust import authority
 from courier.errors import TerminalError
 
 SIZE_ADVICE = "set destination.verify=sha256, which reads the file back instead"
@@ -21,7 +20,7 @@ class RemoteFolder:
     def __init__(self, session: Session, config: SftpConfig, proofs: Proofs | None) -> None:
         self._session, self._proofs = session, proofs
         self._folder = config.folder.rstrip("/") or ("/" if config.folder.startswith("/") else ".")
-        self._where = f"sftp://{authority(config)}/{self._folder.lstrip('/')}"
+        self._where = f"sftp://{config.authority}{config.remote_path}"
         with translated(self._where, "The remote folder cannot be used"):
             asked = session.ask(EXTENDED, text(LIMITS), later=True) if LIMITS in session.extensions else None
             folder = session.ask(STAT, text(self._folder))

@@ -19,11 +19,6 @@ KEY_TYPES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
 
-def authority(config: SftpConfig | JumpConfig) -> str:
-    """Host and port as addresses have them."""
-    return f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
-
-
 class HostTrust:
     """The key that one server must show, before it is given anything. `prefix` is where that is configured."""
 
