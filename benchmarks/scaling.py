@@ -103,8 +103,8 @@ def files(options: argparse.Namespace) -> None:
         names = [file.name for file in plan.planned_files(config, 0, [cuts])]
         print(f"  plan of {len(names):,} files: {time.monotonic() - started:.2f} s", flush=True)
         send(f"{len(names):,} files to a folder", LocalConfig(kind="local", name="local", path=str(work / "out")), work, names)
-        with openssh_server() as server, delay_proxy(server.port, DELAY_SECONDS) as port:
-            login = {"host": server.host, "port": port, "username": server.username, "key_file": str(server.keys["ed25519"])}
+        with openssh_server() as server, delay_proxy(server.port, DELAY_SECONDS) as far_server:
+            login = {"host": server.host, "port": far_server.port, "username": server.username, "key_file": str(server.keys["ed25519"])}
             far = SftpKeyConfig(
                 kind="sftp_key",
                 name="far",

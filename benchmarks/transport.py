@@ -129,7 +129,7 @@ def over_sftp(title: str, count: int, size: int, rounds: int, delay: float, othe
     from targets import new_inbox
 
     with place(count, size) as where, openssh_server() as server, contextlib.ExitStack() as opened:
-        port = opened.enter_context(delay_proxy(server.port, delay)) if delay else server.port
+        port = opened.enter_context(delay_proxy(server.port, delay)).port if delay else server.port
         key = str(server.keys["ed25519"])
         config = {"host": server.host, "port": port, "username": server.username, "key_file": key, "path": INBOX}
         sides = {"ours": ours("sftp_key", json.dumps({**config, "host_key_fingerprint": server.host_key_fingerprint}), where)}
