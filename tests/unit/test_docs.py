@@ -11,7 +11,7 @@ import yaml
 from courier import config as schema
 from courier import mapping
 from courier.compose import GROUPS, conf_folder, load
-from courier.config.destination import ALGORITHM_KINDS
+from courier.config.sftp import ALGORITHM_KINDS
 from courier.names import ADOBE, ELSEWHERE, PLACEHOLDERS
 from courier.synthetic import profiles
 
