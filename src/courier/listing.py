@@ -29,7 +29,9 @@ def opened(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
 
 
 def listed(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str, ...] = (".parquet",), what: str = SOURCE) -> list[str]:
-    """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention."""
+    """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention. Raises SourceError
+    where there are none, and for one beside them that may be data, too.
+    """
     root, pattern = path, None
     try:
         info = filesystem.get_file_info(root)
@@ -46,12 +48,14 @@ def listed(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[st
         entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as exc:
         raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300]) from exc
-    there = sorted(entry.path for entry in entries if entry.type == pafs.FileType.File and not _is_hidden(entry.path, root))
+    sizes = {entry.path: entry.size for entry in entries if entry.type == pafs.FileType.File and not _is_hidden(entry.path, root)}
+    there = sorted(sizes)
     if pattern:
         depth = pattern.count("/")
         there = [file for file in there if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
     files = [file for file in there if file.endswith(endings)]
-    overlooked = next((file for file in there if not file.endswith(endings) and _may_be_data(file, what)), None)
+    # Empty ones stand for folders in some buckets (day=1_$folder$).
+    overlooked = next((file for file in there if sizes[file] and not file.endswith(endings) and _may_be_data(file, what)), None)
     if files and overlooked:
         raise SourceError(
             f"{what} has a file that would not be read",

@@ -91,6 +91,8 @@ def test_a_file_that_would_be_overlooked_is_refused(tmp_path: Path, name: str) -
     write_profiles(tmp_path, [profile()])
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
+    assert inspect(SourceConfig(str(tmp_path))).profiles == 1
+    (tmp_path / name).write_bytes(b"PAR1")
     assert refused(tmp_path).startswith(f"The source has a file that would not be read. Where: {tmp_path}/{name}.")
     assert inspect(SourceConfig(f"{tmp_path}/*.parquet")).profiles == 1  # what is asked for is no oversight
 
