@@ -97,9 +97,9 @@ def _paths(config: ConsentConfig, schema: pa.Schema, fan_out: str | None) -> dic
         "global": "optInOut.globalOptout",
         "legacy": f"optInOut['{LEGACY.format(config.channel)}']",
     }
-    paths = {name: path for name, path in candidates.items() if _exists(path, schema)}
+    paths = {name: path for name, path in candidates.items() if xdm.exists(path, schema)}
     if "specific" in paths:
-        addressed = _exists(ADDRESS, schema)
+        addressed = xdm.exists(ADDRESS, schema)
         if not ((addressed or fan_out) and _tells_of_addresses(config, schema)):
             del paths["specific"]
         elif addressed:
@@ -113,7 +113,7 @@ def _assert_asked(config: ConsentConfig, schema: pa.Schema, paths: dict[str, str
     legacy = [name.removeprefix(LEGACY.format("")) for name in _fields("optInOut", schema) if name != "globalOptout"]
     for name in (each for each in ("any", channel) if each in fields):
         answer = f"consents.marketing.{name}.val"
-        if not (_exists(answer, schema) and xdm.is_text(xdm.resolve(answer, schema, "consent")[1])):
+        if not (xdm.exists(answer, schema) and xdm.is_text(xdm.resolve(answer, schema, "consent")[1])):
             raise SourceError(
                 f"'consents.marketing.{name}' has not the shape of XDM",
                 where="consent.channel",
@@ -132,7 +132,7 @@ def _assert_asked(config: ConsentConfig, schema: pa.Schema, paths: dict[str, str
 
 def _fields(path: str, schema: pa.Schema) -> dict[str, pa.DataType]:
     """The fields of a struct; none where there is no such struct."""
-    kind = xdm.resolve(path, schema, "consent")[1] if _exists(path, schema) else None
+    kind = xdm.resolve(path, schema, "consent")[1] if xdm.exists(path, schema) else None
     return {field.name: field.type for field in kind} if kind is not None and pa.types.is_struct(kind) else {}
 
 
@@ -145,15 +145,7 @@ def _tells_of_addresses(config: ConsentConfig, schema: pa.Schema) -> bool:
         raise SourceError(
             "'consents.idSpecific' has not the shape of XDM", found=xdm.describe(kind), expected="a map of maps", fix="consent=off"
         )
-    return _exists(f"consents.idSpecific['namespace']['identity'].marketing.{config.channel}.val", schema)
-
-
-def _exists(path: str, schema: pa.Schema) -> bool:
-    try:
-        xdm.resolve(path, schema, "consent")
-    except SourceError:
-        return False
-    return True
+    return xdm.exists(f"consents.idSpecific['namespace']['identity'].marketing.{config.channel}.val", schema)
 
 
 def inputs(consent: Consent, schema: pa.Schema) -> list[Column]:

@@ -60,8 +60,8 @@ def told_of_others(source: ProfileSource) -> Iterator[None]:
     try:
         yield
     except MissingPathError as error:
-        having = [file for file, schema in source.others.items() if _has(schema, error.path)]
-        if _has(source.schema, error.path) or not having:
+        having = [file for file, schema in source.others.items() if xdm.exists(error.path, schema)]
+        if xdm.exists(error.path, source.schema) or not having:
             raise
         raise SourceError(
             f"A file of the source has no '{error.path}', which others have",
@@ -69,14 +69,6 @@ def told_of_others(source: ProfileSource) -> Iterator[None]:
             found=f"it is in {having[0]}",
             fix="write that file with the column, null where nothing is known, or leave it out of source.path",
         ) from error
-
-
-def _has(schema: pa.Schema, path: str) -> bool:
-    try:
-        xdm.resolve(path, schema, "source")
-    except SourceError:
-        return False
-    return True
 
 
 def assert_alike(source: ProfileSource, paths: Iterable[str]) -> None:

@@ -94,6 +94,15 @@ def resolve(path: str, schema: pa.Schema, where: str) -> tuple[list[Step], pa.Da
     return steps, kind
 
 
+def exists(path: str, schema: pa.Schema) -> bool:
+    """Whether the schema has this path."""
+    try:
+        resolve(path, schema, "source")
+    except SourceError:
+        return False
+    return True
+
+
 def _join(walked: str, part: str | int) -> str:
     if isinstance(part, int):
         return f"{walked}[{part}]"
