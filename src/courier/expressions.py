@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from courier import xdm
+from courier.patterns import EVERY_BLANK
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
-
-#: Blanks of any kind, and signs that nobody sees: no part of an address at its ends.
-BLANKS = "".join(map(chr, [*range(0x21), 0x7F, 0xA0, *range(0x2000, 0x200C), 0x202F, 0x205F, 0x3000, 0xFEFF]))
 
 
 def entry(map_column: Column, key: str | Column) -> Column:
@@ -50,14 +48,19 @@ def value(root: str, steps: list[xdm.Step]) -> Column:
     return column
 
 
-def address(written: Column) -> Column:
-    """An address as it is compared with another: without blanks of any kind at the ends, which those who import it take off, and in
-    lower case.
-    """
+def trimmed(written: Column) -> Column:
+    """Without blanks of any kind at the ends."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     # By its name: the function of Spark 3.5's client takes no characters of one's own.
-    return F.lower(F.call_function("btrim", written, F.lit(BLANKS)))
+    return F.call_function("btrim", written, F.lit(EVERY_BLANK))
+
+
+def address(written: Column) -> Column:
+    """An address as it is compared with another: without the blanks that those who import it take off, and in lower case."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    return F.lower(trimmed(written))
 
 
 def root(name: str) -> Column:

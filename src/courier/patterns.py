@@ -15,7 +15,18 @@ CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": r" \t\n\x0B\f\r"}
 SAME = "tnrfAz"
 #: Which Rust takes for operations on classes, as Java does with the first.
 OPERATIONS = ("&&", "--", "~~")
+#: Blanks of any kind, and signs that nobody sees: no part of an address at its ends. From and to.
+BLANK = ((0, 0x20), (0x7F, 0x7F), (0xA0, 0xA0), (0x2000, 0x200B), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF))
 TIMES = re.compile(r"\{[0-9]{1,4}(,[0-9]{0,4})?\}")
+
+
+def _sign(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x80 else chr(code)
+
+
+#: The same inside of a class of characters, and all of them.
+BLANKS = "".join(_sign(first) if first == last else f"{_sign(first)}-{_sign(last)}" for first, last in BLANK)
+EVERY_BLANK = "".join(chr(code) for first, last in BLANK for code in range(first, last + 1))
 
 
 class MistakenPatternError(ConfigError):

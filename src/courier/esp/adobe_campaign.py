@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from courier.esp.base import (
-    BLANKS,
     MONTH_AND_DAY,
     ByteLimit,
     DateRule,
@@ -16,6 +15,7 @@ from courier.esp.base import (
     Source,
     StandardColumn,
 )
+from courier.patterns import BLANKS
 
 PRACTICES = Source("AdobeDocs/campaign-classic.en help/platform/using/import-export-best-practices.md")
 #: What is recommended there refuses nothing.

@@ -184,7 +184,5 @@ class Platform:
         return by_name or next((each for each in self.columns if each.path == path), None)
 
 
-#: Blanks that are no part of an address, for a class of characters that Java, Rust and Python read alike.
-BLANKS = "\\x00-\\x20\\x7f\u00a0\u2000-\u200b\u202f\u205f\u3000\ufeff"
 XDM = Source("AdobeDocs/experience-platform.en help/destinations/catalog/email-marketing/overview.md")
 MONTH_AND_DAY = Source("adobe/xdm, data type Person: birthDayAndMonth matches [0-1][0-9]-[0-9][0-9]")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from courier.esp.base import BLANKS
 from courier.mapping import MappedColumn, Mapping
 
 if TYPE_CHECKING:
@@ -52,13 +51,6 @@ def matching(value: Column, pattern: str) -> Column:
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     return F.when(value.rlike(pattern), value)
-
-
-def trimmed(value: Column) -> Column:
-    """Without blanks of any kind at the ends."""
-    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-    return F.regexp_replace(value, f"^[{BLANKS}]+|[{BLANKS}]+$", "")
 
 
 def phone(value: Column, form: str) -> Column:

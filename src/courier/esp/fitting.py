@@ -12,9 +12,10 @@ from courier import xdm
 from courier.config import RunConfig
 from courier.errors import ConfigError
 from courier.esp.base import Platform, Source
-from courier.esp.changes import Fixed, cut, dated, fixes, matching, phone, trimmed
+from courier.esp.changes import Fixed, cut, dated, fixes, matching, phone
 from courier.esp.platforms import platform_of
 from courier.esp.values import BIRTHDAY, CHANGED, ValueRule, length_of, value_rules
+from courier.expressions import trimmed
 from courier.mapping import MappedColumn, Mapping
 
 if TYPE_CHECKING:

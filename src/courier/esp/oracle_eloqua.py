@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from courier.esp.base import (
-    BLANKS,
     MONTH_AND_DAY,
     ByteLimit,
     DateRule,
@@ -17,6 +16,7 @@ from courier.esp.base import (
     Source,
     StandardColumn,
 )
+from courier.patterns import BLANKS
 
 IMPORTING = Source("docs.oracle.com eloqua-user/Help/DataImportExport/Tasks/ImportingContactsOrAccounts.htm")
 UPLOADING = Source("docs.oracle.com OMCAA/Help/Contacts/Tasks/UploadingContacts.htm")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from courier.esp.base import (
-    BLANKS,
     MONTH_AND_DAY,
     ByteLimit,
     DateRule,
@@ -17,6 +16,7 @@ from courier.esp.base import (
     Source,
     StandardColumn,
 )
+from courier.patterns import BLANKS
 
 WIZARD = Source("docs.oracle.com OMCEA/Connect_WizardUpload.htm")
 NAMES = Source("docs.oracle.com responsys-user/List_DataTypeFieldname.htm")
