@@ -6,7 +6,7 @@
 
 The first rule left whose method is the request's and whose text is in its path with query is used up by it. All else
 passes as it is (the Host header too, which S3's signatures cover). `requests` has them all, in order of arrival, and
-`session_tokens` what each had of temporary keys.
+`session_tokens` what each had of temporary keys; `outwaited` those that were held for longer than anybody should wait.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import http.server
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+PATIENCE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,12 @@ class LoseAnswer:
 
 @dataclass(frozen=True)
 class Silence:
-    """The server does it, and nothing is said for so long; then the connection is reset."""
-
-    seconds: float
+    """The server does it, and never says so."""
 
 
 @dataclass(frozen=True)
 class Stall:
-    """Nothing is read nor said for so long, and then the connection is reset."""
-
-    seconds: float
+    """Nothing is read nor said."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +91,8 @@ class FaultyProxy:
     url: str
     requests: list[str] = field(default_factory=list)
     session_tokens: list[str | None] = field(default_factory=list)
+    outwaited: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
     _rules: list[_Rule] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -138,9 +137,11 @@ def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
     try:
         yield proxy
     finally:
+        proxy.over.set()
         server.shutdown()
         server.server_close()
         thread.join()
+    assert not proxy.outwaited, f"nobody should wait so long for an answer: {proxy.outwaited}"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -158,17 +159,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case Cut(after_bytes):
                 self._body(after_bytes)
                 self._reset()
-            case Stall(seconds):
-                time.sleep(seconds)
-                self._reset()
+            case Stall():
+                self._hold()
             case LoseAnswer(then):
                 self._forward(self._body())
                 then()
                 self._reset()
-            case Silence(seconds):
+            case Silence():
                 self._forward(self._body())
-                time.sleep(seconds)
-                self._reset()
+                self._hold()
             case Damage(edit):
                 self._reply(*self._forward(edit(self._body())))
             case Lie(edit):
@@ -207,6 +206,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _hold(self) -> None:
+        proxy = self.server.proxy  # type: ignore[attr-defined]
+        if not proxy.over.wait(PATIENCE_SECONDS):
+            proxy.outwaited.append(f"{self.command} {self.path}")
+        self._reset()
 
     def _reset(self) -> None:
         """Not a polite end but a reset, as by a firewall."""

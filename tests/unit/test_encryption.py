@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -395,9 +394,7 @@ def test_what_is_abandoned_ends_its_process_and_threads(public: dict[str, str]) 
     ended = threading.Event()
     chunks = encrypted(endless(ended), opened(encrypt_to=[public["ecc"]]))
     next(chunks)
-    started = time.monotonic()
     chunks.close()
-    assert time.monotonic() - started < 5
     assert ended.is_set()
     assert left() == []
     assert [

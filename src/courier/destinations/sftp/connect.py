@@ -50,8 +50,8 @@ class SftpDestination:
             for hop in self._hops:
                 hop.arrive(transports)
             with translated(self._hops[-1].where, "The SFTP session cannot be opened"):
-                channel = transports[-1].open_session(timeout=config.operation_timeout_seconds)
-                with _limited(config.operation_timeout_seconds, close):
+                with limited(config.operation_timeout_seconds, close):
+                    channel = transports[-1].open_session()
                     channel.invoke_subsystem("sftp")
                 session = Session(channel, close, config.operation_timeout_seconds)
             openssh = "OpenSSH" in transports[-1].remote_version and OPENSSH_EXTENSION in session.extensions
@@ -222,8 +222,8 @@ class Hop:
 
 
 @contextlib.contextmanager
-def _limited(seconds: float, close: Callable[[], None]) -> Iterator[None]:
-    """Hang up when a call takes longer that paramiko lets wait for ever."""
+def limited(seconds: float, close: Callable[[], None]) -> Iterator[None]:
+    """Hang up when calls take longer that paramiko lets wait for ever. What they then raise depends on which thread notices first."""
     late = threading.Event()
 
     def give_up() -> None:
@@ -235,7 +235,7 @@ def _limited(seconds: float, close: Callable[[], None]) -> Iterator[None]:
     timer.start()
     try:
         yield
-    except paramiko.SSHException as exc:
+    except (paramiko.SSHException, EOFError, OSError) as exc:
         if late.is_set():
             raise TimeoutError(f"no answer within {seconds:g} seconds") from exc
         raise
