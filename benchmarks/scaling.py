@@ -31,7 +31,7 @@ from processes import timed
 from courier import plan
 from courier.compose import load
 from courier.config import LocalConfig, SftpKeyConfig
-from courier.counts import Slice
+from courier.rows.counts import Slice
 from courier.synthetic import SEGMENTS, write_profiles
 
 ROOT = Path(__file__).resolve().parents[1]

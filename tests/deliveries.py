@@ -11,10 +11,10 @@ from targets import RUN_ID, Target
 
 from courier.config import StateConfig
 from courier.delivery import Alone, Delivery
+from courier.delivery.journal import FileState, Header, Journal
+from courier.delivery.progress import Progress
 from courier.delivery.sending import FileToSend
 from courier.destinations import open_destination
-from courier.journal import FileState, Header, Journal
-from courier.progress import Progress
 from courier.state import Store, open_store
 
 NAMES = ["a.csv", "a_2.csv", "a_3.csv"]
@@ -35,7 +35,7 @@ def nothing() -> None:
 
 
 def settle_failed(store: Store, journal: Journal) -> None:
-    from courier import recovery  # with all that reads Parquet, which a delivery that goes well does not load
+    from courier.runs import recovery  # with all that reads Parquet, which a delivery that goes well does not load
 
     recovery.settle_failed(store, journal)
 

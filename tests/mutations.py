@@ -73,7 +73,7 @@ MUTATIONS = [
     Mutation(
         "server restarts",
         "a dead connection is thrown away",
-        "connections.py",
+        "destinations/connections.py",
         "            self._forget(connection, error)\n            raise\n",
         "            with self._changed:\n                self._idle.append(connection)\n                self._changed.notify()\n            raise\n",
         (FAULTS, "restarted_is_waited_for"),
@@ -81,7 +81,7 @@ MUTATIONS = [
     Mutation(
         "server restarts",
         "so are those that lie idle",
-        "connections.py",
+        "destinations/connections.py",
         "                dead += self._idle\n                self._idle.clear()\n",
         "",
         (FAULTS, "lay_idle"),
@@ -89,7 +89,7 @@ MUTATIONS = [
     Mutation(
         "server restarts",
         "how many it bears is learned anew",
-        "connections.py",
+        "destinations/connections.py",
         "                self._cap = self._config.connections\n",
         "",
         (FAULTS, "not_taken_for"),
@@ -353,7 +353,7 @@ MUTATIONS = [
     Mutation(
         "too many connections",
         "the cap is lowered",
-        "connections.py",
+        "destinations/connections.py",
         "            if not isinstance(error, TransientError) or not self._open:\n",
         "            if True:\n",
         (FAULTS, "bears_fewer"),
@@ -369,7 +369,7 @@ MUTATIONS = [
     Mutation(
         "too many connections",
         "never more than configured",
-        "connections.py",
+        "destinations/connections.py",
         "self._idle or self._open < self._cap",
         "True",
         (FAULTS, "more_threads"),
@@ -497,7 +497,7 @@ MUTATIONS = [
     Mutation(
         "killed",
         "what a dead run left is discarded",
-        "recovery.py",
+        "runs/recovery.py",
         "    left = delivery.undo(others)\n",
         "    left = list[str]()\n",
         (RECOVERY, "takes_back_what_a_dead_one_left"),
@@ -561,7 +561,7 @@ MUTATIONS = [
     Mutation(
         "two runs at once",
         "who has lost the lock remembers nothing",
-        "recovery.py",
+        "runs/recovery.py",
         "    lock.assert_held()\n    header = journal.header\n",
         "    header = journal.header\n",
         (RESUMING, "remembers_nothing"),
@@ -577,7 +577,7 @@ MUTATIONS = [
     Mutation(
         "two runs at once",
         "a later start gives its files other places than one that sleeps",
-        "journal.py",
+        "delivery/journal.py",
         "return self.header.epoch[:8]",
         'return ""',
         (DELIVERY, "still_writes"),
@@ -633,7 +633,7 @@ MUTATIONS = [
     Mutation(
         "killed",
         "a journal that begins anew believes nothing that an earlier one wrote",
-        "journal.py",
+        "delivery/journal.py",
         "epoch=uuid.uuid4().hex)",
         'epoch=f"{len(self.header.epoch) + 1}")',
         (BACK, "begins_anew"),
@@ -705,15 +705,15 @@ MUTATIONS = [
     Mutation(
         "killed",
         "files are taken back where they were sent to",
-        "recovery.py",
+        "runs/recovery.py",
         "    if all(getattr(then, key",
-        "    if not PLACE or any(getattr(then, key",
+        "    if not likeness.PLACE or any(getattr(then, key",
         (BACK, "where_they_were_sent_to"),
     ),
     Mutation(
         "killed",
         "what took the place of an older file is remembered",
-        "recovery.py",
+        "runs/recovery.py",
         "    if header.replace and left:\n",
         "    if False:\n",
         (BACK, "remembered_for_the_next_run"),
@@ -745,7 +745,7 @@ MUTATIONS = [
     Mutation(
         "started again",
         "what is delivered is not mixed with another configuration",
-        "recovery.py",
+        "runs/recovery.py",
         "    if committed and not same:\n",
         "    if False:\n",
         (RESUMING, "not_mixed"),
@@ -753,7 +753,7 @@ MUTATIONS = [
     Mutation(
         "started again",
         "what was begun under another configuration is taken back",
-        "recovery.py",
+        "runs/recovery.py",
         ' or (journal.header.phase == "staging" and not same)',
         "",
         (RESUMING, "begins_anew"),
@@ -761,7 +761,7 @@ MUTATIONS = [
     Mutation(
         "started again",
         "another place is another configuration",
-        "recovery.py",
+        "runs/likeness.py",
         '"place": place, ',
         "",
         (RESUMING, "another_place or not_mixed"),
@@ -769,9 +769,9 @@ MUTATIONS = [
     Mutation(
         "started again",
         "so is another run to compare with",
-        "recovery.py",
-        "    same = fingerprint(config) == journal.header.fingerprint and _compared",
-        "    same = fingerprint(config) == journal.header.fingerprint or _compared",
+        "runs/recovery.py",
+        "    same = likeness.of_delivery(config) == journal.header.fingerprint and _compared",
+        "    same = likeness.of_delivery(config) == journal.header.fingerprint or _compared",
         (RESUMING, "compared_with or begins_anew"),
     ),
     Mutation(
@@ -793,7 +793,7 @@ MUTATIONS = [
     Mutation(
         "started again",
         "columns in another order are another configuration",
-        "likeness.py",
+        "runs/likeness.py",
         "json.dumps(content, default=str)",
         "json.dumps(content, default=str, sort_keys=True)",
         (LIKENESS, "another_order_are_another or row_rules"),
@@ -801,7 +801,7 @@ MUTATIONS = [
     Mutation(
         "started again",
         "another key under the same name is another configuration",
-        "recovery.py",
+        "runs/likeness.py",
         '        content["recipients"] = recipients_now(config.file)\n',
         "        pass\n",
         (RESUMING, "another_key"),
@@ -809,7 +809,7 @@ MUTATIONS = [
     Mutation(
         "released",
         "a held run is released once",
-        "release.py",
+        "runs/release.py",
         '    if runs.released_by(store, str(config.release)) is not None:\n        raise ConfigError("This run has been released already", where=where)\n',
         "",
         (HOLDING, "after_another_one_has_published"),
@@ -817,7 +817,7 @@ MUTATIONS = [
     Mutation(
         "released",
         "that it was is written down",
-        "recovery.py",
+        "runs/recovery.py",
         '        runs.mark_released(store, header.record["released"], header.run_id)\n',
         "        pass\n",
         (HOLDING, "after_another_one_has_published"),
@@ -825,7 +825,7 @@ MUTATIONS = [
     Mutation(
         "released",
         "and is not started anew after that",
-        "release.py",
+        "runs/release.py",
         "    if runs.released_by(store, config.run_id) is not None or any(before.run_id == config.run_id for before in known):\n",
         "    if False:\n",
         (HOLDING, "released_once"),
@@ -841,7 +841,7 @@ MUTATIONS = [
     Mutation(
         "released",
         "not after a newer run of the audience",
-        "release.py",
+        "runs/release.py",
         '        if audience["held"] and before is not None and _is_newer(store, before.run_id, record, audience):\n',
         "        if False:\n",
         (REMEMBERING, "after_a_newer_run"),
@@ -849,7 +849,7 @@ MUTATIONS = [
     Mutation(
         "stale parts",
         "only those that an earlier record says are ours",
-        "recovery.py",
+        "runs/intent.py",
         "itertools.takewhile(lambda name: name in ours and name not in known, later)",
         "itertools.islice(later, 9)",
         (STARTS, "shorter_run_under_static or older_version"),
@@ -857,7 +857,7 @@ MUTATIONS = [
     Mutation(
         "stale parts",
         "only those whose names this run would give, too",
-        "recovery.py",
+        "runs/intent.py",
         "if part_name(config, audience, part) == name]",
         "if True]",
         (STARTS, "earlier_day"),
@@ -865,7 +865,7 @@ MUTATIONS = [
     Mutation(
         "stale parts",
         "only at the place where they were sent to",
-        "recovery.py",
+        "runs/intent.py",
         'if config.destination.on_conflict != "replace" or last.get("sink") != config.destination.address:',
         'if config.destination.on_conflict != "replace":',
         (STARTS, "at_another_place"),
@@ -881,7 +881,7 @@ MUTATIONS = [
     Mutation(
         "killed",
         "what a later run has published there is known",
-        "recovery.py",
+        "runs/recovery.py",
         "    left = delivery.undo(others)\n",
         "    left = delivery.undo()\n",
         (BACK, "of_a_later_run"),
@@ -889,7 +889,7 @@ MUTATIONS = [
     Mutation(
         "two runs at once",
         "a run_id is the activation's that was first",
-        "runs.py",
+        "runs/claims.py",
         "        if store.swap(where, None, mine) or",
         "        if True or",
         (STATE, "activation_that_was_first"),
@@ -897,7 +897,7 @@ MUTATIONS = [
     Mutation(
         "two runs at once",
         "of two that claim a run_id at one moment, one has it",
-        "runs.py",
+        "runs/claims.py",
         "        if store.swap(where, None, mine) or",
         "        store.write(where, mine)\n        if",
         (STATE, "activation_that_was_first"),
@@ -905,7 +905,7 @@ MUTATIONS = [
     Mutation(
         "two runs at once",
         "a claim that was refused for another one under way is made again",
-        "runs.py",
+        "runs/claims.py",
         "CLAIMS = 5",
         "CLAIMS = 1",
         (STATE, "under_way"),

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
-from courier import audience, computing, consent, counts, esp, mapping, profiles, rules, snapshot, suppression
+from courier import computing, esp, mapping
 from courier.checks import Suite
 from courier.config import (
     AudienceConfig,
@@ -31,11 +31,14 @@ from courier.config import (
     SourceConfig,
     SuppressionConfig,
 )
-from courier.counts import Counts
 from courier.engine import Engine
+from courier.members import audience, consent, suppression
 from courier.reading import Ready
 from courier.render import render
-from courier.snapshot import AudienceSnapshot
+from courier.rows import counts, rules, snapshot
+from courier.rows.counts import Counts
+from courier.rows.snapshot import AudienceSnapshot
+from courier.source import profiles
 from courier.state.place import Place
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)

@@ -14,13 +14,13 @@ from typing import TextIO
 
 from courier.compose import load, load_shown, load_state
 from courier.config import RunConfig
+from courier.delivery.progress import Bars, Lines
 from courier.errors import CourierError
 from courier.garbage import seldom_collected
-from courier.history import history
 from courier.pipeline import activate
 from courier.preflight import preflight
-from courier.progress import Bars, Lines
-from courier.report import report
+from courier.runs.history import history
+from courier.runs.report import report
 
 #: The shell's own code for a process that was interrupted.
 INTERRUPTED = 130

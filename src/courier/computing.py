@@ -8,36 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from courier import (
-    audience,
-    baseline,
-    changes,
-    checks,
-    cluster,
-    consent,
-    counts,
-    esp,
-    expressions,
-    guard,
-    manifest,
-    mapping,
-    names,
-    outcomes,
-    plan,
-    profiles,
-    rejects,
-    rules,
-    runs,
-    snapshot,
-    suppression,
-    suspicions,
-)
+from courier import checks, esp, expressions, guard, mapping, names, plan, runs, suspicions
 from courier.config import RunConfig
+from courier.delivery import cluster, manifest
 from courier.engine import Engine, open_engine, source_errors
 from courier.errors import ConfigError
+from courier.members import audience, consent, suppression
 from courier.reading import Ready
 from courier.render import assert_writable
-from courier.snapshot import AudienceSnapshot
+from courier.rows import changes, counts, outcomes, rules, snapshot
+from courier.rows.snapshot import AudienceSnapshot
+from courier.runs import baseline, rejects
+from courier.source import profiles
 from courier.state.place import Place
 
 if TYPE_CHECKING:

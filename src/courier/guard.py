@@ -5,12 +5,12 @@ A held audience can be published as it is, by a run with `release=<the held run'
 
 from __future__ import annotations
 
-from courier.baseline import Baseline
 from courier.checks import CheckResult
 from courier.config import RunConfig, SegmentConfig
-from courier.counts import Counts
 from courier.errors import HeldError
+from courier.rows.counts import Counts
 from courier.runs import AudienceRecord, Run
+from courier.runs.baseline import Baseline
 
 
 def reason(config: RunConfig, segment: SegmentConfig, counts: Counts, checks: list[CheckResult], known: dict[str, Baseline]) -> str | None:

@@ -10,18 +10,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from courier import cluster, computing, esp, guard, manifest, plan, reading, recovery, release, retention, runs
+from courier import computing, esp, guard, plan, reading, runs
 from courier.config import RunConfig
-from courier.delivery import PUBLISHED, Delivery
+from courier.delivery import PUBLISHED, Delivery, cluster, manifest
+from courier.delivery.journal import FileState, Journal
+from courier.delivery.progress import Progress
 from courier.delivery.sending import FileToSend
 from courier.destinations import Destination
 from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, HeldError, TransientError
-from courier.journal import FileState, Journal
-from courier.progress import Progress
 from courier.reading import Ready
 from courier.render import Rendering
-from courier.snapshot import AudienceSnapshot
+from courier.rows.snapshot import AudienceSnapshot
+from courier.runs import intent, recovery, release, retention
 from courier.state import open_store
 from courier.state.lock import Lock, locked
 
@@ -122,7 +123,7 @@ class Sending:
 def _deliver(run: runs.Run, lock: Lock, destination: Destination, sending: Sending, progress: Progress | None) -> None:
     config, snapshots, files, columns = run.config, sending.snapshots, sending.files, sending.ready.columns
     with run.step("deliver"):
-        journal = recovery.new_journal(run, files, sending.before)
+        journal = intent.new_journal(run, files, sending.before)
 
         def closing() -> list[bytes]:
             sent = [_sent(file, state) for file, state in zip(files, journal.states, strict=False)]

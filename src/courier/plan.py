@@ -12,10 +12,10 @@ from datetime import UTC
 from typing import Any
 
 from courier.config import RunConfig
-from courier.counts import Slice
 from courier.errors import ConfigError
 from courier.names import PLACEHOLDERS, Template, Value, assert_usable, filled, macros, normal, parsed, repeated, safe, split_path
-from courier.outcomes import ADDED, CHANGED, REMOVED
+from courier.rows.counts import Slice
+from courier.rows.outcomes import ADDED, CHANGED, REMOVED
 
 CHANGES = (ADDED, CHANGED, REMOVED)
 #: Nobody looks for stale parts beyond this.

@@ -14,17 +14,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from courier import computing, esp, guard, manifest, probe, release, runs
+from courier import computing, esp, guard, probe, runs
 from courier.config import RunConfig, StateConfig
+from courier.delivery import manifest
+from courier.delivery.journal import Journal
 from courier.engine import Engine
 from courier.errors import HeldError
-from courier.journal import Journal
 from courier.masking import masked_lines
 from courier.plan import PlannedFile
 from courier.reading import Ready, check_templates, read
 from courier.render import render
-from courier.report import audience_lines
-from courier.snapshot import AudienceSnapshot
+from courier.rows.snapshot import AudienceSnapshot
+from courier.runs import release
+from courier.runs.report import audience_lines
 from courier.state import Store, open_store
 from courier.state.scratch import scratch_folder
 

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from courier.config import RunConfig
-from courier.connections import Connections, assert_absent
 from courier.destinations import Connection, Destination
 from courier.destinations.base import mark_of
+from courier.destinations.connections import Connections, assert_absent
 from courier.errors import ConfigError, CourierError, DeliveryError, TerminalError
 from courier.state import Store
 

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from courier import (
-    audience,
-    baseline,
-    checks,
-    consent,
-    esp,
-    manifest,
-    mapping,
-    outcomes,
-    plan,
-    profiles,
-    recovery,
-    rules,
-    runs,
-    suppression,
-)
+from courier import checks, esp, mapping, plan, runs
 from courier.config import RunConfig
-from courier.connections import assert_reachable
+from courier.delivery import manifest
 from courier.destinations import Destination, open_destination
+from courier.destinations.connections import assert_reachable
+from courier.members import audience, consent, suppression
 from courier.render import Keys, assert_writable, open_keys
+from courier.rows import outcomes, rules
+from courier.runs import baseline, likeness
+from courier.source import profiles
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
         assert_writable(config.file, columns)
         keys = open_keys(config.file, run.started_at)
         suite = checks.resolve(config.checks, columns)
-        run.profiles, run.columns, run.consent, run.shape = source.profiles, columns.header, asked.describe(), recovery.shape(config)
+        run.profiles, run.columns, run.consent, run.shape = source.profiles, columns.header, asked.describe(), likeness.of_files(config)
         ready = Ready(
             source,
             columns,

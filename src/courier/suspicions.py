@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from courier import audience, counts, profiles
 from courier.config import RunConfig
 from courier.engine import Engine, source_errors
 from courier.mapping import IDENTITY, MappedColumn
-from courier.profiles import ProfileSource
+from courier.members import audience
 from courier.reading import Ready
+from courier.rows import counts
+from courier.rows.snapshot import AudienceSnapshot
 from courier.runs import AudienceRecord, Run
-from courier.snapshot import AudienceSnapshot
+from courier.source import profiles
+from courier.source.profiles import ProfileSource
 
 FIRST_PROFILES = 1_000
 SHOWN_AUDIENCES = 3

@@ -16,7 +16,8 @@ from aws_server import aws_server
 from crm import ADDED, AFTER, BACKFILL, BEFORE, CHANGED, CHANGES, CRM, REMOVED, STATUS, crm_folder, lines, member, run, single
 from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
-from courier import baseline, compose
+from courier import compose
+from courier.runs import likeness
 
 
 @pytest.fixture
@@ -318,7 +319,7 @@ def test_columns_in_another_order_ask_for_a_reset(folder: Path, known: str) -> N
         remembered = folder / "state" / "activations" / "crm" / "published.json"
         content = json.loads(remembered.read_text())
         config = compose.load(["activation=crm"], now=datetime(2026, 11, 1, tzinfo=UTC), config_dir=str(folder / "own"))
-        content["audiences"]["ups/seg-a"]["shape"] = baseline.shape(config)
+        content["audiences"]["ups/seg-a"]["shape"] = likeness.of_rows(config)
         remembered.write_text(json.dumps(content))
     refused = run(folder, 2)
     assert (refused.code, refused.files()) == (2, {})

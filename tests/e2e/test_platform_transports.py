@@ -273,7 +273,8 @@ def test_a_workflow_of_campaign_may_wait_for_a_file_that_comes_last(folder: Path
 
 KILL = """
 import os, signal, sys
-from courier import cli, journal
+from courier import cli
+from courier.delivery import journal
 from courier.delivery import publishing
 owner, name = {owner}, {name!r}
 original, calls = getattr(owner, name), 0

@@ -22,7 +22,9 @@ def folder(tmp_path: Path) -> Path:
 
 KILL = """
 import os, signal, sys
-from courier import baseline, cli, journal, runs
+from courier.runs import baseline
+from courier import cli, runs
+from courier.delivery import journal
 original = {owner}.{name}
 def killed(*arguments, **named):
     if {before}:

@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 HALT = """
 import os, signal, sys
 from courier import cli
-from courier.journal import Journal
+from courier.delivery.journal import Journal
 enter = Journal.enter
 def halted(journal, phase):
     if phase == "publishing":
@@ -84,7 +84,7 @@ STOP = """
 import os, signal, sys
 from courier import cli
 from courier.destinations.local import LocalConnection
-from courier.journal import Journal
+from courier.delivery.journal import Journal
 moments = sys.argv.pop(1).split(",")
 def stopping(original):
     def stopped(self, what, **named):

@@ -10,13 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from courier import checks, snapshot
+from courier import checks
 from courier.checks import CheckResult
 from courier.config import ChecksConfig, ExpectationConfig
 from courier.engine import Engine
 from courier.errors import ConfigError
 from courier.mapping import MappedColumn, Mapping
-from courier.snapshot import AudienceSnapshot
+from courier.rows import snapshot
+from courier.rows.snapshot import AudienceSnapshot
 
 TEXT = pa.string()
 COLUMNS = Mapping(

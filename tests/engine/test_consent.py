@@ -10,10 +10,10 @@ import pytest
 from row_runs import member, run_rows
 from xdm_profiles import CHOICE, PROFILE_SCHEMA
 
-from courier import consent
 from courier.config import ColumnConfig, ConsentConfig
 from courier.engine import Engine
 from courier.errors import ConfigError, SourceError
+from courier.members import consent
 
 EMAIL = "jane@example.com"
 SENT, NO, UNKNOWN = "exported", "excluded: no_consent", "excluded: consent_unknown"

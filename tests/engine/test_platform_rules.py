@@ -10,8 +10,9 @@ import pytest
 from row_runs import EXPORTED, member, read
 from xdm_profiles import write_profiles
 
-from courier import compose, computing, counts, snapshot
+from courier import compose, computing
 from courier.engine import Engine
+from courier.rows import counts, snapshot
 from courier.state.place import Place
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

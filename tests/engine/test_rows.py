@@ -12,13 +12,13 @@ import pytest
 from row_runs import FEB, JAN, MAR, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA, adobe_profile, profile, write_profiles
 
-from courier import counts, snapshot
 from courier.config import ColumnConfig, FileConfig, MappingConfig
 from courier.engine import Engine
 from courier.errors import SourceError
 from courier.mapping import Mapping
 from courier.render import render
-from courier.snapshot import AudienceSnapshot
+from courier.rows import counts, snapshot
+from courier.rows.snapshot import AudienceSnapshot
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 E, D = "exported", "deduplicated"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from row_runs import EXPORTED, FEB, JAN, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA
 
-from courier import guard, mapping, rejects, rules
+from courier import guard, mapping
 from courier.config import (
     ColumnConfig,
     ConsentConfig,
@@ -30,6 +30,8 @@ from courier.config.audience import SegmentConfig, SuppressionListConfig
 from courier.config.mapping import RowRuleConfig
 from courier.engine import Engine
 from courier.errors import ConfigError
+from courier.rows import rules
+from courier.runs import rejects
 
 COLUMNS = {"id": "_id", "first": "person.name.firstName"}
 TEXTS = [None, "", "  ", "a", "ab1", "abc ", "ÄÖÜ", "x\ny", "٣", "👩"]

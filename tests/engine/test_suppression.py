@@ -13,11 +13,11 @@ import pytest
 from row_runs import EXPORTED, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA, write_profiles
 
-from courier import suppression
 from courier.config import ColumnConfig, MappingConfig, SourceConfig, SuppressionConfig
 from courier.config.audience import SuppressionListConfig
 from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, SourceError
+from courier.members import suppression
 
 COLUMNS = {"email": "personalEmail.address"}
 SENT = EXPORTED

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from row_runs import member, run_rows
 
-from courier import audience, counts, profiles
 from courier.config import ColumnConfig
 from courier.engine import Engine
+from courier.members import audience
+from courier.rows import counts
+from courier.source import profiles
 
 COLUMNS = {
     "email": "personalEmail.address",

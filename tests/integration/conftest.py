@@ -11,8 +11,8 @@ from deliveries import Sender
 from servers import S3Server
 from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV, Target
 
-from courier import connections
 from courier.config import StateConfig
+from courier.destinations import connections
 from courier.state import Store, open_store
 
 

@@ -19,11 +19,11 @@ from recording_server import USERNAME, RecordingServer, recorded_target
 from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
-from courier import recovery
 from courier.config import LocalConfig
+from courier.delivery.progress import Silence
 from courier.destinations import Staged
 from courier.errors import BusyError, ConfigError, DeliveryError, TerminalError, TransientError
-from courier.progress import Silence
+from courier.runs import recovery
 from courier.state.lock import Lock
 
 MakeTarget = Callable[[str], Target]

@@ -26,12 +26,11 @@ from recording_server import PASSWORD, USERNAME, RecordingServer, recorded_targe
 from servers import S3Server, SftpServer, can_mount, small_disk
 from targets import RUN_ID, Target, sftp_key_target
 
-from courier import connections
 from courier.config import LocalConfig, S3Config
-from courier.connections import Connections
-from courier.destinations import Connection, open_destination
+from courier.delivery.progress import Silence as Quiet
+from courier.destinations import Connection, connections, open_destination
+from courier.destinations.connections import Connections
 from courier.errors import TerminalError, TransientError
-from courier.progress import Silence as Quiet
 
 MIB = 1024 * 1024
 LARGE = random.Random(2).randbytes(20 * MIB)

@@ -10,8 +10,8 @@ import pytest
 from deliveries import Sender, content
 from targets import Target
 
+from courier.delivery.journal import Journal
 from courier.errors import TerminalError
-from courier.journal import Journal
 
 NAMES = ["Luxury Audience/seg-a/a.csv", "Luxury Audience/seg-a/a_2.csv", "2026/11/01/b.csv", "c.csv"]
 CLOSING = ["manifest.json", "Luxury Audience/seg-a/a.csv.ready"]

@@ -15,12 +15,12 @@ from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, rendered
 from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent, killed_while_sending
 from targets import Target
 
-from courier import recovery
 from courier.config import RunConfig
+from courier.delivery.journal import Journal
 from courier.destinations import Staged
 from courier.destinations.sftp.protocol import Session
 from courier.errors import TerminalError, TransientError
-from courier.journal import Journal
+from courier.runs import recovery
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from deliveries import Held
 
-from courier import baseline, recovery
 from courier.compose import load
 from courier.config import RunConfig
+from courier.delivery.journal import FileState, Header, Journal
 from courier.destinations import Staged, open_destination
 from courier.errors import BusyError, ConfigError
-from courier.journal import FileState, Header, Journal
+from courier.runs import baseline, likeness, recovery
 from courier.state import Store, open_store
 from courier.state.lock import Lock
 
@@ -45,7 +45,7 @@ def begun(folder: Path, phase: str, *, delivered: bool = False, baselines: dict[
         activation="demo",
         started_at=datetime.now(UTC),
         as_of=asked.as_of,
-        fingerprint=recovery.fingerprint(asked),
+        fingerprint=likeness.of_delivery(asked),
         sink=asked.destination.address,
         destination=asdict(asked.destination),
         replace=False,
@@ -165,7 +165,7 @@ def test_what_changes_are_compared_with_is_part_of_it(tmp_path: Path) -> None:
     store = begun(tmp_path, "staging", overrides=asked, baselines={})
     assert resumed(store, config(tmp_path, *asked)) is not None
     segment = config(tmp_path, *asked).audience.segments[0].key
-    entry = asdict(baseline.Baseline("run-0", 0, 1, baseline.shape(config(tmp_path, *asked))))
+    entry = asdict(baseline.Baseline("run-0", 0, 1, likeness.of_rows(config(tmp_path, *asked))))
     published = {"run_id": "run-0", "sink": "x", "files": {}, "audiences": {segment: entry}}
     store.write(baseline.key("demo"), json.dumps(published).encode())
     assert resumed(store, config(tmp_path, *asked)) is None

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from courier import compose, retention, runs
+from courier import compose, runs
 from courier.config import StateConfig
 from courier.errors import BusyError, ConfigError
-from courier.retention import tidy
+from courier.runs import retention
+from courier.runs.retention import tidy
 from courier.state import Store
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -18,8 +18,8 @@ from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
 
 from courier import runs
 from courier.config import RunConfig, StateConfig
+from courier.delivery.journal import Header, Journal
 from courier.errors import BusyError, ConfigError, TransientError
-from courier.journal import Header, Journal
 from courier.state import Store, open_store
 from courier.state.local import LocalStore
 from courier.state.lock import Lock

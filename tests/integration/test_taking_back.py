@@ -18,11 +18,11 @@ from kills import KILLED, Watched, end, in_a_process, killed_after, killed_befor
 from recording_server import RecordingServer, recorded_target
 from targets import Target, local_target
 
-from courier import baseline, recovery
+from courier.delivery.journal import Journal
 from courier.destinations import Staged
 from courier.destinations.local import LocalConnection
 from courier.errors import TerminalError, TransientError
-from courier.journal import Journal
+from courier.runs import baseline, recovery
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -8,10 +8,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from courier import changes, snapshot
 from courier.config import ExportConfig
 from courier.mapping import MappedColumn, Mapping
-from courier.snapshot import AudienceSnapshot
+from courier.rows import changes, snapshot
+from courier.rows.snapshot import AudienceSnapshot
 
 COLUMNS = [MappedColumn(name, f"c{number}", name, pa.string()) for number, name in enumerate(["email", "name"])]
 MAPPING = Mapping(COLUMNS, COLUMNS[:1])

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from courier.changes import Changes
-from courier.counts import COUNTED, Counts, Slice, of_changes, slices, without_values
 from courier.errors import CourierError
-from courier.snapshot import AudienceSnapshot
+from courier.rows.changes import Changes
+from courier.rows.counts import COUNTED, Counts, Slice, of_changes, slices, without_values
+from courier.rows.snapshot import AudienceSnapshot
 
 E, D, X, Y = "exported", "deduplicated", "excluded: missing_email", "excluded: missing_phone"
 Row = tuple[str, str | None, str | None]

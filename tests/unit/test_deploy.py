@@ -25,9 +25,9 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
-from courier.cluster import assert_possible
 from courier.compose import load
 from courier.config import RunConfig
+from courier.delivery.cluster import assert_possible
 from courier.engine import Engine
 from courier.errors import ConfigError
 

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from courier.config import FileConfig
-from courier.counts import Slice
 from courier.errors import ConfigError, HeldError
 from courier.mapping import MappedColumn, Mapping
 from courier.render import assert_writable, render
 from courier.render.dialect import Dialect
 from courier.render.policies import Notes
-from courier.snapshot import AudienceSnapshot
+from courier.rows.counts import Slice
+from courier.rows.snapshot import AudienceSnapshot
 
 Row = Sequence[str | None]
 NUL_QUOTES: dict[str, Any] = {"quoting": "spark", "quote": "\0", "escape": "backslash", "null_text": "null", "empty_text": ""}

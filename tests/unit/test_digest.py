@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 
-from courier.digest import WORTH_HANDING_OVER_BYTES, Digest
+from courier.delivery.digest import WORTH_HANDING_OVER_BYTES, Digest
 
 
 def test_chunks_of_any_size_are_hashed_in_their_order() -> None:

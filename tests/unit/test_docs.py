@@ -146,3 +146,13 @@ def test_each_row_about_adobe_that_claims_something_names_tests_that_exist() -> 
             wrong.append((row[0], missing))
     assert wrong == []
     assert len(ADOBE_ROWS) > 80
+
+
+def test_the_modules_that_the_pages_name_exist() -> None:
+    """Those of the package by their place in it; jobs, scripts and tests by theirs in the project."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    named = {name for page in pages for name in re.findall(r"`([a-z_/]+\.py)`", page.read_text(encoding="utf-8"))}
+    assert len(named) > 30
+    assert [
+        name for name in sorted(named) if not any((folder / name).is_file() for folder in (ROOT, ROOT / "src/courier", ROOT / "tests"))
+    ] == []

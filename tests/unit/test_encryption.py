@@ -31,7 +31,7 @@ from courier.mapping import MappedColumn, Mapping
 from courier.plan import PlannedFile, Slice
 from courier.render import Keys, Rendering, encryption, open_keys
 from courier.render.encryption import encrypted
-from courier.snapshot import AudienceSnapshot
+from courier.rows.snapshot import AudienceSnapshot
 
 NOW = datetime.now(UTC)
 PASSPHRASE = "correct horse ä"

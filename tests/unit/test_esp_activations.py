@@ -8,7 +8,7 @@ import pytest
 
 from courier import compose, esp
 from courier.config import EspConfig
-from courier.manifest import check_triggers
+from courier.delivery.manifest import check_triggers
 from courier.plan import check_names
 
 SHIPPED = sorted(file.stem for file in (compose.conf_folder() / "activation").glob("*.yaml") if file.stem != "demo")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from courier import baseline, compose, recovery
+from courier import compose
+from courier.runs import likeness
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 EMAIL, NAME = "email: {source: personalEmail.address}", "name: {source: person.name.firstName}"
@@ -19,7 +20,7 @@ def texts(folder: Path, *overrides: str, columns: tuple[str, ...] = (EMAIL, NAME
     (own / "small.yaml").write_text(f"{{columns: {{{', '.join(columns)}}}, deduplication_key: [email]}}")
     asked = ["activation=demo", "mapping=small", "run_id=run-1", "as_of=2026-11-01", *overrides]
     config = compose.load(asked, now=NOW, config_dir=str(folder / "own"))
-    return {"baseline": baseline.shape(config), "release": recovery.shape(config), "resumed": recovery.fingerprint(config)}
+    return {"baseline": likeness.of_rows(config), "release": likeness.of_files(config), "resumed": likeness.of_delivery(config)}
 
 
 @pytest.mark.parametrize("what", ["baseline", "release", "resumed"])

@@ -11,9 +11,9 @@ import pytest
 from courier import plan
 from courier.compose import load
 from courier.config import AudienceConfig, LocalConfig, RunConfig, TriggerConfig
-from courier.counts import Slice
+from courier.delivery.manifest import Sent, check_triggers, closing_contents, closing_names
 from courier.errors import ConfigError
-from courier.manifest import Sent, check_triggers, closing_contents, closing_names
+from courier.rows.counts import Slice
 
 BASE = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
 

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from courier import layouts, manifest, names, plan
+from courier import layouts, names, plan
 from courier.compose import load
 from courier.config import AudienceConfig, LocalConfig, RunConfig, S3Config, SftpConfig, TriggerConfig, parse_as_of
-from courier.counts import Slice
+from courier.delivery import manifest
 from courier.destinations.base import ASIDE, hidden_name
 from courier.errors import ConfigError
+from courier.rows.counts import Slice
 
 NOW = datetime(2026, 11, 1, 9, 30, 15, tzinfo=UTC)
 BASE = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=NOW)

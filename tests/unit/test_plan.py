@@ -11,10 +11,10 @@ import pytest
 from courier import plan
 from courier.compose import load
 from courier.config import AudienceConfig, RunConfig
-from courier.counts import Slice
 from courier.errors import ConfigError
 from courier.names import assert_distinct
 from courier.plan import PlannedFile
+from courier.rows.counts import Slice
 
 BASE = load(["activation=demo", "run_id=r1", "as_of=2026-11-01T09:30:15Z"], now=datetime(2026, 11, 1, tzinfo=UTC))
 

@@ -19,14 +19,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from courier import counts
 from courier.config import FileConfig
-from courier.counts import Slice
 from courier.errors import ConfigError, CourierError
 from courier.mapping import MappedColumn, Mapping
 from courier.render import assert_writable, render
 from courier.render.dialect import Dialect
-from courier.snapshot import AudienceSnapshot
+from courier.rows import counts
+from courier.rows.counts import Slice
+from courier.rows.snapshot import AudienceSnapshot
 
 E, D = "exported", "deduplicated"
 TEXT = pa.string()

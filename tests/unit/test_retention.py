@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from courier.baseline import protected_runs
 from courier.config import StateConfig
 from courier.errors import ConfigError
-from courier.retention import PastRun, expired
+from courier.runs.baseline import protected_runs
+from courier.runs.retention import PastRun, expired
 from courier.state import Store, open_store
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from courier import snapshot
 from courier.engine import Engine
 from courier.errors import CourierError, SourceError
 from courier.mapping import MappedColumn, Mapping
 from courier.render.dialect import as_text
-from courier.snapshot import AudienceSnapshot
+from courier.rows import snapshot
+from courier.rows.snapshot import AudienceSnapshot
 from courier.state.place import Place
 
 

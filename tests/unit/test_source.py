@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
-from courier import audience, mapping
+from courier import mapping
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, SourceConfig
 from courier.errors import ConfigError, CourierError, SourceError
-from courier.profiles import assert_alike, assert_mergeable, inspect, told_of_others
+from courier.members import audience
+from courier.source.profiles import assert_alike, assert_mergeable, inspect, told_of_others
 
 
 def refused(path: Path | str, *paths: str) -> str:

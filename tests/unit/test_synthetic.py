@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from courier import audience, mapping, synthetic
+from courier import mapping, synthetic
 from courier.compose import load
 from courier.config import SourceConfig
-from courier.profiles import inspect
+from courier.members import audience
+from courier.source.profiles import inspect
 
 
 def digest(tables: list[pa.Table]) -> str:

@@ -8,12 +8,12 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from courier.config import DestinationConfig
-from courier.connections import Connections
+from courier.delivery.journal import Journal
+from courier.delivery.progress import Progress, Silence
 from courier.delivery.sending import Sent
 from courier.destinations import Connection, Destination
+from courier.destinations.connections import Connections
 from courier.errors import TerminalError
-from courier.journal import Journal
-from courier.progress import Progress, Silence
 
 #: So many files are looked for, and published, by one call, where there are more than this.
 TOGETHER = 32

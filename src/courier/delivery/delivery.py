@@ -13,14 +13,14 @@ from dataclasses import replace
 
 from courier.config import DestinationConfig
 from courier.delivery.context import PUBLISHED, Alone, Context, Workers
+from courier.delivery.journal import Journal
+from courier.delivery.progress import Progress
 from courier.delivery.publishing import Publishing
 from courier.delivery.sending import FileToSend
 from courier.delivery.staging import Staging
 from courier.delivery.undoing import Undoing
 from courier.destinations import Destination
 from courier.errors import BusyError, CourierError, TransientError
-from courier.journal import Journal
-from courier.progress import Progress
 
 
 class Delivery:

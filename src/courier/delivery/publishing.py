@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 
 from courier.delivery.context import GONE, Context
+from courier.delivery.journal import FileState
 from courier.destinations import Connection
 from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
-from courier.journal import FileState
 
 
 class Publishing:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from courier.delivery.digest import Digest
+from courier.delivery.progress import Progress
 from courier.destinations import Connection, Staged
 from courier.destinations.base import Keep
-from courier.digest import Digest
 from courier.errors import TerminalError
-from courier.progress import Progress
 
 
 class Content(Protocol):

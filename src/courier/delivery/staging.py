@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from courier.connections import assert_absent
 from courier.delivery.context import GONE, Context
+from courier.delivery.journal import FileState
 from courier.delivery.sending import FileToSend, Sent, send
 from courier.destinations import Connection, Staged
+from courier.destinations.connections import assert_absent
 from courier.errors import TerminalError, TransientError
-from courier.journal import FileState
 
 #: The journal learns of every so many bytes; a killed upload goes on from there.
 NOTED_BYTES = 64 * 1024 * 1024

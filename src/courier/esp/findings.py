@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from courier.config import RunConfig
-from courier.counts import Counts
 from courier.errors import HeldError
 from courier.esp.base import ByteLimit, Platform
 from courier.esp.platforms import platform_of
 from courier.esp.values import ValueRule, value_rules
+from courier.rows.counts import Counts
 
 DONE = {"hold": "held the audience", "reject": "left out", "keep": "sent as they are"}
 

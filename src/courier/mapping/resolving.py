@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from courier import shapes, xdm
+from courier import xdm
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig
 from courier.errors import ConfigError, SourceError, nearest
+from courier.mapping import shapes
 from courier.mapping.model import (
     IDENTITY,
     MARKS,

@@ -11,10 +11,8 @@ from contextlib import closing
 import polars as pl
 
 from courier.config import FileConfig, RunConfig
-from courier.counts import Slice
 from courier.errors import ConfigError, CourierError
 from courier.mapping import Mapping
-from courier.outcomes import EXPORTED
 from courier.plan import PlannedFile
 from courier.prefetch import prefetched
 from courier.render.compression import compressed
@@ -22,7 +20,9 @@ from courier.render.dialect import Dialect
 from courier.render.encryption import encrypted
 from courier.render.keys import Keys
 from courier.render.policies import Notes, Policies
-from courier.snapshot import AudienceSnapshot
+from courier.rows.counts import Slice
+from courier.rows.outcomes import EXPORTED
+from courier.rows.snapshot import AudienceSnapshot
 
 BATCHES_AT_ONCE = 3
 

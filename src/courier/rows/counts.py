@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from courier.changes import Changes
 from courier.errors import CourierError
-from courier.outcomes import DEDUPLICATED, EXCLUDED, EXPORTED, LEFT, LEFT_REJECTED
-from courier.rules import REJECTED
-from courier.snapshot import AudienceSnapshot, occurrences
+from courier.rows.changes import Changes
+from courier.rows.outcomes import DEDUPLICATED, EXCLUDED, EXPORTED, LEFT, LEFT_REJECTED
+from courier.rows.rules import REJECTED
+from courier.rows.snapshot import AudienceSnapshot, occurrences
 from courier.state.place import StoredFile
 
 #: What is read of a snapshot to count it.

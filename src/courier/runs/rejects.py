@@ -14,8 +14,8 @@ import polars as pl
 from courier.mapping import MappedColumn, Mapping
 from courier.masking import masked
 from courier.render.dialect import as_text
-from courier.rules import REJECTED
-from courier.snapshot import AudienceSnapshot
+from courier.rows.rules import REJECTED
+from courier.rows.snapshot import AudienceSnapshot
 
 
 def write(snapshot: AudienceSnapshot, mapping: Mapping, columns: dict[str, MappedColumn], folder: Path) -> None:

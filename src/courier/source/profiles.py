@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from courier import listing, xdm
+from courier import xdm
 from courier.config import SourceConfig
 from courier.engine import Engine, source_errors
 from courier.errors import MissingPathError, SourceError
-from courier.listing import LIST, SOURCE
+from courier.source import listing
+from courier.source.listing import LIST, SOURCE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 
 from courier.config import ExportConfig
 from courier.mapping import STATUS, Mapping
-from courier.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, LEFT_REJECTED, REMOVED
 from courier.prefetch import prefetched
-from courier.rules import REJECTED
-from courier.snapshot import AudienceSnapshot, occurrences
+from courier.rows.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, LEFT_REJECTED, REMOVED
+from courier.rows.rules import REJECTED
+from courier.rows.snapshot import AudienceSnapshot, occurrences
 from courier.state.place import Place
 
 

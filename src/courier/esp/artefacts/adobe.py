@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from courier import xdm
-from courier.esp.artefacts import Maker, Subject, as_sheet, is_moment
+from courier.esp.artefacts.subject import Maker, Subject, as_sheet, is_moment
 from courier.mapping import MappedColumn
 from courier.render.dialect import Dialect
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from courier import esp, runs
-from courier.counts import Counts
 from courier.masking import masked_lines
+from courier.rows.counts import Counts
 from courier.runs import AudienceRecord, Run
 
 SHOWN_LINES = 3

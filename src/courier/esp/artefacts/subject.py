@@ -1,8 +1,4 @@
-"""What the import at the platform is made from, written for this mapping: definitions, samples, sheets. No profile is in them.
-
-Only fields that are documented are written. The artefacts of a run are in its folder of the state store, and with
-esp.deliver_artefacts beside the files, under names that begin with `artefact-<run_id>-`.
-"""
+"""What artefacts are about, and what each of them needs."""
 
 from __future__ import annotations
 
@@ -18,8 +14,7 @@ import pyarrow as pa
 
 from courier.config import RunConfig, SegmentConfig
 from courier.esp.base import Platform, StandardColumn
-from courier.esp.platforms import platform_of
-from courier.mapping import MappedColumn, Mapping
+from courier.mapping import MappedColumn
 from courier.names import Value, filled, parsed, safe
 from courier.plan import file_values, safe_values
 
@@ -78,49 +73,6 @@ class Maker:
     make: Callable[[Subject], bytes]
     applies: Callable[[RunConfig], bool] = lambda _: True
     stem: Callable[[RunConfig, int], str] = stem
-
-
-def makers(platform: str) -> dict[str, Maker]:
-    from courier.esp import artefacts_of_adobe, artefacts_of_oracle, artefacts_of_salesforce  # noqa: PLC0415  they are made of this module
-
-    return {
-        "adobe_campaign": artefacts_of_adobe.MAKERS,
-        "salesforce_marketing_cloud": artefacts_of_salesforce.MAKERS,
-        "oracle_eloqua": artefacts_of_oracle.ELOQUA,
-        "oracle_responsys": artefacts_of_oracle.RESPONSYS,
-    }[platform]
-
-
-def artefacts(config: RunConfig, mapping: Mapping) -> dict[str, bytes]:
-    """The artefacts of all audiences by name, in their order; nothing without a platform."""
-    platform = platform_of(config)
-    return {name: maker.make(Subject(config, platform, mapping.columns, ordinal)) for name, ordinal, maker in _named(config) if platform}
-
-
-def _named(config: RunConfig) -> list[tuple[str, int, Maker]]:
-    platform = platform_of(config)
-    of_platform = makers(platform.name) if platform else {}
-    return [
-        (f"{maker.stem(config, ordinal)}.{ending}", ordinal, maker)
-        for ordinal in range(len(config.audience.segments))
-        for ending, maker in of_platform.items()
-        if maker.applies(config)
-    ]
-
-
-def beside(run_id: str) -> str:
-    """What the names of artefacts beside the files begin with."""
-    return f"artefact-{run_id}-"
-
-
-def delivered_names(config: RunConfig) -> list[str]:
-    """The names of those that are put beside the files: of its own for each run, since a file that is there is not replaced."""
-    return [beside(config.run_id) + name for name, _, _ in _named(config)] if config.esp.deliver_artefacts else []
-
-
-def delivered(config: RunConfig, mapping: Mapping) -> list[bytes]:
-    """The contents of `delivered_names`."""
-    return list(artefacts(config, mapping).values()) if config.esp.deliver_artefacts else []
 
 
 def as_json(content: Any) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from courier.config import RunConfig, S3Config
-from courier.esp.artefacts import Maker, Subject, as_json, is_moment, stem
+from courier.esp.artefacts.subject import Maker, Subject, as_json, is_moment, stem
 from courier.esp.configuration import CHANGING
 from courier.esp.salesforce_marketing_cloud import PATTERNS
 from courier.mapping import STATUS, MappedColumn

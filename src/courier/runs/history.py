@@ -11,7 +11,7 @@ from typing import Any
 from courier import runs
 from courier.config import StateConfig
 from courier.errors import ConfigError
-from courier.report import audience_lines
+from courier.runs.report import audience_lines
 from courier.state import Store, open_store
 
 UNREADABLE = "unreadable"

@@ -10,11 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from courier import baseline, runs
-from courier.baseline import Baseline
+from courier import runs
 from courier.config import RunConfig
 from courier.errors import ConfigError
-from courier.recovery import shape
+from courier.runs import baseline, likeness
+from courier.runs.baseline import Baseline
 from courier.state import Store
 
 
@@ -42,7 +42,7 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
     where, record = store.shown(runs.key(str(config.release))), _record(store, config)
     if not any(audience["held"] for audience in record["audiences"]):
         raise ConfigError("This run holds nothing back", where=where, found=f"status {record['status']}")
-    if record["shape"] != shape(config):
+    if record["shape"] != likeness.of_files(config):
         raise ConfigError("A held run is released with the configuration that it had", where=where, fix="start a new run instead")
     if runs.released_by(store, str(config.release)) is not None:
         raise ConfigError("This run has been released already", where=where)

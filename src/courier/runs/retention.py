@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from courier import baseline, runs
+from courier import runs
 from courier.config import StateConfig
+from courier.delivery.journal import Journal
 from courier.errors import CourierError
-from courier.journal import Journal
+from courier.runs import baseline
 from courier.state import Store
 
 #: Of a store with a longer past, each run reads and removes so much; the next ones go on.

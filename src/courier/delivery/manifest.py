@@ -12,9 +12,9 @@ from datetime import datetime
 
 from courier import esp
 from courier.config import RunConfig
-from courier.counts import Slice
 from courier.names import PLACEHOLDERS, Value, filled, joined, parsed
 from courier.plan import PlannedFile, changes, file_values, own_name, planned_files, run_values, template
+from courier.rows.counts import Slice
 
 
 @dataclass(frozen=True)

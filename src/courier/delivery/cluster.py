@@ -20,17 +20,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from courier.config import RunConfig
-from courier.connections import Connections, assert_reachable
+from courier.delivery.journal import Journal
+from courier.delivery.progress import Silence
 from courier.delivery.sending import FileToSend, Sent, send
 from courier.destinations import Connection, Staged, open_destination
+from courier.destinations.connections import Connections, assert_reachable
 from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, TerminalError
-from courier.journal import Journal
 from courier.mapping import Mapping
 from courier.plan import PlannedFile
-from courier.progress import Silence
 from courier.render import Rendering, open_keys
-from courier.snapshot import AudienceSnapshot
+from courier.rows.snapshot import AudienceSnapshot
 from courier.state import Store, open_store
 
 #: An executor ends the Python process of a task that is stopped after two seconds; one that does not answer is given up.

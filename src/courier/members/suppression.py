@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from courier import expressions, profiles, xdm
+from courier import expressions, xdm
 from courier.config import ColumnConfig, MappingConfig, SourceConfig, SuppressionConfig, SuppressionListConfig
-from courier.consent import ADDRESS
 from courier.engine import Engine, source_errors
 from courier.errors import SourceError, nearest
 from courier.mapping import IDENTITY, MARK, assert_fanned_out
+from courier.members.consent import ADDRESS
+from courier.source import profiles
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

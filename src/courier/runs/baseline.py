@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from courier import likeness
 from courier.config import RunConfig
 from courier.errors import ConfigError
-from courier.snapshot import AudienceSnapshot, reopen
+from courier.rows.snapshot import AudienceSnapshot, reopen
+from courier.runs import likeness
 from courier.state import Store
 from courier.state.place import Place
 
@@ -68,12 +68,6 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
     return _baselines(published(store, activation))
 
 
-def shape(config: RunConfig) -> str:
-    """One text for what a row is. Rows of different shapes cannot be compared."""
-    content = {"mapping": asdict(config.mapping), "dedup": asdict(config.dedup), "triggers": sorted(config.export.triggers)}
-    return likeness.of(content)
-
-
 def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
     """Audience key → what this run has to compare it with, whether it can or not; nothing in full exports and after a reset."""
     if not config.export.incremental or config.export.reset:
@@ -90,7 +84,7 @@ def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
     found, names = wanted(config, store), list(config.mapping.columns)
     for segment in config.audience.segments:
         before = found.get(segment.key)
-        if before is not None and (before.shape != shape(config) or list(before.columns or names) != names):
+        if before is not None and (before.shape != likeness.of_rows(config) or list(before.columns or names) != names):
             raise ConfigError(
                 "The mapping, the key or the triggers are others than at the last published run, so changes cannot be told",
                 where=f"segment {segment.id}, run {before.run_id}",

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from courier import consent, rules, xdm
+from courier import xdm
 from courier.config import DedupConfig, ExportConfig, RulesConfig
-from courier.consent import Consent
 from courier.mapping import MARK, MappedColumn, Mapping
+from courier.members import consent
+from courier.members.consent import Consent
+from courier.rows import rules
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

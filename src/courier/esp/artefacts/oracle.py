@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from courier import xdm
 from courier.config import RunConfig
-from courier.esp.artefacts import Maker, Subject, as_json, as_sheet, identifier, is_moment
+from courier.esp.artefacts.subject import Maker, Subject, as_json, as_sheet, identifier, is_moment
 from courier.esp.configuration import header
 from courier.esp.oracle_eloqua import BULK_FIELDS
 from courier.mapping import MappedColumn

@@ -1,0 +1,1 @@
+"""Step read: where the profiles are, and what their schema says."""
