@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from recording_server import PASSWORD, RecordingServer, recording_server
 from servers import S3Server, SftpServer, find_proftpd, missing, openssh_server, proftpd_server, rclone_s3_server, rclone_sftp_server
 from targets import PASSWORD_ENV, Target, local_target, s3_target, sftp_key_target, sftp_password_target
+
+# A busy machine is no failure.
+settings.register_profile("courier", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("courier")
 
 #: What a target is made of: by name, so that tests can be parametrised by it.
 KINDS = [

@@ -164,7 +164,7 @@ def assert_alike(found: tuple[dict[str, list[bytes]], dict[str, Any]], model: Mo
 
 
 @pytest.mark.parametrize("engine", ["sail"], indirect=True)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 30, print_blob=True)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 30, print_blob=True)
 @given(states, activations, st.booleans(), st.data())
 def test_every_run_sends_and_counts_what_the_model_does(
     engine: Engine, successive: Any, setup: Settings, identity: bool, data: st.DataObject
@@ -179,9 +179,7 @@ def test_every_run_sends_and_counts_what_the_model_does(
 
 
 @pytest.mark.parametrize("engine", ["sail"], indirect=True)
-@settings(
-    max_examples=max(1, EXAMPLES // 3), deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 30, print_blob=True
-)
+@settings(max_examples=max(1, EXAMPLES // 3), suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 30, print_blob=True)
 @given(states, activations, st.booleans())
 def test_the_files_of_all_runs_applied_in_order_give_the_last_full_export(
     engine: Engine, successive: Any, setup: Settings, separate: bool

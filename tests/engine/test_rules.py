@@ -335,7 +335,7 @@ PROFILES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=PROFILES,
     dedup=st.sampled_from([DedupConfig(), DedupConfig(normalize=True), DedupConfig("Email"), DedupConfig("Email", "profile")]),

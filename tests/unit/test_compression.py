@@ -77,7 +77,7 @@ def test_the_bytes_do_not_depend_on_the_chunks_of_the_text(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FileConfig.LEVELS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, 3_000_000), max_size=6))
 def test_the_bytes_do_not_depend_on_where_the_text_is_cut(kind: str, cuts: list[int]) -> None:
     text = TEXT[:3_000_000]

@@ -290,7 +290,6 @@ TABLES = st.integers(2, 4).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(
     rows=TABLES,
     delimiter=st.sampled_from([",", "¦", "\x01", "|"]),
@@ -311,7 +310,6 @@ def test_pythons_csv_reads_back_every_quoted_dialect(
     assert read == [[value or "" for value in row] for row in rows]
 
 
-@settings(deadline=None)
 @given(
     rows=TABLES,
     encoding=st.sampled_from(["iso-8859-1", "cp1252"]),
@@ -327,7 +325,6 @@ def test_in_small_encodings_only_what_cannot_be_written_changes(rows: list[Row],
             assert cell == (value or "") or (value or "").encode(encoding, "ignore").decode(encoding) != value
 
 
-@settings(deadline=None)
 @given(rows=TABLES, delimiter=st.sampled_from([",", "||", "|~|", "¦", "->", "=="]))
 def test_without_quotes_every_reader_finds_the_same_rows_and_columns(rows: list[Row], delimiter: str) -> None:
     text = lines(rows, delimiter=delimiter, quoting="none", empty_text="", on_special="replace", special_text="_").decode()
@@ -339,7 +336,7 @@ def test_without_quotes_every_reader_finds_the_same_rows_and_columns(rows: list[
             assert cell == (value or "") or any(character in (value or "") for character in special)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=TABLES,
     delimiter=st.sampled_from([",", "||", "|~|", "¦", "::", "\x01"]),
@@ -358,7 +355,7 @@ def test_duckdb_reads_back_any_delimiter_and_quote_and_tells_null_from_empty(
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rows=TABLES, quoting=st.sampled_from(["minimal", "all", "spark"]), escape=st.sampled_from(["backslash", "apostrophe"]))
 def test_duckdb_reads_back_escapes(tmp_path_factory: pytest.TempPathFactory, rows: list[Row], quoting: str, escape: str) -> None:
     rows = [[None if value is None else value.replace("\x00", "0") for value in row] for row in rows]

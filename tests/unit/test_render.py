@@ -255,7 +255,6 @@ def lines(rows: list[list[str | None]], **keys: Any) -> bytes:
     return Dialect(FileConfig(header=False, **keys), list(columns)).lines(frame)[0]
 
 
-@settings(deadline=None)
 @given(
     rows=TABLES,
     delimiter=st.sampled_from([",", "\t", ";", "|"]),
@@ -268,7 +267,6 @@ def test_pythons_csv_reads_back_what_was_written(rows: list[list[str | None]], d
     assert read == [[value or "" for value in row] for row in rows]
 
 
-@settings(deadline=None)
 @given(rows=TABLES, delimiter=st.sampled_from([",", "\t", ";"]), quoting=st.sampled_from(["minimal", "all"]))
 def test_pythons_csv_reads_back_what_was_written_with_backslashes(rows: list[list[str | None]], delimiter: str, quoting: str) -> None:
     text = lines(rows, delimiter=delimiter, quoting=quoting, escape="backslash").decode()
@@ -276,7 +274,6 @@ def test_pythons_csv_reads_back_what_was_written_with_backslashes(rows: list[lis
     assert read == [[value or "" for value in row] for row in rows]
 
 
-@settings(deadline=None)
 @given(rows=TABLES, delimiter=st.sampled_from([",", "\t", "|"]))
 def test_quoting_by_expressions_gives_the_bytes_of_the_writer(rows: list[list[str | None]], delimiter: str) -> None:
     columns = {f"c{n}": [row[n] for row in rows] for n in range(len(rows[0]))}
@@ -286,7 +283,6 @@ def test_quoting_by_expressions_gives_the_bytes_of_the_writer(rows: list[list[st
     assert by_expressions.lines(frame)[0] == lines(rows, delimiter=delimiter)
 
 
-@settings(deadline=None)
 @given(rows=TABLES)
 def test_pandas_reads_back_what_was_written_and_tells_null_from_empty(rows: list[list[str | None]]) -> None:
     rows = [[None if value is None else value.replace("\x00", "0") for value in row] for row in rows]
@@ -295,7 +291,7 @@ def test_pandas_reads_back_what_was_written_and_tells_null_from_empty(rows: list
     assert [[None if pd.isna(value) else value for value in row] for row in read.to_numpy().tolist()] == rows
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(rows=TABLES, quoting=st.sampled_from(["minimal", "all"]))
 def test_duckdb_reads_back_what_was_written_and_tells_null_from_empty(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str | None]], quoting: str
