@@ -16,7 +16,7 @@ from courier.errors import ConfigError
 from courier.members import audience, consent, suppression
 from courier.reading import Ready
 from courier.render import assert_writable
-from courier.rows import changes, counts, outcomes, rules, snapshot
+from courier.rows import changes, counts, footers, outcomes, rules, snapshot
 from courier.rows.snapshot import AudienceSnapshot
 from courier.runs import baseline, rejects
 from courier.source import profiles
@@ -58,7 +58,7 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None) -> tuple[list[Aud
                 run.held_before = False
                 runs.save(run)
             snapshots = snapshot.stage(judged, _place(run, engine), len(run.audiences), engine, ready.columns.sorted_by)
-            snapshot.assert_dates(snapshots, ready.columns)
+            footers.assert_dates([footer for staged in snapshots for footer in staged.footers], ready.columns)
         with run.step("plan"):
             found = [_changes(run, ready, staged) for staged in snapshots]
             found = _kept(run, found, engine)

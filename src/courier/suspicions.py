@@ -15,7 +15,7 @@ from courier.engine import Engine, source_errors
 from courier.mapping import IDENTITY, MappedColumn
 from courier.members import audience
 from courier.reading import Ready
-from courier.rows import counts
+from courier.rows import footers
 from courier.rows.snapshot import AudienceSnapshot
 from courier.runs import AudienceRecord, Run
 from courier.source import profiles
@@ -63,7 +63,7 @@ def _without_rows(staged: list[tuple[AudienceRecord, AudienceSnapshot]], first: 
             continue
         if record.counts.members:
             yield f"None of the {record.counts.members:,} members of {segment} is left; see why they are excluded or rejected"
-        elif sum(snapshot.row_counts()):
+        elif snapshot.rows:
             yield f"All memberships of {segment} have ended"
         else:
             none = "No profile has a membership, not even an ended one, of" if ended_too else "No profile is a member of"
@@ -72,7 +72,7 @@ def _without_rows(staged: list[tuple[AudienceRecord, AudienceSnapshot]], first: 
 
 def _without_values(config: RunConfig, ready: Ready, staged: list[tuple[AudienceRecord, AudienceSnapshot]], first: _First) -> Iterator[str]:
     """One line a column, over all audiences."""
-    there = [(record, counts.without_values(snapshot)) for record, snapshot in staged if record.counts and record.counts.members]
+    there = [(record, footers.without_values(snapshot.footers)) for record, snapshot in staged if record.counts and record.counts.members]
     for column in ready.columns.columns:
         found = [record for record, names in there if column.engine_name in names]
         if not found or NOTHING.fullmatch(column.source):

@@ -9,7 +9,7 @@ from row_runs import member, run_rows
 from courier.config import ColumnConfig
 from courier.engine import Engine
 from courier.members import audience
-from courier.rows import counts
+from courier.rows import footers
 from courier.source import profiles
 
 COLUMNS = {
@@ -27,7 +27,7 @@ def test_both_engines_write_footers_that_tell_of_columns_without_a_value(engine:
     rows = [member(email=f"{number}@x.org", phone="1-408-888-8888") for number in range(3)]
     ran = run_rows(engine, tmp_path, rows, COLUMNS, key=["email"])
     names = {column.engine_name: column.name for column in ran.ready.columns.columns}
-    found = counts.without_values(ran.snapshots[0])
+    found = footers.without_values(ran.snapshots[0].footers)
     assert {names[name] for name in found if name in names} == {"city", "points", "joined", "crm", "hash"}
 
 

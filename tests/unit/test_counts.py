@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from courier.errors import CourierError
 from courier.rows.changes import Changes
-from courier.rows.counts import COUNTED, Counts, Slice, of_changes, slices, without_values
+from courier.rows.counts import COUNTED, Counts, Slice, of_changes, slices
+from courier.rows.footers import without_values
 from courier.rows.snapshot import AudienceSnapshot
 
 E, D, X, Y = "exported", "deduplicated", "excluded: missing_email", "excluded: missing_phone"
@@ -96,10 +97,10 @@ def snapshot(folder: Path, *files: dict[str, list[str | None]], **options: Any) 
 def test_a_column_is_without_values_where_it_is_null_in_every_row_of_every_file(tmp_path: Path) -> None:
     one = {"full": ["a", "b", "c"], "last": [None, None, "c"], "second": [None] * 3, "none": [None] * 3, "blank": ["", None, None]}
     two = {"full": ["d"], "last": [None], "second": ["d"], "none": [None], "blank": [None]}
-    assert without_values(snapshot(tmp_path, one, two)) == {"none"}
-    assert without_values(snapshot(tmp_path, one)) == {"second", "none"}
+    assert without_values(snapshot(tmp_path, one, two).footers) == {"none"}
+    assert without_values(snapshot(tmp_path, one).footers) == {"second", "none"}
 
 
 def test_nothing_is_said_of_columns_of_which_footers_tell_nothing_and_of_no_rows(tmp_path: Path) -> None:
-    assert without_values(snapshot(tmp_path, {"none": [None]}, write_statistics=False)) == set()
-    assert without_values(AudienceSnapshot(0, [])) == set()
+    assert without_values(snapshot(tmp_path, {"none": [None]}, write_statistics=False).footers) == set()
+    assert without_values([]) == set()

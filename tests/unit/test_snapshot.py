@@ -14,7 +14,7 @@ from courier.engine import Engine
 from courier.errors import CourierError, SourceError
 from courier.mapping import MappedColumn, Mapping
 from courier.render.dialect import as_text
-from courier.rows import snapshot
+from courier.rows import footers, snapshot
 from courier.rows.snapshot import AudienceSnapshot
 from courier.state.place import Place
 
@@ -55,7 +55,7 @@ LONG = "x" * 64
 )
 def test_files_in_order_are_taken(tmp_path: Path, files: list[list[Any]]) -> None:
     (staged,) = snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # type: ignore[arg-type]  # all that is asked of it
-    assert staged.row_counts() == [len(values) for values in files]
+    assert staged.rows == sum(len(values) for values in files)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_a_date_that_cannot_be_written_is_an_error_of_the_source(tmp_path: Path,
     frame = pl.from_arrow(pq.read_table(tmp_path / "written.parquet"))
     assert isinstance(frame, pl.DataFrame)
     assert frame.select(as_text("c1", frame.schema["c1"]))["c1"][1].startswith(("+252", "-248"))
-    snapshot.assert_dates([AudienceSnapshot(0, [tmp_path / "written.parquet"])], columns)
+    footers.assert_dates(AudienceSnapshot(0, [tmp_path / "written.parquet"]).footers, columns)
     with pytest.raises(SourceError) as caught:
-        snapshot.assert_dates([AudienceSnapshot(0, [tmp_path / "written.parquet", tmp_path / "not.parquet"])], columns)
+        footers.assert_dates(AudienceSnapshot(0, [tmp_path / "written.parquet", tmp_path / "not.parquet"]).footers, columns)
     assert str(caught.value).startswith(
         "The column 'born' has a date that is out of range. Where: birthDate. Expected: years up to 250,000."
     )

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from courier.errors import CourierError
 from courier.rows.changes import Changes
 from courier.rows.outcomes import DEDUPLICATED, EXCLUDED, EXPORTED, LEFT, LEFT_REJECTED
 from courier.rows.rules import REJECTED
-from courier.rows.snapshot import AudienceSnapshot, occurrences
-from courier.state.place import StoredFile
+from courier.rows.snapshot import occurrences
 
 #: What is read of a snapshot to count it.
 COUNTED = ["outcome", "change", "noted"]
@@ -93,26 +91,6 @@ def slices(batches: Iterable[pa.RecordBatch], max_rows: int, changes: tuple[str 
             cutter.take(exported if cutter.change is None else pc.and_(exported, pc.equal(change, cutter.change)), row)
         row += len(batch)
     return _counts(outcomes, noted), [cutter.end() for cutter in cutters]
-
-
-def without_values(snapshot: AudienceSnapshot) -> set[str]:
-    """The columns that are null in every row, whatever its outcome. By what footers tell: no row is read, and a column of which
-    a footer tells nothing is not among them.
-    """
-    found: set[str] | None = None
-    for file in snapshot.files:
-        footer = pq.read_metadata(file.open() if isinstance(file, StoredFile) else file)
-        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-        empty = {name for number, name in enumerate(footer.schema.names) if all(_is_null(group.column(number)) for group in groups)}
-        found = empty if found is None else found & empty
-        if not found:
-            break
-    return found or set()
-
-
-def _is_null(chunk: pq.ColumnChunkMetaData) -> bool:
-    statistics = chunk.statistics
-    return statistics is not None and statistics.has_null_count and statistics.null_count == chunk.num_values
 
 
 class _Cutter:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +21,16 @@ import pyarrow.parquet as pq
 
 from courier.engine import Engine, source_errors
 from courier.engine.settings import ROW_GROUP_BYTES
-from courier.errors import ConfigError, CourierError, SourceError
+from courier.errors import ConfigError
 from courier.mapping import Mapping
+from courier.rows import footers
 from courier.state.place import Place, StoredFile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 ROWS_PER_BATCH = 65_536
-#: Writers may cut what a footer tells of texts that are as long as this.
-CUT_BYTES = 64
-#: From 1970 on and back: the calendar of what writes the files ends with the year 262,142.
-MOST_DAYS = 250_000 * 366
+FOOTERS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,14 @@ class AudienceSnapshot:
     ordinal: int
     files: Sequence[Path | StoredFile]
 
-    def row_counts(self) -> list[int]:
-        """Rows of each file, from the footers."""
-        return [int(pq.read_metadata(_opened(file)).num_rows) for file in self.files]
+    @cached_property
+    def footers(self) -> list[pq.FileMetaData]:
+        """Of each file; read once."""
+        return [pq.read_metadata(_opened(file)) for file in self.files]
+
+    @property
+    def rows(self) -> int:
+        return footers.rows(self.footers)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream `columns` of all rows.
@@ -92,7 +97,10 @@ def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_
         for path in filter(Path.exists, (Path(place.path), *Path(place.path).rglob("*"))):  # engines write with modes of their own
             path.chmod(0o700 if path.is_dir() else 0o600)
     staged = reopen(place, audiences)
-    if written is not None and (found := sum(sum(audience.row_counts()) for audience in staged)) != written:
+    if place.state is not None:  # each is a journey to the bucket
+        with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+            list(pool.map(lambda audience: audience.footers, staged))
+    if written is not None and (found := sum(audience.rows for audience in staged)) != written:
         raise ConfigError(
             "The engine has written the snapshot to another disk than this machine's",
             where=place.url,
@@ -101,7 +109,7 @@ def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_
         )
     if sorted_by is not None:
         for audience in staged:
-            _assert_in_order(audience.files, sorted_by)
+            footers.assert_in_order(audience.footers, sorted_by, place.below(f"audience={audience.ordinal}").url)
     return staged
 
 
@@ -117,55 +125,6 @@ def _counted(rows: DataFrame, engine: Engine, place: Place) -> tuple[DataFrame, 
         return rows.observe(observed, F.count(F.lit(1)).alias("rows")), lambda: int(observed.get["rows"])
     kinds = rows.schema  # not every server of Spark Connect can observe; each sees what it has written
     return rows, lambda: engine.session.read.schema(kinds).parquet(engine.path(place.url)).count()
-
-
-def _assert_in_order(files: Sequence[Path | StoredFile], name: str) -> None:
-    """By the least and the greatest values that the footers tell. Groups that tell none, or long ones, which may be cut, are
-    passed over.
-    """
-    greatest = None
-    for file in files:
-        footer = pq.read_metadata(_opened(file))
-        column = footer.schema.names.index(name)
-        groups = [footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups)]
-        for statistics in groups:
-            if statistics is None or not statistics.has_min_max:
-                continue
-            least, most = (value.encode() if isinstance(value, str) else value for value in (statistics.min, statistics.max))
-            if isinstance(least, bytes) and max(len(least), len(most)) >= CUT_BYTES:
-                greatest = None
-                continue
-            if greatest is not None and least < greatest:
-                raise CourierError("The engine did not keep the rows in order", where=file.name)
-            greatest = most
-
-
-def assert_dates(snapshots: Sequence[AudienceSnapshot], mapping: Mapping) -> None:
-    """Raise SourceError for a date or a time that cannot be written, such as one of the year 300,000: mistaken units make such ones.
-
-    By what the footers tell of all rows, those that are not sent among them.
-    """
-    units = {column.engine_name: _per_day(column.kind) for column in mapping.columns if column.kind is not None}
-    dated = {column.engine_name: column for column in mapping.columns if units.get(column.engine_name)}
-    for file in (file for snapshot in snapshots if dated for file in snapshot.files):
-        footer = pq.read_metadata(_opened(file))
-        for number, name in enumerate(footer.schema.names):
-            if name not in dated:
-                continue
-            groups = [footer.row_group(group).column(number).statistics for group in range(footer.num_row_groups)]
-            found = [abs(raw) for each in groups if each and each.has_min_max for raw in (each.min_raw, each.max_raw)]
-            if any(raw > MOST_DAYS * units[name] for raw in found):
-                raise SourceError(
-                    f"The column '{dated[name].name}' has a date that is out of range",
-                    where=dated[name].source,
-                    expected=f"years up to {MOST_DAYS // 366:,}",
-                    fix="mend the profiles (mistaken units make such dates), or leave such values out by an expression",
-                )
-
-
-def _per_day(kind: pa.DataType) -> int:
-    """What stands for a day in the Parquet files of a snapshot; 0 for what is no date."""
-    return 1 if pa.types.is_date(kind) else 86_400_000_000 if pa.types.is_timestamp(kind) else 0
 
 
 def reopen(place: Place, audiences: int) -> list[AudienceSnapshot]:
