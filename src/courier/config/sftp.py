@@ -14,43 +14,51 @@ from courier.errors import ConfigError
 ALGORITHM_KINDS = ("ciphers", "macs", "keys", "pubkeys", "kex", "gsskex")
 
 
-def _check_host(key: str, host: str) -> None:
-    required(key, host)
-    if "://" in host:
-        raise ConfigError(
-            f"{key} is the name of a server, not an address", found=host, fix="leave out what stands before and after the name"
-        )
-    name, colon, port = host.partition(":")
-    if colon and port.isdecimal() and "." in name:  # an address of IPv6 has more colons
-        raise ConfigError(
-            f"{key} is the name of a server without its port", found=host, fix=f"{key}={name} {key.removesuffix('host')}port={port}"
-        )
-
-
-def _authority(host: str, port: int) -> str:
-    """Host and port as addresses have them."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _check_port(key: str, port: int) -> None:
-    if not 1 <= port <= 65535:
-        raise ConfigError(f"{key} is no port", found=str(port), expected="1 to 65535")
-
-
-def _check_fingerprint(key: str, pinned: str | None) -> None:
-    if pinned is not None and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", pinned):
-        raise ConfigError(
-            f"{key} is no SHA-256 fingerprint", found=pinned, expected="SHA256:… as `ssh-keyscan HOST | ssh-keygen -lf -` prints it"
-        )
-
-
 @dataclass
-class JumpConfig:
-    """An SSH server on the way (ProxyJump). Its key is checked as the destination's is."""
+class SshServer:
+    """A server and its key, which must be known: from known_hosts, or by its SHA-256 fingerprint as `ssh-keygen -lf` prints it."""
 
     host: str = ""
     port: int = 22
     username: str = ""
+    known_hosts_file: str | None = None
+    host_key_fingerprint: str | None = None
+
+    @property
+    def authority(self) -> str:
+        """Host and port as addresses have them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def check_server(self, prefix: str) -> None:
+        required(f"{prefix}.host", self.host)
+        required(f"{prefix}.username", self.username)
+        if "://" in self.host:
+            raise ConfigError(
+                f"{prefix}.host is the name of a server, not an address",
+                found=self.host,
+                fix="leave out what stands before and after the name",
+            )
+        name, colon, port = self.host.partition(":")
+        if colon and port.isdecimal() and "." in name:  # an address of IPv6 has more colons
+            raise ConfigError(
+                f"{prefix}.host is the name of a server without its port",
+                found=self.host,
+                fix=f"{prefix}.host={name} {prefix}.port={port}",
+            )
+        if not 1 <= self.port <= 65535:
+            raise ConfigError(f"{prefix}.port is no port", found=str(self.port), expected="1 to 65535")
+        if self.host_key_fingerprint is not None and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", self.host_key_fingerprint):
+            raise ConfigError(
+                f"{prefix}.host_key_fingerprint is no SHA-256 fingerprint",
+                found=self.host_key_fingerprint,
+                expected="SHA256:… as `ssh-keyscan HOST | ssh-keygen -lf -` prints it",
+            )
+
+
+@dataclass
+class JumpConfig(SshServer):
+    """An SSH server on the way (ProxyJump)."""
+
     password_env: str | None = None
     password_file: str | None = None
     password_secret: str | None = None
@@ -60,21 +68,12 @@ class JumpConfig:
     passphrase_env: str | None = None
     passphrase_file: str | None = None
     passphrase_secret: str | None = None
-    known_hosts_file: str | None = None
-    host_key_fingerprint: str | None = None
 
     GROUP: ClassVar[str] = "destination.jump"
 
-    @property
-    def authority(self) -> str:
-        return _authority(self.host, self.port)
-
     def __post_init__(self) -> None:
         check_references(self)
-        _check_host("destination.jump.host", self.host)
-        required("destination.jump.username", self.username)
-        _check_port("destination.jump.port", self.port)
-        _check_fingerprint("destination.jump.host_key_fingerprint", self.host_key_fingerprint)
+        self.check_server("destination.jump")
         for name in ("password", "passphrase"):
             one_form("destination.jump", self, name)
         if sum(map(bool, (refers(self, "password"), self.key_file, self.key_env, self.key_secret))) != 1:
@@ -82,14 +81,9 @@ class JumpConfig:
 
 
 @dataclass
-class SftpConfig(DestinationConfig):
-    """The server's key must be known: from known_hosts, or by its SHA-256 fingerprint as `ssh-keygen -lf` prints it."""
+class SftpConfig(SshServer, DestinationConfig):
+    """What all logins have."""
 
-    host: str = ""
-    port: int = 22
-    username: str = ""
-    known_hosts_file: str | None = None
-    host_key_fingerprint: str | None = None
     publish: str = "rename"  # rename | direct: written under the final name at once, for platforms that start on upload
     verify: str = "size"  # size | sha256: also read back what was sent
     jump: JumpConfig | None = None
@@ -105,10 +99,6 @@ class SftpConfig(DestinationConfig):
         return self.publish == "direct"
 
     @property
-    def authority(self) -> str:
-        return _authority(self.host, self.port)
-
-    @property
     def remote_path(self) -> str:
         """As addresses have it: what is looked for below the login's own folder begins with `~`."""
         return self.folder.rstrip("/") if self.folder.startswith("/") else "/".join(["/~", *filter(None, [self.folder.strip("/")])])
@@ -119,8 +109,7 @@ class SftpConfig(DestinationConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_host("destination.host", self.host)
-        required("destination.username", self.username)
+        self.check_server("destination")
         inside("destination.path", self.path)
         if self.folder != self.path:
             raise ConfigError(
@@ -136,8 +125,6 @@ class SftpConfig(DestinationConfig):
         one_of("destination.verify", self.verify, ("size", "sha256"))
         for kind in self.disabled_algorithms:
             one_of("destination.disabled_algorithms", kind, ALGORITHM_KINDS)
-        _check_port("destination.port", self.port)
-        _check_fingerprint("destination.host_key_fingerprint", self.host_key_fingerprint)
 
 
 @dataclass

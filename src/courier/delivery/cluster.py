@@ -160,7 +160,8 @@ def tasks(
         columns=[replace(column, build=None) for column in columns.columns],
         key=[replace(column, build=None) for column in columns.key],
     )
-    return [Task(config, snapshots[file.audience], file, plain, started_at) for file in files]
+    alone = [replace(snapshot) for snapshot in snapshots]  # without the footers that were read here
+    return [Task(config, alone[file.audience], file, plain, started_at) for file in files]
 
 
 def _staged(each: Iterator[Task]) -> Iterator[Sent | CourierError]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import paramiko
 
-from courier.config import JumpConfig, SftpConfig, SftpKeyConfig
+from courier.config import JumpConfig, SftpKeyConfig
+from courier.config.sftp import SshServer
 from courier.errors import ConfigError, TerminalError
 from courier.home import expanded
 from courier.secrets import referred
@@ -22,7 +23,7 @@ KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha
 class HostTrust:
     """The key that one server must show, before it is given anything. `prefix` is where that is configured."""
 
-    def __init__(self, config: SftpConfig | JumpConfig, prefix: str) -> None:
+    def __init__(self, config: SshServer, prefix: str) -> None:
         self._prefix, self._pinned = prefix, config.host_key_fingerprint
         self._host = config.host if config.port == 22 else f"[{config.host}]:{config.port}"
         self._pinned_kind: str | None = None  # once a server has shown it
