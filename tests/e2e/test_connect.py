@@ -143,3 +143,11 @@ def test_a_preflight_computes_where_the_server_can_write(folder: Path) -> None:
         job = run_job("preflight.py", folder, SEGMENTS, *places, TMPDIR=str(temporary)).succeeded()
     assert ": 90 rows" in job.stdout
     assert [path.name for path in (folder / "state").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("left", [{}, {"SPARK_REMOTE": "sc://127.0.0.1:1"}], ids=["of a session", "of a shell"])
+def test_spark_is_spark_also_below_a_process_that_is_a_client(folder: Path, left: dict[str, str]) -> None:
+    """As a notebook is that has Sail open, or a shell in which a server is named."""
+    job = activate(folder, SEGMENTS, "engine=spark", SPARK_CONNECT_MODE_ENABLED="1", **left).succeeded(quiet=False)
+    (content,) = job.files().values()
+    assert content.count(b"\n") == 91

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from courier.config import EngineConfig, SourceConfig
 from courier.engine.base import Engine
 from courier.engine.settings import SPARK_SETTINGS
-from courier.engine.variables import as_before
+from courier.engine.variables import CLIENT_VARIABLES, as_before
 from courier.errors import ConfigError
 from courier.secrets import referred
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 CONNECT_PORT = 15002
 CONNECT_SECONDS = 20.0
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
-#: The client of Spark Connect leaves these behind, and with them a later Spark session would be a remote one.
-CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
 
 
 @contextmanager

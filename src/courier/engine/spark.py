@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.engine.base import Engine
 from courier.engine.settings import SPARK_SETTINGS
-from courier.engine.variables import environment
+from courier.engine.variables import CLIENT_VARIABLES, environment
 from courier.errors import ConfigError
 from courier.secrets import referred
 
@@ -24,33 +24,33 @@ def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | 
     from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
-    _silence()
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    builder = SparkSession.builder.appName("audience-courier").config("spark.ui.showConsoleProgress", "false")
-    if not submitted:
-        builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
-        builder = builder.config("spark.ui.enabled", "false")
-    for key, value in {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}.items():
-        builder = builder.config(key, value)
     # Python in tasks is this one, unless the cluster's user has named another.
     own_python = {} if submitted else {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)}
-    try:
-        with environment(own_python):
+    with environment({**dict.fromkeys(CLIENT_VARIABLES), **own_python}):  # whoever has started this process may be such a client
+        _silence()
+        builder = SparkSession.builder.appName("audience-courier").config("spark.ui.showConsoleProgress", "false")
+        if not submitted:
+            builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
+            builder = builder.config("spark.ui.enabled", "false")
+        for key, value in {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}.items():
+            builder = builder.config(key, value)
+        try:
             session = builder.getOrCreate()
-    except (PySparkException, OSError) as exc:
-        raise ConfigError(
-            "Spark cannot be started",
-            found=str(exc)[:200],
-            fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail",
-        ) from exc
-    session.sparkContext.setLogLevel("ERROR")
-    remote = not session.sparkContext.master.startswith("local")
-    if not remote:
-        _silence_failures(session)
-    try:
-        yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
-    finally:
-        session.stop()
+        except (PySparkException, OSError) as exc:
+            raise ConfigError(
+                "Spark cannot be started",
+                found=str(exc)[:200],
+                fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail",
+            ) from exc
+        session.sparkContext.setLogLevel("ERROR")
+        remote = not session.sparkContext.master.startswith("local")
+        if not remote:
+            _silence_failures(session)
+        try:
+            yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
+        finally:
+            session.stop()
 
 
 def _silence() -> None:

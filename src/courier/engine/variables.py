@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+#: What makes pyspark a client of Spark Connect, which itself sets them and leaves them behind.
+CLIENT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
+
 
 @contextmanager
 def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables for as long as the engine is open, so that the destination never inherits the source's credentials."""
+    """Set variables, or leave them out, for as long as the engine is open, so that the destination never inherits the source's credentials."""
     with as_before(variables):
         _set(variables)
         yield
