@@ -263,8 +263,12 @@ class _Files(asyncssh.SFTPServer):
         await self._done("posix_rename")
 
 
-def recorded_target(recorder: RecordingServer, **keys: Any) -> Target:
-    """Its folder as a destination, by password."""
+def config_of(recorder: RecordingServer, **keys: Any) -> SftpPasswordConfig:
+    """Its folder as a destination, by password, with its key pinned; `keys` win."""
     login: dict[str, Any] = {"host": "127.0.0.1", "port": recorder.port, "username": USERNAME, "password_env": PASSWORD_ENV}
     place: dict[str, Any] = {"kind": "sftp_password", "path": "/", "host_key_fingerprint": recorder.fingerprint}
-    return Target(SftpPasswordConfig(**login, **place, **keys), recorder.folder)
+    return SftpPasswordConfig(**(login | place | keys))
+
+
+def recorded_target(recorder: RecordingServer, **keys: Any) -> Target:
+    return Target(config_of(recorder, **keys), recorder.folder)

@@ -19,11 +19,11 @@ import asyncssh
 import paramiko
 import pytest
 from delay_proxy import delay_proxy
-from recording_server import PASSWORD, USERNAME, RecordingServer, recording_server
+from recording_server import PASSWORD, USERNAME, RecordingServer, config_of, recording_server
 from servers import SftpServer, openssh_server
 from targets import PASSWORD_ENV, RUN_ID, Target, ignore, pieces, sftp_key_target
 
-from courier.config import JumpConfig, SftpConfig, SftpPasswordConfig
+from courier.config import JumpConfig, SftpConfig
 from courier.destinations import Connection, Destination, Staged, open_destination
 from courier.destinations.sftp.connect import limited
 from courier.destinations.sftp.packets import Packets, ReadAhead
@@ -51,21 +51,8 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return take
 
 
-def config_for(server: RecordingServer, **changes: Any) -> SftpPasswordConfig:
-    config = SftpPasswordConfig(
-        kind="sftp_password",
-        host="127.0.0.1",
-        port=server.port,
-        username=USERNAME,
-        password_env=PASSWORD_ENV,
-        path="/",
-        host_key_fingerprint=server.fingerprint,
-    )
-    return replace(config, **changes)
-
-
 def destination(server: RecordingServer, **changes: Any) -> Destination:
-    return open_destination(config_for(server, **changes), RUN_ID)
+    return open_destination(config_of(server, **changes), RUN_ID)
 
 
 def connect(server: RecordingServer, **changes: Any) -> Connection:

@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncssh
 import pytest
-from recording_server import PASSWORD, USERNAME, RecordingServer, recording_server
+from recording_server import PASSWORD, USERNAME, RecordingServer, config_of, recording_server
 from servers import SftpServer, can_mount, small_disk
 from targets import KEY_ENV, PASSPHRASE_ENV, PASSWORD_ENV, RUN_ID, Target, new_inbox, sftp_key_target
 
@@ -30,10 +30,7 @@ def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
 
 
 def connect(server: RecordingServer, **trust: Any) -> Connection:
-    config = SftpPasswordConfig(
-        kind="sftp_password", host="127.0.0.1", port=server.port, username=USERNAME, password_env=PASSWORD_ENV, path="/", **trust
-    )
-    return open_destination(config, RUN_ID).connect()
+    return open_destination(config_of(server, **({"host_key_fingerprint": None} | trust)), RUN_ID).connect()
 
 
 def stage(connection: Connection, name: str, content: bytes) -> Staged:
@@ -63,16 +60,7 @@ def test_an_unknown_server_gets_no_password(recorder: RecordingServer) -> None:
 
 
 def test_a_server_that_is_named_by_its_number(recorder: RecordingServer) -> None:
-    config = SftpPasswordConfig(
-        kind="sftp_password",
-        host="::ffff:127.0.0.1",
-        port=recorder.port,
-        username=USERNAME,
-        password_env=PASSWORD_ENV,
-        path="/",
-        host_key_fingerprint=recorder.fingerprint,
-    )
-    connection = open_destination(config, RUN_ID).connect()
+    connection = open_destination(config_of(recorder, host="::ffff:127.0.0.1"), RUN_ID).connect()
     assert connection.uri("a.csv") == f"sftp://[::ffff:127.0.0.1]:{recorder.port}/a.csv"
     connection.close()
 

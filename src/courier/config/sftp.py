@@ -56,18 +56,32 @@ class SshServer:
 
 
 @dataclass
-class JumpConfig(SshServer):
-    """An SSH server on the way (ProxyJump)."""
-
+class Password:
     password_env: str | None = None
     password_file: str | None = None
     password_secret: str | None = None
+
+
+@dataclass
+class PrivateKey:
+    """RSA, ECDSA or Ed25519: from a file, or as text from a variable or a managed secret."""
+
     key_file: str | None = None
     key_env: str | None = None
     key_secret: str | None = None
     passphrase_env: str | None = None
     passphrase_file: str | None = None
     passphrase_secret: str | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """What refers to a key; there is to be one."""
+        return [key for key in (self.key_file, self.key_env, self.key_secret) if key]
+
+
+@dataclass
+class JumpConfig(PrivateKey, Password, SshServer):
+    """An SSH server on the way (ProxyJump)."""
 
     GROUP: ClassVar[str] = "destination.jump"
 
@@ -76,7 +90,7 @@ class JumpConfig(SshServer):
         self.check_server("destination.jump")
         for name in ("password", "passphrase"):
             one_form("destination.jump", self, name)
-        if sum(map(bool, (refers(self, "password"), self.key_file, self.key_env, self.key_secret))) != 1:
+        if len(self.keys) + bool(refers(self, "password")) != 1:
             raise ConfigError("A jump host takes one way to log in", expected="destination.jump.password_env, .key_file or .key_env")
 
 
@@ -128,29 +142,16 @@ class SftpConfig(SshServer, DestinationConfig):
 
 
 @dataclass
-class SftpPasswordConfig(SftpConfig):
-    password_env: str | None = None
-    password_file: str | None = None
-    password_secret: str | None = None
-
+class SftpPasswordConfig(Password, SftpConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         required_secret("destination", self, "password")
 
 
 @dataclass
-class SftpKeyConfig(SftpConfig):
-    """The private key (RSA, ECDSA or Ed25519) comes from a file, or as text from a variable or a managed secret."""
-
-    key_file: str | None = None
-    key_env: str | None = None
-    key_secret: str | None = None
-    passphrase_env: str | None = None
-    passphrase_file: str | None = None
-    passphrase_secret: str | None = None
-
+class SftpKeyConfig(PrivateKey, SftpConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_form("destination", self, "passphrase")
-        if sum(map(bool, (self.key_file, self.key_env, self.key_secret))) != 1:
+        if len(self.keys) != 1:
             raise ConfigError("An SFTP key comes from one place", expected="either destination.key_file, .key_env or .key_secret")

@@ -13,7 +13,8 @@ from typing import Any
 import paramiko
 from paramiko.auth_handler import AuthOnlyHandler
 
-from courier.config import JumpConfig, SftpConfig, SftpKeyConfig
+from courier.config import JumpConfig, SftpConfig
+from courier.config.sftp import PrivateKey
 from courier.destinations.sftp.connection import Memory, SftpConnection
 from courier.destinations.sftp.errors import translated
 from courier.destinations.sftp.packets import TOO_MANY_CONNECTIONS, Packets
@@ -67,7 +68,7 @@ class Hop:
     def __init__(self, config: SftpConfig | JumpConfig, timeouts: SftpConfig, prefix: str) -> None:
         self._config, self._timeouts, self._prefix = config, timeouts, prefix
         self._password = referred(config, "password")
-        self._key = private_key(config, prefix) if isinstance(config, SftpKeyConfig | JumpConfig) and not self._password else None
+        self._key = private_key(config, prefix) if isinstance(config, PrivateKey) and not self._password else None
         self._trust = HostTrust(config, prefix)
         self.where = f"sftp://{config.authority}" if prefix == "destination" else f"ssh://{config.authority} (jump host)"
 

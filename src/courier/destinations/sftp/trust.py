@@ -10,8 +10,7 @@ from pathlib import Path
 
 import paramiko
 
-from courier.config import JumpConfig, SftpKeyConfig
-from courier.config.sftp import SshServer
+from courier.config.sftp import PrivateKey, SshServer
 from courier.errors import ConfigError, TerminalError
 from courier.home import expanded
 from courier.secrets import referred
@@ -131,7 +130,7 @@ def _revoked(lines: list[str]) -> set[str]:
     return {fields[3] for fields in marked if len(fields) > 3}
 
 
-def private_key(config: SftpKeyConfig | JumpConfig, prefix: str) -> paramiko.PKey:
+def private_key(config: PrivateKey, prefix: str) -> paramiko.PKey:
     passphrase = referred(config, "passphrase")
     forms = {"key_file": config.key_file, "key_env": config.key_env, "key_secret": config.key_secret}
     where = next(f"{prefix}.{form} {named}" for form, named in forms.items() if named)
