@@ -29,11 +29,15 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiences import twelve
 from processes import timed
 
 from courier.synthetic import SEGMENTS, write_profiles
+
+if TYPE_CHECKING:
+    from servers import SftpServer
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -59,7 +63,7 @@ class Case:
     profiles: Path
     segments: list[str]
     work: Path
-    server: object
+    server: SftpServer
 
     def command(self, side: str, inbox: str) -> list[str]:
         if side.startswith("ours"):

@@ -59,11 +59,19 @@ main(sys.argv[1:])
 """
 
 
-class Shelf(Protocol):
+class Reached(Protocol):
+    """A target as the job sees it."""
+
+    @property
+    def overrides(self) -> list[str]: ...
+
+    @property
+    def secrets(self) -> dict[str, str]: ...
+
+
+class Shelf(Reached, Protocol):
     """The target as the platform sees it."""
 
-    overrides: list[str]
-    secrets: dict[str, str]
     port: int
 
     def visible(self) -> dict[str, str]:
@@ -209,7 +217,7 @@ class Wire:
 class Round:
     """One run with its faults."""
 
-    shelf: Shelf
+    shelf: Reached
     folder: Path
     profiles: Path
     run_id: str
@@ -264,7 +272,7 @@ def shelves(folder: Path) -> Iterator[dict[str, Shelf]]:
         ]
         sftp += [f"destination.key_file={server.keys['ed25519']}", f"destination.host_key_fingerprint='{server.host_key_fingerprint}'"]
         endpoint = f"http://127.0.0.1:{port}"
-        login = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+        login: dict[str, Any] = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
         client = boto3.client("s3", endpoint_url=endpoint, **login)
         client.create_bucket(Bucket="audiences")
         s3 = [

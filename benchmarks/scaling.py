@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from processes import timed
 
@@ -104,7 +105,12 @@ def files(options: argparse.Namespace) -> None:
         print(f"  plan of {len(names):,} files: {time.monotonic() - started:.2f} s", flush=True)
         send(f"{len(names):,} files to a folder", LocalConfig(kind="local", name="local", path=str(work / "out")), work, names)
         with openssh_server() as server, delay_proxy(server.port, DELAY_SECONDS) as far_server:
-            login = {"host": server.host, "port": far_server.port, "username": server.username, "key_file": str(server.keys["ed25519"])}
+            login: dict[str, Any] = {
+                "host": server.host,
+                "port": far_server.port,
+                "username": server.username,
+                "key_file": str(server.keys["ed25519"]),
+            }
             far = SftpKeyConfig(
                 kind="sftp_key",
                 name="far",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from targets import RUN_ID, Target
@@ -113,7 +114,7 @@ class Sender:
             self.delivery(before, lock).undo()
             settle_failed(self.store, before)
         journal = self.journal()
-        files = [FileToSend(lambda name=name: render(name), rows=1, repeatable=self.repeatable) for name in self.names]
+        files = [FileToSend(partial(render, name), rows=1, repeatable=self.repeatable) for name in self.names]
         try:
             self.delivery(journal, lock, progress).deliver(files, lambda: [name.encode() for name in self.closing])
         except BaseException:

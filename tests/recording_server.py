@@ -31,7 +31,7 @@ class RecordingServer:
     lose_answer: set[str] = field(default_factory=set)  # operations that are done, and the connection is lost before the answer; once
     mute: set[str] = field(default_factory=set)  # operations that are done and never answered; once
     refuse_when_done: set[str] = field(default_factory=set)  # operations that are done, and refused all the same
-    refuse: dict[str, type[asyncssh.SFTPError]] = field(default_factory=dict)  # operations that are refused, and how
+    refuse: dict[str, Callable[[str], asyncssh.SFTPError]] = field(default_factory=dict)  # operations that are refused, and how
     refuse_renaming_to: str = ""
     refuse_from_byte: int | None = None  # so only writes from there on, as a disk does that is full
     refuse_to_byte: int | None = None  # and those beyond it are taken again, as where somebody makes room
@@ -167,7 +167,7 @@ class _Server(asyncssh.SSHServer):
 
 class _Files(asyncssh.SFTPServer):
     def __init__(self, channel: Any, record: RecordingServer) -> None:
-        super().__init__(channel, chroot=str(record.folder))
+        super().__init__(channel, chroot=str(record.folder).encode())
         self._channel, self._record = channel, record
 
     async def _asked(self, operation: str, *paths: bytes) -> None:
@@ -220,7 +220,7 @@ class _Files(asyncssh.SFTPServer):
         return int(super().write(file_obj, offset, data))  # type: ignore[arg-type]
 
     async def close(self, file_obj: object) -> None:
-        super().close(file_obj)  # type: ignore[arg-type, unused-coroutine]
+        super().close(file_obj)
         await self._asked("close")
 
     async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
@@ -241,7 +241,7 @@ class _Files(asyncssh.SFTPServer):
 
     async def remove(self, path: bytes) -> None:
         await self._asked("remove", path)
-        super().remove(path)  # type: ignore[unused-coroutine]
+        super().remove(path)
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         self._record.renames.append((Path(newpath.decode()).name, self._record.visible()))
@@ -249,16 +249,16 @@ class _Files(asyncssh.SFTPServer):
         if Path(newpath.decode()).name == self._record.refuse_renaming_to and Path(oldpath.decode()).suffix == ".part":
             raise asyncssh.SFTPFailure("for the test")
         if self._record.replaces:
-            super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]
+            super().posix_rename(oldpath, newpath)
         else:
-            super().rename(oldpath, newpath)  # type: ignore[unused-coroutine]
+            super().rename(oldpath, newpath)
         self._take(newpath)
         await self._done("rename")
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         self._record.renames.append((Path(newpath.decode()).name, self._record.visible()))
         await self._asked("posix_rename", oldpath, newpath)
-        super().posix_rename(oldpath, newpath)  # type: ignore[unused-coroutine]
+        super().posix_rename(oldpath, newpath)
         self._take(newpath)
         await self._done("posix_rename")
 

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HOST = "127.0.0.1"
 #: A loaded machine may be slow to start a server; a healthy one needs a fraction of a second.
@@ -555,7 +556,7 @@ def _answers(port: int, request: bytes, expected: bytes) -> bool:
         return False
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[Any]) -> None:
     """End the server and its sessions: sshd's outlive it while their client is connected.
 
     It is halted first, so that it accepts no connection while its sessions are counted.

@@ -160,7 +160,7 @@ def test_policies_decide_what_happens_to_rows_that_break_a_rule(folder: Path) ->
 
 
 def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
-    joined = {"loyaltyID": ["1"], "tier": None, "points": 7, "joinDate": "2026-05-01T10:20:30.123000+00:00"}
+    joined: dict[str, Any] = {"loyaltyID": ["1"], "tier": None, "points": 7, "joinDate": "2026-05-01T10:20:30.123000+00:00"}
     joined["joinDate"] = datetime.fromisoformat(str(joined["joinDate"]))
     write_profiles(tmp_path / "profiles", [profile(email="a@example.com", segments=MEMBER, loyalty=joined)])
     for name, written in {
@@ -181,7 +181,12 @@ def test_dates_are_written_as_the_platform_reads_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_column_that_is_no_text_is_not_counted_as_changed(tmp_path: Path, name: str) -> None:
-    joined = {"loyaltyID": ["1"], "tier": None, "points": 7, "joinDate": datetime.fromisoformat("2026-05-01T10:20:30+00:00")}
+    joined: dict[str, Any] = {
+        "loyaltyID": ["1"],
+        "tier": None,
+        "points": 7,
+        "joinDate": datetime.fromisoformat("2026-05-01T10:20:30+00:00"),
+    }
     write_profiles(tmp_path / "profiles", [profile(email="a@example.com", segments=MEMBER, loyalty=joined, consent="y")])
     expressions = {
         "POINTS": "loyalty.points",

@@ -407,7 +407,7 @@ def test_the_rights_on_s3_that_the_reference_names_suffice(folder: Path, monkeyp
             server.client.create_bucket(Bucket=bucket)
         for file in (folder / "profiles").iterdir():
             server.client.upload_file(str(file), "source", f"profiles/{file.name}")
-        login = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+        login: dict[str, Any] = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
         iam = boto3.client("iam", endpoint_url=server.endpoint_url, **login)
         iam.create_user(UserName="courier")
         policy = {"Version": "2012-10-17", "Statement": documented_rights()}

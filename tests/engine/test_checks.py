@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ ROWS = [("a@example.com", "1"), ("secret@value", None), ("a@example.com", "333")
 
 
 def check(
-    engine: Engine, kind: str, rows: list[tuple[str | None, str | None]] = ROWS, severity: str = "critical", **arguments: Any
+    engine: Engine, kind: str, rows: Sequence[tuple[str | None, str | None]] = ROWS, severity: str = "critical", **arguments: Any
 ) -> CheckResult:
     suite = checks.resolve(ChecksConfig({"mine": ExpectationConfig(kind, arguments, severity)}), COLUMNS)
     frame = engine.session.createDataFrame(rows, "c0 string, c1 string")

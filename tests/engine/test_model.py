@@ -134,7 +134,7 @@ def line(values: tuple[str | None, ...], *more: str) -> bytes:
 
 
 def expected(model: Model, outcomes: dict[str, Outcome], how: How) -> dict[str, list[bytes]]:
-    files = {}
+    files: dict[str, list[bytes]] = {}
     for segment, outcome in outcomes.items():
         if outcome.files is None:
             continue
@@ -206,8 +206,10 @@ def test_the_files_of_all_runs_applied_in_order_give_the_last_full_export(
 
 def person(email: str, a: str | None, b: str | None = None, **keys: Any) -> dict[str, Any]:
     """`a`, `b`: the status in each audience, with the day of qualification after a blank: `realized 2026-01-01`."""
-    entries = {segment: text and (text.split()[0], f"{text.split()[1]}T00:00:00Z", None) for segment, text in (("a", a), ("b", b))}
-    return profile(email=email, segments={"ups": entries}, **keys)  # type: ignore[arg-type]  # a text is true
+    entries: dict[str, Any] = {
+        segment: text and (text.split()[0], f"{text.split()[1]}T00:00:00Z", None) for segment, text in (("a", a), ("b", b))
+    }
+    return profile(email=email, segments={"ups": entries}, **keys)
 
 
 IN, LATER, OUT = "realized 2026-01-01", "existing 2026-02-01", "exited 2026-02-01"

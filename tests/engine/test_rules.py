@@ -87,7 +87,7 @@ def test_rules_that_keep_or_hold_are_counted_and_their_rows_are_sent(engine: Eng
     found = run_rows(engine, tmp_path, rows, COLUMNS, key=["id"], row_rules=config).counts()
     assert (found.exported, found.rejected_by, found.noted) == (4, {"there": 1}, {"letters": 2, "short": 2})
     run = SimpleNamespace(rules=config, guard=GuardConfig(), file=SimpleNamespace(on_empty="header"))
-    assert "letters" in str(guard.reason(run, SegmentConfig("a"), found, [], {}))  # type: ignore[arg-type]
+    assert "letters" in str(guard.reason(run, SegmentConfig("a"), found, [], {}))
 
 
 def test_rows_that_are_not_sent_are_not_noted(engine: Engine, tmp_path: Path) -> None:

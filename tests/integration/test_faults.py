@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import boto3
@@ -450,7 +451,7 @@ def test_a_completion_that_is_done_late_is_neither_a_conflict_nor_taken_back(
         """The store does what it was asked for while it is being looked at."""
         key = f"{sender.target.config.folder.strip('/')}/a.csv"
         upload = {"Bucket": rclone_s3.bucket, "Key": key, "UploadId": re.findall(rb"<UploadId>(.*)</UploadId>", answer)[0].decode()}
-        parts = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in client.list_parts(**upload)["Parts"]]
+        parts: list[Any] = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in client.list_parts(**upload)["Parts"]]
         client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
         return answer
 

@@ -83,7 +83,7 @@ def test_a_large_file_is_kept_in_steps_and_what_came_after_the_last_is_written_a
         raise OverflowError
 
     with pytest.raises(OverflowError):
-        connection.send(connection.begin("audience.csv"), failing(), kept.append)  # type: ignore[arg-type]
+        connection.send(connection.begin("audience.csv"), failing(), kept.append)
     assert [staged.size >> 20 for staged in kept] == [64, 128]
     assert (target.folder / HIDDEN).stat().st_size == 150 << 20
     assert connection.resumable(kept[-1]) == 128 << 20
@@ -108,7 +108,7 @@ def test_an_error_of_the_renderer_is_not_blamed_on_the_folder(tmp_path: Path) ->
 
     connection = local_target(tmp_path).connect()
     with pytest.raises(FileNotFoundError, match="the snapshot is gone"):
-        connection.send(connection.begin("audience.csv"), unreadable(), ignore)  # type: ignore[arg-type]
+        connection.send(connection.begin("audience.csv"), unreadable(), ignore)
 
 
 def test_files_are_as_readable_as_the_umask_says(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_an_upload_is_continued_where_it_ended(sender: Sender) -> None:
     sent: list[int] = []
     megabytes = 80 if sender.target.config.kind == "local" else 40
     whole = bytes(range(200)) * 5_000 * megabytes
-    broken = []
+    broken: list[int] = []
 
     def render(name: str) -> Iterator[bytes]:
         assert name == "a.csv"

@@ -41,7 +41,7 @@ def now(store: Store, config: StateConfig, run_id: str = "run-30", **limits: int
     store.write("activations/demo/published.json", json.dumps({"run_id": run_id}).encode())
     given = compose.load(["activation=demo", f"run_id={run_id}"], now=NOON)
     unlimited = {"keep_snapshots": None, "keep_snapshots_days": None, "keep_records": None, "keep_records_days": None}
-    config = replace(config, **{**unlimited, **limits})  # type: ignore[arg-type]  # four limits
+    config = replace(config, **{**unlimited, **limits})  # four limits
     run = runs.Run(replace(given, state=config), store, started_at=NOON, status="published")
     run.finished_at = NOON + timedelta(seconds=5)
     return run

@@ -20,6 +20,7 @@ from targets import ACCESS_KEY_ENV, PART_BYTES, RUN_ID, SECRET_KEY_ENV, Target, 
 from courier.config import S3Config
 from courier.destinations import Connection, Staged, open_destination
 from courier.destinations.s3.client import open_clients
+from courier.destinations.s3.connection import S3Connection
 from courier.destinations.s3.parts import Body, StoppedError, Upload, encoded, part_size, size_of_parts
 from courier.errors import ConfigError, CourierError, DeliveryError, TerminalError, TransientError
 
@@ -451,6 +452,7 @@ def test_a_role_is_assumed_and_its_keys_are_renewed(moto: tuple[Target, Any], mo
         connection = role.connect()
         connection.publish(stage(connection, "audience.csv", LARGE), replace=False)
         assert proxy.requests == ["POST /"]
+        assert isinstance(connection, S3Connection)
         credentials = connection._client._request_signer._credentials  # botocore has no public way to see them
         assert credentials.access_key.startswith("ASIA")
         monkeypatch.setattr("botocore.credentials._local_now", lambda: datetime.now(UTC) + timedelta(minutes=50))

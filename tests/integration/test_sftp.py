@@ -19,6 +19,7 @@ import asyncssh
 import paramiko
 import pytest
 from delay_proxy import delay_proxy
+from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 from recording_server import PASSWORD, USERNAME, RecordingServer, config_of, recording_server
 from servers import SftpServer, openssh_server
 from targets import PASSWORD_ENV, RUN_ID, Target, ignore, pieces, sftp_key_target
@@ -480,10 +481,10 @@ class Unwilling(paramiko.ServerInterface):
         self.over = threading.Event()
 
     def check_auth_password(self, username: str, password: str) -> int:
-        return paramiko.AUTH_SUCCESSFUL
+        return AUTH_SUCCESSFUL
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
         return self.over.wait(20)

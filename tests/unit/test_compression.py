@@ -253,7 +253,7 @@ def test_what_is_abandoned_ends_its_threads_and_the_text(kind: str) -> None:
     ],
 )
 def test_names_say_what_was_done_to_a_file(keys: dict[str, object], name: str) -> None:
-    config = FileConfig(**keys)  # type: ignore[arg-type]
+    config = FileConfig(**keys)
     assert config.full_extension == name
     assert config.member_name(f"out.{name}" if name else "out") == ("out.csv" if config.extension else "out")
 
@@ -275,7 +275,7 @@ def test_names_say_what_was_done_to_a_file(keys: dict[str, object], name: str) -
 )
 def test_settings_that_make_no_sense_are_refused(keys: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        FileConfig(**keys)  # type: ignore[arg-type]
+        FileConfig(**keys)
     assert message in str(refused.value)
 
 
@@ -291,5 +291,5 @@ def test_settings_that_make_no_sense_are_refused(keys: dict[str, object], messag
 )
 def test_a_secret_where_its_name_belongs_is_refused_and_not_shown(keys: dict[str, object]) -> None:
     with pytest.raises(ConfigError) as refused:
-        FileConfig(**keys)  # type: ignore[arg-type]
+        FileConfig(**keys)
     assert "pass word" not in str(refused.value)

@@ -28,9 +28,10 @@ from courier.compose import load
 from courier.config import FileConfig
 from courier.errors import ConfigError, CourierError, HeldError
 from courier.mapping import MappedColumn, Mapping
-from courier.plan import PlannedFile, Slice
+from courier.plan import PlannedFile
 from courier.render import Keys, Rendering, encryption, open_keys
 from courier.render.encryption import encrypted
+from courier.rows.counts import Slice
 from courier.rows.snapshot import AudienceSnapshot
 
 NOW = datetime.now(UTC)
@@ -318,6 +319,7 @@ def test_no_secret_is_in_the_text_of_keys(gpg: Gpg, public: dict[str, str], monk
     monkeypatch.setenv("ACME_PASSPHRASE", PASSPHRASE)
     key = gpg.file("signer.sec", gpg.private("signer", PASSPHRASE))
     keys = opened(encrypt_to=[public["ecc"]], sign_key_file=key, sign_passphrase_env="ACME_PASSPHRASE")
+    assert keys.signer is not None
     assert keys.signer in keys.describe()
     for text in (repr(keys), str(keys), keys.describe()):
         assert PASSPHRASE not in text
@@ -407,7 +409,7 @@ def test_an_error_of_the_text_is_raised_and_no_message_is_ended(public: dict[str
         yield TEXT
         raise CourierError("It failed")
 
-    taken = []
+    taken: list[bytes] = []
     with pytest.raises(CourierError, match="It failed"):
         taken.extend(encrypted(failing(), opened(encrypt_to=[public["ecc"]])))
     assert left() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -341,7 +342,7 @@ def test_a_platform_that_does_not_exist_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_rule_names_its_source(name: str) -> None:
     platform = esp.PLATFORMS[name]
-    rules = [
+    rules: list[Any] = [
         *platform.settings,
         *platform.columns,
         *platform.bytes,

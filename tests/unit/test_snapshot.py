@@ -39,7 +39,7 @@ class Rows:
 
 
 #: Writes to the paths that it is told.
-DISK = Engine(None, "sail", one_machine=True)  # type: ignore[arg-type]  # no session is needed
+DISK = Engine(None, "sail", one_machine=True)  # no session is needed
 LONG = "x" * 64
 
 
@@ -54,7 +54,7 @@ LONG = "x" * 64
     ],
 )
 def test_files_in_order_are_taken(tmp_path: Path, files: list[list[Any]]) -> None:
-    (staged,) = snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # type: ignore[arg-type]  # all that is asked of it
+    (staged,) = snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # all that is asked of it
     assert staged.rows == sum(len(values) for values in files)
 
 
@@ -88,4 +88,4 @@ def test_a_date_that_cannot_be_written_is_an_error_of_the_source(tmp_path: Path,
 @pytest.mark.parametrize("files", [[["b"], ["a"]], [["a", "c"], ["b", "d"]], [["c", "d", "a", "b"]], [[10], [2]]])
 def test_files_out_of_order_end_the_run(tmp_path: Path, files: list[list[Any]]) -> None:
     with pytest.raises(CourierError, match="did not keep the rows in order"):
-        snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # type: ignore[arg-type]  # all that is asked of it
+        snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # all that is asked of it
