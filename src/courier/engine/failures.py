@@ -28,6 +28,7 @@ ADVICE = {
     "Codec was not found": "this Spark cannot read the file's compression: write it with zstd, snappy or gzip, or engine=sail",
     "Unsupported encoding": "Spark cannot read an encoding of the file: write it as Spark or pyarrow do by default, or engine=sail",
     "Relative path in absolute URI": "Spark takes no file with : in its name: rename it, or engine=sail",
+    "cast Date64": "a date is written in milliseconds (date64): write it in days, or engine=spark",
     "Parquet error": DAMAGED,
     "Parquet argument error": DAMAGED,
     "DATA_TYPE_MISMATCH": "write the column in another type, or engine=spark",

@@ -25,17 +25,17 @@ WORDS = (pa.types.is_dictionary, pa.types.is_date64, pa.types.is_decimal32, pa.t
 
 def plain(schema: pa.Schema) -> pa.Schema:
     """A schema as the files themselves have it, alike for all that Spark reads alike."""
-    return pa.schema([(field.name, _plain(field.type)) for field in schema])
+    return pa.schema([(field.name, plain_type(field.type)) for field in schema])
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(kind):
-        return pa.struct([(field.name, _plain(field.type)) for field in kind])
+        return pa.struct([(field.name, plain_type(field.type)) for field in kind])
     if pa.types.is_map(kind):
-        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+        return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
     if xdm.is_array(kind) or any(test(kind) for test in OTHER_LISTS):
-        return pa.list_(_plain(kind.value_type))
-    return _plain(kind.value_type) if pa.types.is_dictionary(kind) else _plain_value(kind)
+        return pa.list_(plain_type(kind.value_type))
+    return plain_type(kind.value_type) if pa.types.is_dictionary(kind) else _plain_value(kind)
 
 
 def _plain_value(kind: pa.DataType) -> pa.DataType:
