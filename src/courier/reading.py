@@ -76,7 +76,9 @@ def _assert_alike(config: RunConfig, source: profiles.ProfileSource, paths: list
         paths = [*paths, "identityMap"]
     profiles.assert_alike(source, paths)
     if config.engine.kind == "sail":
-        profiles.assert_mergeable(source)
+        profiles.assert_read_by_sail(source, [*audience.READ, *paths])
+    if config.engine.kind == "spark":
+        profiles.assert_read_by_spark(source, [*audience.READ, *paths])
 
 
 def artefacts(run: runs.Run, ready: Ready) -> list[bytes]:

@@ -15,6 +15,9 @@ from courier.errors import ConfigError, MissingPathError, SourceError, nearest
 
 STEP = re.compile(r"""(?P<name>[^.\[\]'"]+) | \[(?P<index>\d+)\] | \[(?P<quote>['"])(?P<key>.+?)(?P=quote)\]""", re.VERBOSE)
 
+#: The most that a decimal has in engines.
+DIGITS = 38
+
 
 @dataclass(frozen=True)
 class Field:
@@ -123,6 +126,8 @@ def is_number(kind: pa.DataType) -> bool:
 
 def is_scalar(kind: pa.DataType) -> bool:
     """Whether a value of this type has one text in a file."""
+    if pa.types.is_float16(kind) or (pa.types.is_decimal(kind) and kind.precision > DIGITS):
+        return False
     tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_date, pa.types.is_timestamp)
     return is_text(kind) or any(test(kind) for test in tests)
 

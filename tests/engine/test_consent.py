@@ -310,6 +310,29 @@ def test_a_source_with_consents_of_which_none_would_be_asked_is_refused(consents
     assert "did you mean 'email'" not in found
 
 
+MARKED = pa.struct({"marketing": pa.struct({"email": pa.struct({"val": pa.int8()})})})
+
+
+@pytest.mark.parametrize(
+    ("schema", "path", "found"),
+    [
+        (schema_with(opt_in_out=pa.struct({CHANNEL: pa.string(), "globalOptout": pa.int8()})), "optInOut.globalOptout", "int8"),
+        (schema_with(opt_in_out=pa.struct({CHANNEL: pa.bool_(), "globalOptout": pa.bool_()})), f"optInOut['{CHANNEL}']", "bool"),
+        (schema_with(consents=pa.struct({"marketing": pa.map_(pa.string(), pa.struct({"val": pa.bool_()}))})), "any.val", "bool"),
+        (
+            schema_with(consents=pa.struct({"idSpecific": pa.map_(pa.string(), pa.map_(pa.string(), MARKED))}), opt_in_out=MAP),
+            "marketing.email.val",
+            "int8",
+        ),
+    ],
+)
+def test_answers_that_are_no_texts_are_refused(schema: pa.Schema, path: str, found: str) -> None:
+    """A global opt-out of 1, as databases have it, was none: whoever had once opted in was sent mail."""
+    message = refused("email", schema)
+    assert f"{path}' has not the shape of XDM" in message
+    assert f"Found: {found}." in message
+
+
 def test_opt_outs_of_other_channels_alone_are_no_answer() -> None:
     others = pa.struct({"https://ns.adobe.com/xdm/channels/sms": pa.string()})
     assert "The source's consents have no 'email'" in refused("email", schema_with(consents=None, opt_in_out=others))

@@ -12,13 +12,15 @@ import pytest
 from row_runs import FEB, JAN, MAR, member, run_rows
 from xdm_profiles import PROFILE_SCHEMA, adobe_profile, profile, write_profiles
 
-from courier.config import ColumnConfig, FileConfig, MappingConfig
+from courier.config import ColumnConfig, FileConfig, MappingConfig, SourceConfig
 from courier.engine import Engine
 from courier.errors import SourceError
 from courier.mapping import Mapping
+from courier.members import audience
 from courier.render import render
 from courier.rows import counts, snapshot
 from courier.rows.snapshot import AudienceSnapshot
+from courier.source import profiles
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 E, D = "exported", "deduplicated"
@@ -341,8 +343,8 @@ def test_timestamps_in_other_units_are_read(engine: Engine, tmp_path: Path, unit
     pq.write_table(table.append_column("other", pa.StructArray.from_arrays(other, ["a", "b", "c"])), tmp_path / "profiles" / "a.parquet")
     config = columns(email="personalEmail.address", since="segmentMembership.ups.a.lastQualificationTime", other="other.a")
     if unit == "ns" and engine.kind == "spark":
-        with pytest.raises(SourceError, match="timestamps in nanoseconds are read by engine=sail alone"):
-            run(engine, tmp_path / "profiles", config)
+        with pytest.raises(SourceError, match=r"lastQualificationTime' is in nanoseconds, which Spark does not read"):
+            profiles.assert_read_by_spark(profiles.inspect(SourceConfig(str(tmp_path / "profiles"))), audience.READ)
         return
     resolved, snapshots = run(engine, tmp_path / "profiles", config)
     file = b"".join(render(snapshots[0], counts.Slice(0, 1), resolved, FileConfig()))

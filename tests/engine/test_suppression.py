@@ -290,6 +290,34 @@ def test_a_file_beside_those_of_a_list_is_refused(tmp_path: Path, name: str) -> 
     assert str(caught.value).startswith(f"The suppression list has a file that would not be read. Where: {tmp_path}/lists/{name}.")
 
 
+@pytest.mark.parametrize(
+    ("entries", "form", "taken"),
+    [
+        (pa.array(["jane@x.com"]).dictionary_encode(), "plain", True),
+        (pa.array(["jane@x.com"], pa.large_string()), "plain", True),
+        (pa.array([b"jane@x.com"]), "plain", True),
+        (pa.array([5]), "plain", True),
+        (pa.nulls(1), "plain", True),
+        (pa.array([["jane@x.com"]]), "plain", False),
+        (pa.array([{"address": "jane@x.com"}]), "plain", False),
+        (pa.array([5.0]), "plain", False),
+        (pa.array([hashlib.sha256(b"jane@x.com").digest()]), "sha256", False),
+        (pa.array([hashlib.sha256(b"jane@x.com").digest()], pa.binary(32)), "sha256", False),
+    ],
+)
+def test_a_list_whose_column_would_hold_nobody_is_refused(tmp_path: Path, entries: pa.Array, form: str, taken: bool) -> None:
+    """Arrays, and digests as bytes, were compared as texts, and everybody was sent mail."""
+    pq.write_table(pa.table({"email": entries}), tmp_path / "list.parquet")
+    config = SuppressionConfig({"x": SuppressionListConfig(str(tmp_path / "list.parquet"), "email", form)})
+    if taken:
+        assert suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+        return
+    with pytest.raises(
+        SourceError, match=r"^A suppression list has a column that is no text\. Where: suppression\.lists\.x: .*list\.parquet"
+    ):
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+
+
 def test_what_is_looked_up_must_be_text_that_the_source_has(tmp_path: Path) -> None:
     listed = {"l": list_of(tmp_path, "list.csv", ["a@x.com"])}
     for source, words in (("loyalty.points", "must be text"), ("personalEmail.adress", "did you mean 'personalEmail.address'?")):

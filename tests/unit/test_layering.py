@@ -35,6 +35,7 @@ ENGINE = {
         "mapping/model",
         "mapping/resolving",
         "rows/outcomes",
+        "source/kinds",
         "source/profiles",
     ),
     *("rows/rules", "mapping/shapes", "rows/snapshot", "members/suppression"),

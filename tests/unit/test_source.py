@@ -13,7 +13,7 @@ from courier import mapping
 from courier.config import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, SourceConfig
 from courier.errors import ConfigError, CourierError, SourceError
 from courier.members import audience
-from courier.source.profiles import assert_alike, assert_mergeable, inspect, told_of_others
+from courier.source.profiles import assert_alike, assert_read_by_sail, inspect, told_of_others
 
 
 def refused(path: Path | str, *paths: str) -> str:
@@ -49,6 +49,33 @@ def test_a_name_that_engines_take_for_a_pattern_is_refused(tmp_path: Path, name:
     assert refused(folder).startswith(message)
     assert refused(tmp_path).startswith(message)
     assert refused(folder / "profiles-00000.parquet").startswith(message)
+
+
+def test_a_folder_of_a_partition_is_read_whatever_its_name_begins_with(tmp_path: Path) -> None:
+    """As Spark does: whoever is in it would get nothing."""
+    write_profiles(tmp_path, [profile()])
+    write_profiles(tmp_path / "_day=1", [profile()] * 2)
+    assert inspect(SourceConfig(str(tmp_path))).profiles == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "alike"),
+    [
+        (pa.large_string(), True),
+        (pa.dictionary(pa.int32(), pa.string()), True),
+        (pa.string_view(), True),
+        (pa.binary(), False),
+        (pa.null(), False),
+        (pa.int64(), False),
+    ],
+)
+def test_texts_are_alike_whatever_their_writer_calls_them(tmp_path: Path, kind: pa.DataType, alike: bool) -> None:
+    pq.write_table(pa.table({"x": pa.array([None], pa.string())}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"x": pa.array([None], kind)}), tmp_path / "b.parquet")
+    if alike:
+        assert_alike(inspect(SourceConfig(str(tmp_path))), ["x"])
+    else:
+        assert refused(tmp_path, "x").startswith("Files of the source disagree about the type of 'x'.")
 
 
 def test_a_source_that_is_not_there_is_answered_with_what_to_do(tmp_path: Path) -> None:
@@ -122,10 +149,10 @@ def test_a_column_that_is_not_mapped_is_told_where_sail_could_not_read_the_files
         pq.write_table(pa.table({"more": more}), tmp_path / f"{name}.parquet")
     source = inspect(SourceConfig(str(tmp_path)))
     if told is None:
-        assert_mergeable(source)
+        assert_read_by_sail(source, [])
         return
     with pytest.raises(SourceError) as caught:
-        assert_mergeable(source)
+        assert_read_by_sail(source, [])
     message = f"Files of the source disagree about the type of {told.format(file=tmp_path / 'second.parquet')}"
     assert str(caught.value) == f"{message} What to do: write the files alike, or engine=spark."
 

@@ -12,7 +12,12 @@ ZERO = "an expression of the mapping divides by zero: write a / nullif(b, 0) the
 OVERFLOW = "a whole number of an expression has more digits than it can have: cast(… as decimal(38,0)) in what is computed"
 #: What may be a value of a row in an engine's message, where it has no quotes.
 VALUES = re.compile(r"(?<=value )(?!of )\S+|(?<=value of )\S+|-?\d[\d.,]{3,}\w*")
-#: What to do, by what is in an engine's message.
+#: A file that Spark says it was reading.
+FILE = re.compile(r"Encountered error while reading file (?:file:(?://)?)?(.+?\.parquet)\b")
+#: What Java has failed of, without its message.
+CAUSE = re.compile(r"^Caused by: (?:\w+\.)*(\w+)", re.MULTILINE)
+DAMAGED = "a file of the source may be damaged: write it again"
+#: What to do, by what is in an engine's message; the first that is there.
 ADVICE = {
     "Failed to allocate": "give it more: engine.driver_memory=4g",
     "DIVIDE_BY_ZERO": ZERO,
@@ -20,7 +25,14 @@ ADVICE = {
     "CAST_OVERFLOW": OVERFLOW,
     "out of range Int64": OVERFLOW,
     "TIMESTAMP(NANOS": "timestamps in nanoseconds are read by engine=sail alone: write them in microseconds",
-    "Parquet error": "a file of the source may be damaged: write it again",
+    "Codec was not found": "this Spark cannot read the file's compression: write it with zstd, snappy or gzip, or engine=sail",
+    "Unsupported encoding": "Spark cannot read an encoding of the file: write it as Spark or pyarrow do by default, or engine=sail",
+    "Relative path in absolute URI": "Spark takes no file with : in its name: rename it, or engine=sail",
+    "cast Date64": "a date is written in milliseconds (date64): write it in days, or engine=spark",
+    "Parquet error": DAMAGED,
+    "Parquet argument error": DAMAGED,
+    "DATA_TYPE_MISMATCH": "write the column in another type, or engine=spark",
+    "FAILED_READ_FILE": DAMAGED,
     "Fail to merge schema": "a column is not of the same type in all files, or its fields have not the same order: write the files alike, or engine=spark",
 }
 
@@ -34,9 +46,16 @@ def source_errors(what: str) -> Iterator[None]:
         yield
     except PySparkException as exc:
         gist = VALUES.sub("…", re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0]))[:300]
-        fix = next((advice for sign, advice in ADVICE.items() if sign in str(exc)), "")
-        raise SourceError(f"The engine failed while {what}", found=gist, fix=fix) from exc
+        raise _failed(what, exc, gist) from exc
     except Exception as exc:
         if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):
             raise
-        raise SourceError(f"The engine failed while {what}", found=f"{type(exc).__name__} from the engine") from exc
+        causes = CAUSE.findall(str(exc))
+        raise _failed(what, exc, f"{causes[-1] if causes else type(exc).__name__} from the engine") from exc
+
+
+def _failed(what: str, exc: Exception, gist: str) -> SourceError:
+    text = str(exc)
+    file = FILE.search(text)
+    fix = next((advice for sign, advice in ADVICE.items() if sign in text), "")
+    return SourceError(f"The engine failed while {what}", where=file[1] if file else None, found=gist, fix=fix)

@@ -27,6 +27,8 @@ MOST_NAMESPACES = 20
 
 #: What a membership must have, and of which kind; further fields are left alone.
 MEMBERSHIP_FIELDS = {"status": xdm.is_text, "lastQualificationTime": pa.types.is_timestamp, "validUntil": pa.types.is_timestamp}
+#: The paths of these.
+READ = [f"{MEMBERSHIPS}['namespace']['segment'].{name}" for name in MEMBERSHIP_FIELDS]
 
 
 def assert_memberships(schema: pa.Schema, file: str = "") -> None:

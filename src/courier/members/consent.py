@@ -27,6 +27,7 @@ DENIED, UNKNOWN = "no_consent", "consent_unknown"
 ADDRESS = "personalEmail.address"
 #: Names under which the identities of a channel are kept in idSpecific.
 NAMESPACES = {"email": ("Email", "email")}
+ANSWER_OF_ADDRESS = "consents.idSpecific['namespace']['identity'].marketing.{}.val"
 LEGACY = "https://ns.adobe.com/xdm/channels/{}"
 #: Channels of consents.marketing: those of XDM's data type, and those that Adobe's products add to it.
 CHANNELS = ("email", "sms", "push", "call", "commercialEmail", "fax", "postalMail", "whatsApp")
@@ -122,12 +123,28 @@ def _assert_asked(config: ConsentConfig, schema: pa.Schema, paths: dict[str, str
                 fix=WITHOUT,
             )
     in_map = LEGACY_CHANNELS if "legacy" in paths and not legacy else []
+    _assert_readable(channel, schema, paths)
     if paths and channel in {*fields, *legacy, *CHANNELS, *in_map}:
         return
     known = [*(name for name in fields if name != "preferred"), *legacy]
     hint = f"{nearest(channel, known or CHANNELS)} " if known or channel not in CHANNELS else ""
     place = "consents.marketing has" if fields else "The source's consents have"
     raise SourceError(f"{place} no '{channel}'", where="consent.channel", fix=hint + WITHOUT)
+
+
+def _assert_readable(channel: str, schema: pa.Schema, paths: dict[str, str]) -> None:
+    """Raise SourceError for an answer that would be compared with texts and is none: a 1 that says no would say nothing."""
+    answers = {**paths, "specific": ANSWER_OF_ADDRESS.format(channel)}
+    for name, path in ((name, answers[name]) for name in paths if name != "address"):
+        kind = xdm.resolve(path, schema, "consent")[1]
+        if not (xdm.is_text(kind) or (name == "global" and pa.types.is_boolean(kind))):
+            raise SourceError(
+                f"'{path}' has not the shape of XDM",
+                where="consent.channel",
+                found=xdm.describe(kind),
+                expected="a boolean" if name == "global" else "text",
+                fix=WITHOUT,
+            )
 
 
 def _fields(path: str, schema: pa.Schema) -> dict[str, pa.DataType]:
@@ -145,7 +162,7 @@ def _tells_of_addresses(config: ConsentConfig, schema: pa.Schema) -> bool:
         raise SourceError(
             "'consents.idSpecific' has not the shape of XDM", found=xdm.describe(kind), expected="a map of maps", fix="consent=off"
         )
-    return xdm.exists(f"consents.idSpecific['namespace']['identity'].marketing.{config.channel}.val", schema)
+    return xdm.exists(ANSWER_OF_ADDRESS.format(config.channel), schema)
 
 
 def inputs(consent: Consent, schema: pa.Schema) -> list[Column]:

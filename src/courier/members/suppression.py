@@ -18,7 +18,7 @@ from courier.engine import Engine, source_errors
 from courier.errors import SourceError, nearest
 from courier.mapping import IDENTITY, MARK, assert_fanned_out
 from courier.members.consent import ADDRESS
-from courier.source import profiles
+from courier.source import kinds, profiles
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -53,11 +53,28 @@ def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema, 
             if each.column not in columns:
                 fix = nearest(each.column, columns)
                 raise SourceError("A suppression list has not its column", where=f"{where}: {file}", found=each.column, fix=fix)
+            _assert_entries(each, columns[each.column], f"{where}: {file}")
             # CSV is read by the order of the columns; and engines read no two packings together.
             shape = tuple(columns) if file.endswith(profiles.CSV) else (str(columns[each.column]),)
             groups.setdefault((PurePosixPath(file).suffix, *shape), []).append(file)
         files[name] = list(groups.values())
     return files
+
+
+def _assert_entries(each: SuppressionListConfig, written: pa.DataType, where: str) -> None:
+    """Raise SourceError for a column whose values are compared as other texts than they are meant, so that it would suppress nobody:
+    an array, say, or digests in bytes.
+    """
+    kind = kinds.plain_type(written)
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    of_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    if not (xdm.is_text(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind) or (of_bytes and each.form == "plain")):
+        raise SourceError(
+            "A suppression list has a column that is no text",
+            where=where,
+            found=f"'{each.column}' of type {kind}",
+            expected="addresses, or digests in hexadecimal digits, as text",
+        )
 
 
 def needed_paths(config: SuppressionConfig) -> list[str]:

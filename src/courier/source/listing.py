@@ -29,8 +29,8 @@ def opened(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
 
 
 def listed(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[str, ...] = (".parquet",), what: str = SOURCE) -> list[str]:
-    """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention. Raises SourceError
-    where there are none, and for one beside them that may be data, too.
+    """All files with these endings, sorted; names that begin with `_` or `.` are not data, by Spark's convention, but for folders
+    such as `_day=1`, which are. Raises SourceError where there are none, and for one beside them that may be data, too.
     """
     root, pattern = path, None
     try:
@@ -79,7 +79,8 @@ def _assert_plain(files: list[str]) -> list[str]:
 
 
 def _is_hidden(path: str, root: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in PurePosixPath(path).relative_to(root).parts)
+    *folders, name = PurePosixPath(path).relative_to(root).parts
+    return name.startswith(("_", ".")) or any(part[0] == "." or (part[0] == "_" and "=" not in part) for part in folders)
 
 
 def _may_be_data(path: str, what: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -19,29 +19,40 @@ from courier import xdm
 from courier.config import SourceConfig
 from courier.engine import Engine, source_errors
 from courier.errors import MissingPathError, SourceError
-from courier.source import listing
+from courier.source import kinds, listing
 from courier.source.listing import LIST, SOURCE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
 
 FOOTERS_AT_ONCE = 16
 CSV = (".csv", ".csv.gz")
-#: What Spark reads unsigned numbers as.
-SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.decimal128(20, 0)}
 
 
 @dataclass(frozen=True)
 class ProfileSource:
     """The files of the source, as their footers describe them. `profiles` is the number of rows of all files; `others` are
-    the files whose schema is not that of the first.
+    the files whose schema is not that of the first, in plain types as well; `written` is each file's, as its writer has called it.
     """
 
     files: list[str]
     schema: pa.Schema
     profiles: int
     others: dict[str, pa.Schema]
+    written: dict[str, pa.Schema]
+    int96: bool
+
+    @property
+    def first_written(self) -> pa.Schema:
+        return next(iter(self.written.values()))
+
+
+class Footer(NamedTuple):
+    """What a file's footer tells. `int96`: whether a timestamp of it is one."""
+
+    schema: pa.Schema
+    rows: int
+    int96: bool
 
 
 def inspect(source: SourceConfig) -> ProfileSource:
@@ -50,9 +61,12 @@ def inspect(source: SourceConfig) -> ProfileSource:
     files = listing.listed(filesystem, path, source.path if prefix else path)
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(filesystem, file), files))
-    first = footers[0][0]
-    others = {file: schema for file, (schema, _) in zip(files, footers, strict=True) if not schema.equals(first)}
-    return ProfileSource([prefix + file for file in files], first, sum(rows for _, rows in footers), others)
+    written = {file: footer.schema for file, footer in zip(files, footers, strict=True)}
+    plain = {file: kinds.plain(schema) for file, schema in written.items()}
+    first = plain[files[0]]
+    others = {file: schema for file, schema in plain.items() if not schema.equals(first)}
+    profiles, int96 = sum(footer.rows for footer in footers), any(footer.int96 for footer in footers)
+    return ProfileSource([prefix + file for file in files], first, profiles, others, written, int96)
 
 
 @contextmanager
@@ -80,42 +94,50 @@ def assert_alike(source: ProfileSource, paths: Iterable[str]) -> None:
             found = xdm.resolve(path, schema, file)[1]
             if found != kind:
                 raise SourceError(
-                    f"Files of the source disagree about the type of '{path}'", where=file, found=_shown(found), expected=_shown(kind)
+                    f"Files of the source disagree about the type of '{path}'",
+                    where=file,
+                    found=kinds.shown(found),
+                    expected=kinds.shown(kind),
                 )
 
 
-def assert_mergeable(source: ProfileSource) -> None:
-    """Raise SourceError for a column, whatever it is for, that has another type in another file: Sail reads no such files together."""
-    for file, schema in source.others.items():
-        differing = next(_differing(pa.struct(list(source.schema)), pa.struct(list(schema))), None)
+def assert_read_by_spark(source: ProfileSource, paths: Iterable[str]) -> None:
+    """Raise SourceError where one of these paths is a timestamp that Spark does not read."""
+    for path in paths:
+        if kinds.in_nanoseconds(xdm.resolve(path, source.schema, "source")[1]):
+            raise SourceError(
+                f"'{path}' is in nanoseconds, which Spark does not read",
+                where=source.files[0],
+                fix="write timestamps in microseconds, or engine=sail",
+            )
+
+
+def assert_read_by_sail(source: ProfileSource, paths: Iterable[str]) -> None:
+    """Raise SourceError for a column, whatever it is for, that has another type in another file: Sail reads no such files together;
+    and for one of these paths whose writer has called it what Sail has not.
+    """
+    first = source.first_written
+    for file, schema in source.written.items():
+        differing = next(kinds.differing(pa.struct(list(first)), pa.struct(list(schema))), None) if schema is not first else None
         if differing:
             name, expected, found = differing
             raise SourceError(
                 f"Files of the source disagree about the type of '{name}'",
                 where=file,
-                found=_shown(found),
-                expected=_shown(expected),
+                found=kinds.shown(found),
+                expected=kinds.shown(expected),
                 fix="write the files alike, or engine=spark",
             )
-
-
-def _differing(one: pa.DataType, other: pa.DataType, name: str = "") -> Iterator[tuple[str, pa.DataType, pa.DataType]]:
-    """What both have, and not alike: its path and both types. Fields of structs have no order, those inside of maps have."""
-    if pa.types.is_struct(one) and pa.types.is_struct(other):
-        for field in one:
-            if other.get_field_index(field.name) >= 0:
-                yield from _differing(field.type, other.field(field.name).type, f"{name}.{field.name}".lstrip("."))
-    elif xdm.is_array(one) and one.id == other.id:
-        yield from _differing(one.value_type, other.value_type, f"{name}[]")
-    elif one != other and not any(pa.types.is_null(kind) for kind in (one, other)):
-        yield name, one, other
-
-
-def _shown(kind: pa.DataType) -> str:
-    """A type; of a map what is in it, in which files differ."""
-    while pa.types.is_map(kind):
-        kind = kind.item_type
-    return str(kind)
+    for path in paths:
+        kind = xdm.resolve(path, first, "source")[1]
+        if kinds.in_words(kind):
+            raise SourceError(
+                f"'{path}' is of a type that Sail does not read",
+                where=source.files[0],
+                found=kinds.shown(kind),
+                expected=kinds.shown(xdm.resolve(path, source.schema, "source")[1]),
+                fix="write it so (a category as text), or engine=spark",
+            )
 
 
 def list_columns(
@@ -129,7 +151,7 @@ def list_columns(
 
     def columns(file: str) -> dict[str, pa.DataType]:
         if not file.endswith(CSV):
-            schema = _footer(filesystem, file, LIST)[0]
+            schema = _footer(filesystem, file, LIST).schema
             return dict(zip(schema.names, schema.types, strict=True))
         try:
             return dict.fromkeys(csv_columns(lambda: filesystem.open_input_stream(file)), pa.string())
@@ -140,11 +162,13 @@ def list_columns(
         return {prefix + file: found for file, found in zip(files, pool.map(columns, files), strict=True)}
 
 
-def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> tuple[pa.Schema, int]:
+def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> Footer:
     try:
         with filesystem.open_input_file(file) as stream:
-            parquet = pq.ParquetFile(stream)
-            return parquet.schema_arrow, parquet.metadata.num_rows
+            # As int96 is read by engines: dates such as 9999-12-31 are no nanoseconds.
+            parquet = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
+            leaves = (parquet.schema.column(number) for number in range(len(parquet.schema)))
+            return Footer(parquet.schema_arrow, parquet.metadata.num_rows, any(leaf.physical_type == "INT96" for leaf in leaves))
     except (OSError, pa.ArrowException) as exc:
         raise SourceError(f"A file of {what[0].lower()}{what[1:]} is no readable Parquet file", where=file, found=str(exc)[:200]) from exc
 
@@ -153,38 +177,9 @@ def read(engine: Engine, source: ProfileSource) -> DataFrame:
     """Open the inspected files, and no others, as profiles."""
     with source_errors("opening the profiles"):
         reader = engine.session.read
-        if engine.one_machine and any(_in_other_units(kind) for kind in source.schema.types):
-            reader = reader.schema(_in_microseconds(source.schema))
+        if engine.one_machine and (source.int96 or any(map(kinds.in_other_units, source.first_written.types))):
+            reader = reader.schema(kinds.told(source.first_written, nanoseconds=True))
+        elif not engine.one_machine and not source.int96 and any(map(kinds.is_strange, source.schema.types)):
+            # With int96 it is not told: what is told would be without a zone, which Spark takes for another type.
+            reader = reader.schema(kinds.told(source.schema, nanoseconds=False))
         return reader.parquet(*[engine.path(file) for file in source.files])
-
-
-def _in_other_units(kind: pa.DataType) -> bool:
-    """Whether a timestamp inside of it is in milliseconds or nanoseconds, which Sail reads only where it is told of microseconds."""
-    if pa.types.is_timestamp(kind):
-        return bool(kind.unit != "us")
-    return any(_in_other_units(kind.field(number).type) for number in range(kind.num_fields))
-
-
-def _in_microseconds(schema: pa.Schema) -> StructType:
-    """The columns as Spark has them."""
-    from pyspark.sql.pandas.types import from_arrow_type  # noqa: PLC0415  an engine is loaded only by the steps that need one
-    from pyspark.sql.types import StructType  # noqa: PLC0415
-
-    columns = StructType()
-    for column in _readable(pa.struct(list(schema))) or []:
-        columns = columns.add(column.name, from_arrow_type(column.type, prefer_timestamp_ntz=True))
-    return columns
-
-
-def _readable(kind: pa.DataType) -> pa.DataType | None:
-    """A type without the fields that no column can be made of, of which Sail reads none under a schema; None where nothing is left."""
-    if pa.types.is_struct(kind):
-        fields = [(field.name, inside) for field in kind if (inside := _readable(field.type))]
-        return pa.struct(fields) if fields else None
-    if xdm.is_array(kind):
-        inside = _readable(kind.value_type)
-        return pa.list_(inside) if inside else None
-    if pa.types.is_map(kind):
-        inside = _readable(kind.item_type)
-        return pa.map_(kind.key_type, inside) if inside else None
-    return SIGNED.get(kind, kind) if xdm.is_scalar(kind) else None
