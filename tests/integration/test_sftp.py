@@ -144,6 +144,42 @@ def test_a_server_that_forbids_renaming_loses_nothing_and_the_way_out_is_told(re
     connection.close()
 
 
+@pytest.mark.parametrize("extension", [b"posix-rename@openssh.com", b"none"])
+def test_a_folder_never_makes_room_for_a_file(recorder: RecordingServer, without: Callable[..., None], extension: bytes) -> None:
+    without(extension)
+    (recorder.folder / "audience.csv").mkdir()
+    (recorder.folder / "audience.csv" / "theirs").write_bytes(b"older")
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    with pytest.raises(TerminalError, match=r"A folder has the name 'audience\.csv'.*file\.name"):
+        connection.publish(staged, replace=True)
+    assert (recorder.folder / "audience.csv" / "theirs").read_bytes() == b"older"
+    assert connection.is_staged(staged)
+    connection.discard(staged)
+    assert [path.name for path in recorder.folder.iterdir()] == ["audience.csv"]
+    connection.close()
+
+
+@pytest.mark.parametrize("on_conflict", ["fail", "replace"])
+def test_published_directly_a_folder_of_that_name_is_told_before_anything_is_written(recorder: RecordingServer, on_conflict: str) -> None:
+    (recorder.folder / "audience.csv").mkdir()
+    connection = connect(recorder, publish="direct", on_conflict=on_conflict)
+    with pytest.raises(TerminalError, match="A folder has the name"):
+        connection.begin("audience.csv")
+    connection.close()
+
+
+def test_an_older_file_that_was_moved_aside_and_may_not_be_removed_gets_its_name_back(recorder: RecordingServer) -> None:
+    (recorder.folder / "audience.csv").write_bytes(b"older")
+    recorder.refuse = {"posix_rename": asyncssh.SFTPOpUnsupported, "remove": asyncssh.SFTPPermissionDenied}
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    with pytest.raises(TerminalError, match="permission denied"):
+        connection.publish(staged, replace=True)
+    assert files(recorder) == {"audience.csv": b"older", HIDDEN: b"newer"}
+    connection.close()
+
+
 def test_publishing_directly(recorder: RecordingServer) -> None:
     recorder.refuse = {"rename": asyncssh.SFTPPermissionDenied, "posix_rename": asyncssh.SFTPPermissionDenied}
     connection = connect(recorder, publish="direct")
@@ -246,6 +282,19 @@ def test_reading_back_finds_what_a_size_cannot(recorder: RecordingServer, verify
     else:
         with pytest.raises(TerminalError, match=found):
             stage(connection, LARGE)
+    connection.close()
+
+
+def test_a_file_that_may_not_be_read_back_is_told(recorder: RecordingServer) -> None:
+    """As where the server's umask leaves its owner no right to read."""
+
+    def chunks() -> Iterator[bytes]:
+        recorder.refuse["open"] = asyncssh.SFTPPermissionDenied
+        yield b"x"
+
+    connection = connect(recorder, verify="sha256")
+    with pytest.raises(TerminalError, match=r"'audience\.csv' cannot be read back.*permission denied.*destination\.verify=size"):
+        connection.send(connection.begin("audience.csv"), chunks(), ignore)
     connection.close()
 
 

@@ -246,6 +246,12 @@ def size_of(content: bytes) -> int | None:
     return _attributes(content, 0)[0]
 
 
+def mode_of(content: bytes) -> int | None:
+    """Kind and rights that an answer's attributes hold, as POSIX has them; None where they hold none."""
+    flags = NUMBER.unpack_from(content)[0]
+    return NUMBER.unpack_from(content, 4 + 8 * bool(flags & 0x1) + 8 * bool(flags & 0x2))[0] if flags & 0x4 else None
+
+
 def _take(content: bytes, at: int) -> tuple[bytes, int]:
     """The string at a place, and the place after it."""
     size = NUMBER.unpack_from(content, at)[0]
