@@ -169,6 +169,18 @@ def test_published_directly_a_folder_of_that_name_is_told_before_anything_is_wri
     connection.close()
 
 
+@pytest.mark.parametrize("publish", ["rename", "direct"])
+def test_a_link_to_a_file_that_is_not_there_is_not_replaced_unasked(openssh: SftpServer, publish: str) -> None:
+    target = sftp_key_target(openssh, "ed25519").with_config(publish=publish)
+    (target.folder / "audience.csv").symlink_to("elsewhere")
+    connection = target.connect()
+    with pytest.raises(TerminalError, match="exists already"):
+        connection.publish(stage(connection, b"newer"), replace=False)
+    assert (target.folder / "audience.csv").readlink() == Path("elsewhere")
+    assert target.visible() == {}
+    connection.close()
+
+
 def test_an_older_file_that_was_moved_aside_and_may_not_be_removed_gets_its_name_back(recorder: RecordingServer) -> None:
     (recorder.folder / "audience.csv").write_bytes(b"older")
     recorder.refuse = {"posix_rename": asyncssh.SFTPOpUnsupported, "remove": asyncssh.SFTPPermissionDenied}

@@ -62,7 +62,7 @@ class SftpConnection(RemoteFolder):
         with translated(self._where, f"'{name}' cannot be looked at"):
             if self._is_folder(self._path(name)):
                 raise folder_in_the_way(name, self._where)
-            if not self._replacing and self._exists(self._path(name)):
+            if not self._replacing and self._is_taken(self._path(name)):
                 raise conflict(name, self._where)
 
     def _unseen(self, name: str) -> str:
@@ -169,7 +169,7 @@ class SftpConnection(RemoteFolder):
             except Refusal as refusal:
                 if self._was_done(staged, refusal):
                     return True
-                if self._exists(final):
+                if self._is_taken(final):
                     raise conflict(staged.name, self._where) from refusal
                 if refusal.code == NO_SUCH_FILE or POSIX_RENAME not in self._session.extensions:
                     raise

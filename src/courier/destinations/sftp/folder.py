@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from courier.config import SftpConfig
 from courier.destinations.sftp.errors import NO_SUCH_FILE, Refusal, translated
 from courier.destinations.sftp.proof import Proofs
-from courier.destinations.sftp.protocol import ATTRS, EXTENDED, FOR_READING, LIMITS, STAT, Session, mode_of, text
+from courier.destinations.sftp.protocol import ATTRS, EXTENDED, FOR_READING, LIMITS, LSTAT, STAT, Session, mode_of, text
 from courier.destinations.sftp.transfer import read
 from courier.errors import TerminalError
 
@@ -67,6 +67,16 @@ class RemoteFolder:
 
     def _exists(self, path: str) -> bool:
         return self._attributes(path)[0]
+
+    def _is_taken(self, path: str) -> bool:
+        """Whether anything has this name, be it a link to a file that is not there."""
+        if self._exists(path):
+            return True
+        try:
+            self._session.expect(self._session.ask(LSTAT, text(path)), ATTRS)
+        except Refusal:
+            return False
+        return True
 
     def _is_folder(self, path: str) -> bool:
         """By its mode, or where the server tells none, by opening it as a folder."""
