@@ -550,6 +550,14 @@ class Unwilling(paramiko.ServerInterface):
         return self.over.wait(20)
 
 
+@pytest.mark.parametrize(("command", "found"), [("/bin/false", "the connection was lost"), ("echo hello", "answers are not SFTP")])
+def test_a_user_who_has_no_sftp_is_not_told_of_firewalls(command: str, found: str) -> None:
+    words = f"{found}.*whether this user may use SFTP"
+    with openssh_server(f"ForceCommand {command}") as server, pytest.raises(TransientError, match=words) as raised:
+        sftp_key_target(server, "ed25519").connect()
+    assert "firewall" not in str(raised.value)
+
+
 def test_a_server_that_never_starts_the_session_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD_ENV, PASSWORD)
     key, unwilling = paramiko.ECDSAKey.generate(), Unwilling()
