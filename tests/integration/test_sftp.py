@@ -192,6 +192,16 @@ def test_an_older_file_that_was_moved_aside_and_may_not_be_removed_gets_its_name
     connection.close()
 
 
+def test_a_server_that_lets_nobody_remove_is_told_as_such(recorder: RecordingServer) -> None:
+    recorder.refuse = {"remove": asyncssh.SFTPPermissionDenied}
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    for attempt in (lambda: connection.discard(staged), lambda: connection.remove(staged.place.removeprefix("/"))):
+        with pytest.raises(TerminalError, match=r"cannot be removed.*permission denied.*allow the user to remove its files"):
+            attempt()
+    connection.close()
+
+
 def test_publishing_directly(recorder: RecordingServer) -> None:
     recorder.refuse = {"rename": asyncssh.SFTPPermissionDenied, "posix_rename": asyncssh.SFTPPermissionDenied}
     connection = connect(recorder, publish="direct")

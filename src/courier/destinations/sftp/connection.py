@@ -25,6 +25,7 @@ from courier.errors import TerminalError, TransientError
 #: `keep` is told about this often: a file of 1 GB is written down 128 times.
 KEEP_BYTES = 8 * 1024 * 1024
 RENAME_ADVICE = "allow the user to rename in this folder; where that cannot be, set destination.publish=direct"
+REMOVE_ADVICE = "allow the user to remove its files in this folder"
 READ_ADVICE = "allow the user to read its files in this folder, or set destination.verify=size"
 
 
@@ -136,7 +137,7 @@ class SftpConnection(RemoteFolder):
 
     def discard(self, staged: Staged) -> None:
         path, final = staged.token["path"], self._path(staged.name)
-        with translated(self._where, "A temporary file cannot be removed"):
+        with translated(self._where, "A temporary file cannot be removed", fix=REMOVE_ADVICE):
             if path.endswith(ASIDE) and not self._exists(final):
                 self._session.rename(path, final)
             else:
@@ -235,7 +236,7 @@ class SftpConnection(RemoteFolder):
         return False
 
     def remove(self, name: str) -> None:
-        with translated(self._where, f"'{name}' cannot be removed"):
+        with translated(self._where, f"'{name}' cannot be removed", fix=REMOVE_ADVICE):
             self._remove(self._path(name))
 
 
