@@ -33,5 +33,5 @@ class S3Destination:
             except ClientError as exc:
                 told = reason(self._clients.once, self._config.bucket, exc)
                 if code_of(told) != "403":
-                    raise told from exc
+                    raise told from None
         return S3Connection(self._clients, self._config)

@@ -52,7 +52,7 @@ class S3Connection:
             except ClientError as exc:
                 if code_of(exc) in ("404", "NoSuchKey", "NotFound"):
                     return None
-                raise reason(self._client, self._config.bucket, exc) from exc
+                raise reason(self._client, self._config.bucket, exc) from None
 
     def existing(self, names: Sequence[str]) -> list[str] | None:
         return None

@@ -60,6 +60,8 @@ def reason(client: Any, bucket: str, exc: ClientError) -> ClientError:
     """Why a request by HEAD was refused. Its answer has no body that could say it: keys that are wrong or have expired, and a
     clock that is, look like a right that is missing. So a request is made whose answer has one.
     """
+    if not code_of(exc).isdecimal():  # it was not refused by that answer: the role, say
+        return exc
     try:
         client.list_objects_v2(Bucket=bucket, MaxKeys=1)
     except ClientError as told:
