@@ -31,9 +31,10 @@ class Answer:
     status: int
     code: str
     service: str = "s3"
+    message: str = "as told"
 
     def text(self) -> bytes:
-        error = f"<Error><Code>{self.code}</Code><Message>as told</Message></Error>"
+        error = f"<Error><Code>{self.code}</Code><Message>{self.message}</Message></Error>"
         return (error if self.service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>").encode()
 
 

@@ -32,6 +32,11 @@ def code_of(exc: ClientError) -> str:
     return str(exc.response.get("Error", {}).get("Code", "unknown"))
 
 
+def message_of(exc: ClientError) -> str:
+    """The server's own words: to be looked into, and never shown."""
+    return str(exc.response.get("Error", {}).get("Message", ""))
+
+
 def status_of(exc: ClientError) -> int:
     return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 

@@ -82,6 +82,13 @@ def test_an_unknown_access_key(target: Target, monkeypatch: pytest.MonkeyPatch) 
     assert "check the access key" in str(error)
 
 
+def test_a_wrong_secret_key_is_told_when_connecting(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked first is answered without a body, which could say more than that it is forbidden."""
+    monkeypatch.setenv(SECRET_KEY_ENV, "wr0ng-s3cret")
+    with pytest.raises(TerminalError, match=r"SignatureDoesNotMatch.*check the secret access key"):
+        target.connect()
+
+
 def test_an_endpoint_that_is_down(target: Target) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -311,6 +318,43 @@ def test_what_is_said_of_a_refusal(faulty: Faulty, status: int, code: str, kind:
     assert words in str(error)
     assert "S3 refused CreateMultipartUpload" in str(error)
     assert faulty.proxy.count("POST", "?uploads") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (400, "ExpiredToken", "have expired"),
+        (403, "InvalidAccessKeyId", "check the access key"),
+        (403, "RequestTimeTooSkewed", "clock"),
+    ],
+)
+def test_what_an_answer_without_a_body_cannot_say_is_asked_for(faulty: Faulty, status: int, code: str, words: str) -> None:
+    connection = faulty.target.connect()
+    for method, text in (("HEAD", "/"), ("GET", "list-type=2")):
+        faulty.proxy.add(method, text, Answer(status, code), times=2)
+    for attempt in (faulty.target.connect, lambda: connection.size("audience.csv")):
+        with pytest.raises(TerminalError, match=words) as raised:
+            attempt()
+        assert code in str(raised.value)
+    assert faulty.proxy.unused() == 0
+
+
+def test_a_key_that_may_neither_look_nor_list_may_still_write(faulty: Faulty) -> None:
+    for method, text in (("HEAD", "/"), ("GET", "list-type=2")):
+        faulty.proxy.add(method, text, Answer(403, "AccessDenied"), times=100)
+    connection = faulty.target.connect()
+    with pytest.raises(TerminalError, match=r"s3:GetObject and s3:ListBucket, or set destination\.on_conflict=replace"):
+        connection.size("audience.csv")
+    connection.publish(faulty.send(), replace=True)
+    assert faulty.arrived()
+
+
+def test_a_bucket_with_object_lock_on_a_store_that_wants_checksums(faulty: Faulty) -> None:
+    message = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part requests with Object Lock parameters"
+    faulty.proxy.add("PUT", "partNumber=", Answer(400, "InvalidRequest", message=message), times=100)
+    error = refused(faulty.target)
+    assert "destination.checksums=when_supported" in str(error)
+    assert "Content-MD5" not in str(error)
 
 
 def test_something_else_that_answers(faulty: Faulty) -> None:

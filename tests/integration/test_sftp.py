@@ -145,6 +145,64 @@ def test_a_server_that_forbids_renaming_loses_nothing_and_the_way_out_is_told(re
     connection.close()
 
 
+@pytest.mark.parametrize("extension", [b"posix-rename@openssh.com", b"none"])
+def test_a_folder_never_makes_room_for_a_file(recorder: RecordingServer, without: Callable[..., None], extension: bytes) -> None:
+    without(extension)
+    (recorder.folder / "audience.csv").mkdir()
+    (recorder.folder / "audience.csv" / "theirs").write_bytes(b"older")
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    with pytest.raises(TerminalError, match=r"A folder has the name 'audience\.csv'.*file\.name"):
+        connection.publish(staged, replace=True)
+    assert (recorder.folder / "audience.csv" / "theirs").read_bytes() == b"older"
+    assert connection.is_staged(staged)
+    connection.discard(staged)
+    assert [path.name for path in recorder.folder.iterdir()] == ["audience.csv"]
+    connection.close()
+
+
+@pytest.mark.parametrize("on_conflict", ["fail", "replace"])
+def test_published_directly_a_folder_of_that_name_is_told_before_anything_is_written(recorder: RecordingServer, on_conflict: str) -> None:
+    (recorder.folder / "audience.csv").mkdir()
+    connection = connect(recorder, publish="direct", on_conflict=on_conflict)
+    with pytest.raises(TerminalError, match="A folder has the name"):
+        connection.begin("audience.csv")
+    connection.close()
+
+
+@pytest.mark.parametrize("publish", ["rename", "direct"])
+def test_a_link_to_a_file_that_is_not_there_is_not_replaced_unasked(openssh: SftpServer, publish: str) -> None:
+    target = sftp_key_target(openssh, "ed25519").with_config(publish=publish)
+    (target.folder / "audience.csv").symlink_to("elsewhere")
+    connection = target.connect()
+    with pytest.raises(TerminalError, match="exists already"):
+        connection.publish(stage(connection, b"newer"), replace=False)
+    assert (target.folder / "audience.csv").readlink() == Path("elsewhere")
+    assert target.visible() == {}
+    connection.close()
+
+
+def test_an_older_file_that_was_moved_aside_and_may_not_be_removed_gets_its_name_back(recorder: RecordingServer) -> None:
+    (recorder.folder / "audience.csv").write_bytes(b"older")
+    recorder.refuse = {"posix_rename": asyncssh.SFTPOpUnsupported, "remove": asyncssh.SFTPPermissionDenied}
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    with pytest.raises(TerminalError, match="permission denied"):
+        connection.publish(staged, replace=True)
+    assert files(recorder) == {"audience.csv": b"older", HIDDEN: b"newer"}
+    connection.close()
+
+
+def test_a_server_that_lets_nobody_remove_is_told_as_such(recorder: RecordingServer) -> None:
+    recorder.refuse = {"remove": asyncssh.SFTPPermissionDenied}
+    connection = connect(recorder)
+    staged = stage(connection, b"newer")
+    for attempt in (lambda: connection.discard(staged), lambda: connection.remove(staged.place.removeprefix("/"))):
+        with pytest.raises(TerminalError, match=r"cannot be removed.*permission denied.*allow the user to remove its files"):
+            attempt()
+    connection.close()
+
+
 def test_publishing_directly(recorder: RecordingServer) -> None:
     recorder.refuse = {"rename": asyncssh.SFTPPermissionDenied, "posix_rename": asyncssh.SFTPPermissionDenied}
     connection = connect(recorder, publish="direct")
@@ -247,6 +305,19 @@ def test_reading_back_finds_what_a_size_cannot(recorder: RecordingServer, verify
     else:
         with pytest.raises(TerminalError, match=found):
             stage(connection, LARGE)
+    connection.close()
+
+
+def test_a_file_that_may_not_be_read_back_is_told(recorder: RecordingServer) -> None:
+    """As where the server's umask leaves its owner no right to read."""
+
+    def chunks() -> Iterator[bytes]:
+        recorder.refuse["open"] = asyncssh.SFTPPermissionDenied
+        yield b"x"
+
+    connection = connect(recorder, verify="sha256")
+    with pytest.raises(TerminalError, match=r"'audience\.csv' cannot be read back.*permission denied.*destination\.verify=size"):
+        connection.send(connection.begin("audience.csv"), chunks(), ignore)
     connection.close()
 
 
@@ -488,6 +559,14 @@ class Unwilling(paramiko.ServerInterface):
 
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
         return self.over.wait(20)
+
+
+@pytest.mark.parametrize(("command", "found"), [("/bin/false", "the connection was lost"), ("echo hello", "answers are not SFTP")])
+def test_a_user_who_has_no_sftp_is_not_told_of_firewalls(command: str, found: str) -> None:
+    words = f"{found}.*whether this user may use SFTP"
+    with openssh_server(f"ForceCommand {command}") as server, pytest.raises(TransientError, match=words) as raised:
+        sftp_key_target(server, "ed25519").connect()
+    assert "firewall" not in str(raised.value)
 
 
 def test_a_server_that_never_starts_the_session_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from faulty_proxy import Answer, FaultyProxy, LoseAnswer, faulty_proxy
 from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
@@ -219,6 +220,35 @@ def test_a_bucket_that_is_not_there_is_told_before_any_work(moto: str, monkeypat
         open_store(config)
     assert "NoSuchBucket" in str(raised.value)
     assert "hidden-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [("ExpiredToken", "keys have expired"), ("RequestTimeTooSkewed", "clock"), ("AccessDenied", "rights")]
+)
+def test_what_is_said_of_a_refusal(behind_a_proxy: tuple[Store, FaultyProxy], code: str, words: str) -> None:
+    store, proxy = behind_a_proxy
+    proxy.add("PUT", "runs/a/record.json", Answer(400, code))
+    with pytest.raises(ConfigError, match=f"{code} from PutObject. What to do: .*{words}"):
+        store.write("runs/a/record.json", b"one")
+
+
+def test_a_bucket_with_object_lock_on_a_store_that_is_sent_no_checksums(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (ACCESS_KEY_ENV, SECRET_KEY_ENV):
+        monkeypatch.setenv(name, "any")
+    keys = {"access_key_id_env": ACCESS_KEY_ENV, "secret_access_key_env": SECRET_KEY_ENV}
+    client = boto3.client("s3", endpoint_url=moto, region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any")
+    client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    retention = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
+    client.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration=retention)
+    store = open_store(StateConfig(kind="s3", path="s3://locked/state", region="us-east-1", endpoint_url=moto, **keys))
+    with pytest.raises(ConfigError, match="a bucket without object lock"):
+        store.write("runs/a/record.json", b"one")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto)  # as on AWS, which is sent checksums
+    store = open_store(StateConfig(kind="s3", path="s3://locked/state", region="us-east-1", **keys))
+    store.write("runs/a/record.json", b"one")
+    assert store.swap("runs/a/record.json", b"one", b"two")
+    store.delete("runs/a/record.json")
+    assert store.read("runs/a/record.json") is None
 
 
 def test_a_run_id_belongs_to_the_activation_that_was_first(store: Store) -> None:

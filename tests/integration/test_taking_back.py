@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import types
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,8 @@ from deliveries import MANIFEST, NAMES, TRIGGER, Held, Sender, content, rendered
 from faulty_proxy import Answer, faulty_proxy
 from kills import KILLED, Watched, end, in_a_process, killed_after, killed_before_the_intent, killed_while_sending
 from recording_server import RecordingServer, recorded_target
-from targets import Target, local_target
+from servers import SftpServer
+from targets import Target, local_target, sftp_key_target
 
 from courier.delivery.journal import Journal
 from courier.destinations import Staged
@@ -243,6 +245,37 @@ def test_uploads_that_may_not_be_listed_are_no_reason_to_fail(make_target: Calla
         assert "may not be looked for" in told[1]
     assert plain.uploads() == []
     assert Journal.open_runs(sender.store, "demo") == []
+
+
+def test_what_may_not_be_deleted_keeps_nothing_else_from_being_taken_back(
+    make_target: Callable[[str], Target], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = make_target("s3").with_config(connections=1)
+    with faulty_proxy(str(getattr(plain.config, "endpoint_url", ""))) as proxy:
+        sender = Sender(plain.with_config(endpoint_url=proxy.url), tmp_path / "state")
+        proxy.add("POST", "a_2.csv?uploadId=", Answer(403, "AccessDenied"))
+        proxy.add("DELETE", "a.csv", Answer(403, "AccessDenied"))
+        with pytest.raises(TerminalError, match=r"will be by the next run: a\.csv\.$"):
+            sender.send()
+        assert "it needs s3:DeleteObject" in caplog.text
+        assert (sorted(plain.visible()), plain.uploads(), sender.phase()) == (["a.csv"], [], "undoing")
+        sender.send()
+    sender.assert_delivered()
+
+
+def test_a_folder_in_the_place_of_a_file_that_replaces(openssh: SftpServer, tmp_path: Path) -> None:
+    """It stays where it is, and the next start has nothing to clear up."""
+    target = sftp_key_target(openssh, "ed25519").with_config(connections=1, on_conflict="replace")
+    target.put("a.csv/theirs", b"older")
+    shutil.chown(target.folder / "a.csv", target.folder.owner(), target.folder.group())
+    sender = Sender(target, tmp_path / "state")
+    for _ in range(2):
+        with pytest.raises(TerminalError, match=r"A folder has the name 'a\.csv'"):
+            sender.send()
+        assert (target.everything(), sender.phase()) == ({"a.csv/theirs": b"older"}, "failed")
+    shutil.rmtree(target.folder / "a.csv")
+    sender.send()
+    sender.assert_delivered()
 
 
 def test_a_journal_of_another_version_is_read_as_far_as_it_is_known(local: Sender) -> None:

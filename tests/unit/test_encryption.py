@@ -239,6 +239,13 @@ def test_two_keys_in_one_file_are_refused(gpg: Gpg) -> None:
     assert "2 keys" in refused(encrypt_to=[gpg.file("ring.pgp", gpg.public("ecc") + gpg.public("rsa"))])
 
 
+@pytest.mark.parametrize("coded", [False, True])
+def test_two_armoured_keys_in_one_file_are_refused(gpg: Gpg, *, coded: bool) -> None:
+    """As `cat` makes them, of which only the first would be read."""
+    both = gpg.public("ecc", armour=True) + gpg.public("rsa", armour=True)
+    assert "2 keys" in refused(encrypt_to=[gpg.file("both.asc", base64.encodebytes(both) if coded else both)])
+
+
 def test_a_key_that_can_only_sign_is_refused_with_its_fingerprint(gpg: Gpg) -> None:
     said = refused(encrypt_to=[gpg.file("bare.pgp", gpg.public("bare"))])
     assert "no subkey for encryption" in said

@@ -7,6 +7,7 @@ delivery that failed or is dead.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,8 @@ from courier.delivery.staging import Staging
 from courier.delivery.undoing import Undoing
 from courier.destinations import Destination
 from courier.errors import BusyError, CourierError, TransientError
+
+log = logging.getLogger(__name__)
 
 
 class Delivery:
@@ -122,7 +125,8 @@ class Delivery:
             left = undoing.undo()
         except BusyError:
             raise
-        except CourierError:
+        except CourierError as reason:
+            log.warning("What was sent cannot be taken back now: %s", reason)
             left = [state.name for state in self._context.journal.states if state.staged]
             advice = f"Could not be taken back, and will be by the next run: {_some(left)}"
         else:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from courier.delivery.context import Context
 from courier.destinations import Connection
+from courier.errors import TerminalError
 
 
 class Undoing:
@@ -15,15 +16,26 @@ class Undoing:
     def undo(self, others: Collection[str] = ()) -> list[str]:
         """Take everything back that is still there and did not replace another file. Names of the files that stay delivered.
 
-        `others`: names that files of later runs have. The caller has just asked the lock, and settles the journal.
+        `others`: names that files of later runs have. The caller has just asked the lock, and settles the journal. What may not
+        be taken back keeps nothing else from it: the first refusal is raised after that.
         """
+        refusals: list[TerminalError] = []
+
+        def take_back(number: int) -> None:
+            try:
+                self._take_back(number, others)
+            except TerminalError as refusal:
+                refusals.append(refusal)
+
         if self._context.journal.header.phase != "undoing":
             self._context.journal.enter("undoing")
         try:
-            self._context.in_parallel(lambda number: self._take_back(number, others), range(len(self._context.journal.states)))
+            self._context.in_parallel(take_back, range(len(self._context.journal.states)))
             self._context.connections.retrying(self._context.discard_unknown)
         finally:
             self._context.connections.close()
+        if refusals:
+            raise refusals[0]
         self._context.enter("failed")
         return [state.name for state in self._context.journal.states if state.delivered]
 

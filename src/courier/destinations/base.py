@@ -158,3 +158,10 @@ def conflict(name: str, where: str) -> TerminalError:
         where=where,
         fix="give the file another name (file.name), remove it, or set destination.on_conflict=replace",
     )
+
+
+def folder_in_the_way(name: str, where: str) -> TerminalError:
+    """A folder is never replaced by a file, whatever is set."""
+    return TerminalError(
+        f"A folder has the name '{name}'", where=where, fix="give the file another name (file.name), or move the folder away"
+    )

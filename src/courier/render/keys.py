@@ -93,6 +93,9 @@ def _binary(where: str, content: bytes) -> bytes:
             key = base64.b64decode(with_no_blanks, validate=True)
         except binascii.Error:
             key = content
+    # Of several blocks in armour the library reads the first: whoever has the others could not decrypt.
+    if key.count(b"-----BEGIN PGP") > 1:
+        raise _several_keys(where, key.count(b"-----BEGIN PGP"))
     try:
         packets = list(PacketPile.from_bytes(key))
     except Exception as exc:
@@ -100,14 +103,16 @@ def _binary(where: str, content: bytes) -> bytes:
     key = b"".join(bytes(packet) for packet in packets)
     primaries = sum(packet.tag in (Tag.PublicKey, Tag.SecretKey) for packet in packets)
     if primaries > 1:
-        raise ConfigError(
-            "A key file holds several keys", where=where, found=f"{primaries} keys", expected="one; name each in a file of its own"
-        )
+        raise _several_keys(where, primaries)
     try:
         pysequoia.Cert.from_bytes(key)
     except Exception as exc:
         raise _no_key(where) from exc
     return key
+
+
+def _several_keys(where: str, count: int) -> ConfigError:
+    return ConfigError("A key file holds several keys", where=where, found=f"{count} keys", expected="one; name each in a file of its own")
 
 
 def _no_key(where: str) -> ConfigError:

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from courier.aws_errors import code_of, will_pass
+from courier.aws_errors import code_of, message_of, will_pass
 from courier.config import StateConfig
 from courier.errors import ConfigError, CourierError, TransientError
 from courier.secrets import referred
@@ -28,6 +28,14 @@ from courier.state.scratch import scratch_folder
 ABSENT = ("404", "NoSuchKey", "NotFound")
 #: What S3 answers where a condition does not hold, or another conditional write is under way.
 NOT_SO = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409", *ABSENT)
+
+RIGHTS = "check the bucket, the region, the keys, and the rights to list, get, put and delete there"
+EXPIRED = "the keys have expired: start the run again with new ones"
+ADVICE = {
+    "ExpiredToken": EXPIRED,
+    "ExpiredTokenException": EXPIRED,
+    "RequestTimeTooSkewed": "set this machine's clock: it is more than 15 minutes off the store's",
+}
 
 
 class S3Store:
@@ -159,5 +167,12 @@ class S3Store:
             found, passing = type(cause).__name__, isinstance(cause, BotoConnectionError | HTTPClientError)
         if passing and reached:
             return TransientError("The state store does not answer now", where=where, found=found, fix="start the run again")
-        fix = "check the bucket, the region, the keys, and the rights to list, get, put and delete there"
-        return ConfigError(what, where=where, found=found, fix=fix)
+        return ConfigError(what, where=where, found=found, fix=_advice(cause))
+
+
+def _advice(exc: Exception) -> str:
+    if not isinstance(exc, ClientError):
+        return RIGHTS
+    if "content-md5" in message_of(exc).lower():
+        return "choose a bucket without object lock: what is deleted here should be gone"
+    return ADVICE.get(code_of(exc), RIGHTS)

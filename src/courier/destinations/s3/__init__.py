@@ -12,7 +12,7 @@ from courier.aws_errors import code_of
 from courier.config import S3Config
 from courier.destinations.s3.client import open_clients
 from courier.destinations.s3.connection import S3Connection
-from courier.destinations.s3.errors import translated
+from courier.destinations.s3.errors import reason, translated
 
 __all__ = ["S3Connection", "S3Destination"]
 
@@ -26,11 +26,12 @@ class S3Destination:
             self._clients = open_clients(config)
 
     def connect(self) -> S3Connection:
-        """See that the bucket is there. A key that may write need not be allowed to look, so a refusal to say is none."""
+        """See that the bucket is there, and takes the keys. One that may write need not be allowed to look: that is no refusal."""
         with translated(f"s3://{self._config.bucket}"):
             try:
                 self._clients.once.head_bucket(Bucket=self._config.bucket)
             except ClientError as exc:
-                if code_of(exc) != "403":
-                    raise
+                told = reason(self._clients.once, self._config.bucket, exc)
+                if code_of(told) != "403":
+                    raise told from None
         return S3Connection(self._clients, self._config)

@@ -17,7 +17,7 @@ from courier.aws_errors import code_of, status_of
 from courier.config import S3Config
 from courier.destinations.base import Keep, Staged, assert_size, conflict
 from courier.destinations.s3.client import Clients
-from courier.destinations.s3.errors import translated
+from courier.destinations.s3.errors import reason, translated
 from courier.destinations.s3.parts import Body, Part, Upload, cut, encoded, size_of_parts
 from courier.destinations.s3.transfer import Transfer
 from courier.errors import TransientError
@@ -52,7 +52,7 @@ class S3Connection:
             except ClientError as exc:
                 if code_of(exc) in ("404", "NoSuchKey", "NotFound"):
                     return None
-                raise
+                raise reason(self._client, self._config.bucket, exc) from None
 
     def existing(self, names: Sequence[str]) -> list[str] | None:
         return None

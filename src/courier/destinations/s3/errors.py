@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,7 +19,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
-from courier.aws_errors import code_of, status_of, will_pass
+from courier.aws_errors import code_of, message_of, status_of, will_pass
 from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
 
 REGION = "check destination.region: the bucket is in another one"
@@ -53,6 +54,19 @@ DENIED = {
     "ListParts": "the key may not list parts: it needs s3:ListMultipartUploadParts",
     "DeleteObject": "the key may not delete: it needs s3:DeleteObject",
 }
+
+
+def reason(client: Any, bucket: str, exc: ClientError) -> ClientError:
+    """Why a request by HEAD was refused. Its answer has no body that could say it: keys that are wrong or have expired, and a
+    clock that is, look like a right that is missing. So a request is made whose answer has one.
+    """
+    if not code_of(exc).isdecimal():  # it was not refused by that answer: the role, say
+        return exc
+    try:
+        client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as told:
+        return exc if code_of(told) == "AccessDenied" else told
+    return exc
 
 
 @contextlib.contextmanager
@@ -93,7 +107,7 @@ def _refused(exc: ClientError, where: str) -> DeliveryError:
         f"{'STS' if operation == 'AssumeRole' else 'S3'} refused {operation}",
         where=where,
         found=f"{code} (HTTP {status})",
-        fix=_advice(code, operation, str(exc.response.get("Error", {}).get("Message", ""))),
+        fix=_advice(code, operation, message_of(exc)),
     )
 
 
@@ -103,4 +117,6 @@ def _advice(code: str, operation: str, message: str) -> str | None:
         return KMS
     if code in ("AccessDenied", "403") and operation in DENIED:
         return DENIED[operation]
+    if "content-md5" in message.lower():
+        return "set destination.checksums=when_supported: a bucket with object lock wants a checksum with what is sent"
     return ADVICE.get(code)

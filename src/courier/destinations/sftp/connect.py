@@ -30,6 +30,9 @@ FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 #: OpenSSH's own server has it, and refuses to rename to an existing name.
 OPENSSH_EXTENSION = b"lsetstat@openssh.com"
 OLD_RSA = "for a server that knows only ssh-rsa, with paramiko 4: destination.disabled_algorithms={pubkeys: [rsa-sha2-512, rsa-sha2-256]}"
+NO_SFTP = (
+    "the login went well: ask the server's owner whether this user may use SFTP, and whether a start file of its shell prints something"
+)
 
 
 class SftpDestination:
@@ -50,11 +53,15 @@ class SftpDestination:
         try:
             for hop in self._hops:
                 hop.arrive(transports)
-            with translated(self._hops[-1].where, "The SFTP session cannot be opened"):
+            what, where = "The SFTP session cannot be opened", self._hops[-1].where
+            with translated(where, what):
                 with limited(config.operation_timeout_seconds, close):
                     channel = transports[-1].open_session()
                     channel.invoke_subsystem("sftp")
-                session = Session(channel, close, config.operation_timeout_seconds)
+                try:
+                    session = Session(channel, close, config.operation_timeout_seconds)
+                except ConnectionError as exc:
+                    raise TransientError(what, where=where, found=str(exc), fix=NO_SFTP) from exc
             openssh = "OpenSSH" in transports[-1].remote_version and OPENSSH_EXTENSION in session.extensions
             return SftpConnection(session, config, self._run_id, self._memory, refuses_existing=openssh)
         except BaseException:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from courier.config import SftpConfig
-from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, hidden_name, known_by
+from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict, folder_in_the_way, hidden_name, known_by
 from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
 from courier.destinations.sftp.folder import RemoteFolder
 from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
@@ -25,6 +25,8 @@ from courier.errors import TerminalError, TransientError
 #: `keep` is told about this often: a file of 1 GB is written down 128 times.
 KEEP_BYTES = 8 * 1024 * 1024
 RENAME_ADVICE = "allow the user to rename in this folder; where that cannot be, set destination.publish=direct"
+REMOVE_ADVICE = "allow the user to remove its files in this folder"
+READ_ADVICE = "allow the user to read its files in this folder, or set destination.verify=size"
 
 
 @dataclass
@@ -53,9 +55,16 @@ class SftpConnection(RemoteFolder):
 
     def begin(self, name: str) -> Staged:
         """With `publish=direct` this is when a file gets its name, long after the first look for others of that name."""
-        if self._direct and not self._replacing and self.size(name) is not None:
-            raise conflict(name, self._where)
+        if self._direct:
+            self._assert_free(name)
         return Staged(name, 0, {"path": self._unseen(name)})
+
+    def _assert_free(self, name: str) -> None:
+        with translated(self._where, f"'{name}' cannot be looked at"):
+            if self._is_folder(self._path(name)):
+                raise folder_in_the_way(name, self._where)
+            if not self._replacing and self._is_taken(self._path(name)):
+                raise conflict(name, self._where)
 
     def _unseen(self, name: str) -> str:
         return self._path(name if self._direct else hidden_name(name, self._run_id, self._attempt))
@@ -112,8 +121,11 @@ class SftpConnection(RemoteFolder):
             found = self._asked_again(path)
         if found is not None:
             assert_size(staged.name, self._where, sent=staged.size, found=found)
-        if proof and not holds(self._read(path), proof.whole()):
-            raise TerminalError(f"'{staged.name}' did not arrive whole", where=self._where, found="another SHA-256 than what was sent")
+        if proof is None:
+            return
+        with translated(self._where, f"'{staged.name}' cannot be read back", fix=READ_ADVICE):
+            if not holds(self._read(path), proof.whole()):
+                raise TerminalError(f"'{staged.name}' did not arrive whole", where=self._where, found="another SHA-256 than what was sent")
 
     def is_staged(self, staged: Staged) -> bool:
         with translated(self._where, f"'{staged.name}' cannot be looked at"):
@@ -125,7 +137,7 @@ class SftpConnection(RemoteFolder):
 
     def discard(self, staged: Staged) -> None:
         path, final = staged.token["path"], self._path(staged.name)
-        with translated(self._where, "A temporary file cannot be removed"):
+        with translated(self._where, "A temporary file cannot be removed", fix=REMOVE_ADVICE):
             if path.endswith(ASIDE) and not self._exists(final):
                 self._session.rename(path, final)
             else:
@@ -158,7 +170,7 @@ class SftpConnection(RemoteFolder):
             except Refusal as refusal:
                 if self._was_done(staged, refusal):
                     return True
-                if self._exists(final):
+                if self._is_taken(final):
                     raise conflict(staged.name, self._where) from refusal
                 if refusal.code == NO_SUCH_FILE or POSIX_RENAME not in self._session.extensions:
                     raise
@@ -205,6 +217,8 @@ class SftpConnection(RemoteFolder):
             return True
         if not self._exists(final) or not self._exists(unseen):
             raise refused[0]
+        if self._is_folder(final):
+            raise folder_in_the_way(staged.name, self._where)
         aside = f"{unseen}{ASIDE}"
         self._remove(aside)
         self._session.rename(final, aside)
@@ -213,11 +227,16 @@ class SftpConnection(RemoteFolder):
         except Refusal:
             self._session.rename(aside, final)
             raise
-        self._remove(aside)
+        try:
+            self._remove(aside)
+        except Refusal:  # it would stay, and with it what tells that this delivery is not settled
+            self._session.rename(final, unseen)
+            self._session.rename(aside, final)
+            raise
         return False
 
     def remove(self, name: str) -> None:
-        with translated(self._where, f"'{name}' cannot be removed"):
+        with translated(self._where, f"'{name}' cannot be removed", fix=REMOVE_ADVICE):
             self._remove(self._path(name))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 
 from courier.config import SftpConfig
 from courier.destinations.sftp.errors import NO_SUCH_FILE, Refusal, translated
 from courier.destinations.sftp.proof import Proofs
-from courier.destinations.sftp.protocol import ATTRS, EXTENDED, FOR_READING, LIMITS, STAT, Session, text
+from courier.destinations.sftp.protocol import ATTRS, EXTENDED, FOR_READING, LIMITS, LSTAT, STAT, Session, mode_of, text
 from courier.destinations.sftp.transfer import read
 from courier.errors import TerminalError
 
@@ -66,6 +67,26 @@ class RemoteFolder:
 
     def _exists(self, path: str) -> bool:
         return self._attributes(path)[0]
+
+    def _is_taken(self, path: str) -> bool:
+        """Whether anything has this name, be it a link to a file that is not there."""
+        if self._exists(path):
+            return True
+        try:
+            self._session.expect(self._session.ask(LSTAT, text(path)), ATTRS)
+        except Refusal:
+            return False
+        return True
+
+    def _is_folder(self, path: str) -> bool:
+        """By its mode, or where the server tells none, by opening it as a folder."""
+        try:
+            kind = stat.S_IFMT(mode_of(self._session.expect(self._session.ask(STAT, text(path)), ATTRS)) or 0)
+            if not kind:
+                self._session.listing(path)
+        except Refusal:
+            return False
+        return kind in (0, stat.S_IFDIR)
 
     def _size(self, path: str) -> int | None:
         """None where there is no file. Some servers tell a size only in a listing, and some not at all."""

@@ -15,7 +15,7 @@ import paramiko
 from courier.destinations.sftp.errors import END_OF_FILE, OK, Refusal
 from courier.destinations.sftp.packets import Packets
 
-INIT, VERSION, OPEN, CLOSE, READ, WRITE = 1, 2, 3, 4, 5, 6
+INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT = 1, 2, 3, 4, 5, 6, 7
 OPENDIR, READDIR, REMOVE, STAT, RENAME = 11, 12, 13, 17, 18
 STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = 101, 102, 103, 104, 105, 200, 201
 FOR_READING, FOR_WRITING, CREATE, TRUNCATE = 0x01, 0x02, 0x08, 0x10
@@ -244,6 +244,12 @@ def text(value: str | bytes) -> bytes:
 def size_of(content: bytes) -> int | None:
     """The size that an answer's attributes hold; None where they hold none."""
     return _attributes(content, 0)[0]
+
+
+def mode_of(content: bytes) -> int | None:
+    """Kind and rights that an answer's attributes hold, as POSIX has them; None where they hold none."""
+    flags = NUMBER.unpack_from(content)[0]
+    return NUMBER.unpack_from(content, 4 + 8 * bool(flags & 0x1) + 8 * bool(flags & 0x2))[0] if flags & 0x4 else None
 
 
 def _take(content: bytes, at: int) -> tuple[bytes, int]:
