@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from job_server import job_server
+
 JOBS = Path(__file__).parents[1] / "jobs"
 AS_OF = "2026-11-01T00:00:00Z"
 RUN_ID = "run-1"
@@ -87,14 +89,22 @@ def run_job(
 
 
 def start_job(job: str, folder: Path, *arguments: str, launcher: list[str] | None = None, **environment: str) -> Job:
-    """Run one of jobs/ with these arguments alone."""
+    """Run one of jobs/ with these arguments alone. What only a new interpreter can have gets one."""
+    everything = {**os.environ, **environment}
+    if launcher is None and not _needs_interpreter(arguments, environment):
+        return Job(folder, *job_server().run(JOBS / job, [*arguments], folder, everything))
     done = subprocess.run(
         [*(launcher or [sys.executable]), str(JOBS / job), *arguments],
         cwd=folder,
-        env={**os.environ, **environment},
+        env=everything,
         capture_output=True,
         text=True,
         timeout=180,
         check=False,
     )
     return Job(folder, done.returncode, done.stdout, done.stderr)
+
+
+def _needs_interpreter(arguments: tuple[str, ...], environment: dict[str, str]) -> bool:
+    """A JVM is started by what has loaded nothing before, and some variables are read when Python or a library begins."""
+    return "engine=spark" in arguments or any(name.startswith(("PYTHON", "SPARK", "TZ")) for name in environment)
