@@ -98,6 +98,35 @@ def test_a_file_that_would_be_overlooked_is_refused(tmp_path: Path, name: str) -
     assert inspect(SourceConfig(f"{tmp_path}/*.parquet")).profiles == 1  # what is asked for is no oversight
 
 
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "Delta"),
+        (".hoodie/hoodie.properties", "Hudi"),
+        ("metadata/v1.metadata.json", "Iceberg"),
+    ],
+)
+def test_a_table_is_refused_whose_files_are_not_all_of_its_rows(tmp_path: Path, log: str, kind: str) -> None:
+    """Its folder was read as plain files: who was deleted of it, or has said no since, was exported."""
+    table = tmp_path / "lake" / "profiles"
+    write_profiles(table / "day=1", [profile()])
+    write_profiles(tmp_path / "lake" / "plain" / "day=1", [profile()])
+    (table / log).parent.mkdir()
+    (table / log).write_text("{}")
+    message = f"The source is a table of {kind}, which keeps files with rows that it has no more. Where: {table}."
+    parts = [table / "day=1", table / "day=1" / "profiles-00000.parquet"] if kind != "Iceberg" else []
+    for path in [table, tmp_path / "lake", f"{table}/*/*.parquet", f"{tmp_path}/lake/*/day=1/*.parquet", *parts]:
+        assert refused(path).startswith(message)
+    assert inspect(SourceConfig(str(tmp_path / "lake" / "plain"))).profiles == 1
+    assert inspect(SourceConfig(f"{tmp_path}/lake/pl*/day=1/*.parquet")).profiles == 1
+
+
+def test_a_folder_without_parquet_is_answered_with_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "profiles.json").write_text("{}")
+    found = "Found: other files, such as profiles.json. Expected: files that end in .parquet."
+    assert refused(tmp_path) == f"The source has no Parquet files. Where: {tmp_path}. {found}"
+
+
 def test_files_that_disagree_about_a_type_are_refused(tmp_path: Path) -> None:
     write_profiles(tmp_path, [profile()])
     pq.write_table(pa.table({"personalEmail": pa.array([{"address": 5}])}), tmp_path / "second.parquet")
