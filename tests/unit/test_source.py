@@ -60,7 +60,9 @@ def test_a_source_that_is_not_there_is_answered_with_what_to_do(tmp_path: Path) 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 but not really")
-    assert refused(tmp_path).startswith(f"A file of the source is no readable Parquet file. Where: {tmp_path}/x.parquet.")
+    message = refused(tmp_path)
+    assert message.startswith(f"A file of the source is no readable Parquet file. Where: {tmp_path}/x.parquet.")
+    assert message.endswith("What to do: write it again, whole and as Parquet: no other format is read.")
 
 
 def test_a_path_that_one_of_the_files_has_not_is_answered_with_the_file(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def listed(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[st
             return _assert_plain([root])
         entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as exc:
-        raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300]) from exc
+        advice = "check its path, source.region, source.endpoint_url and the keys" if isinstance(filesystem, pafs.S3FileSystem) else None
+        raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300], fix=advice) from exc
     sizes = {entry.path: entry.size for entry in entries if entry.type == pafs.FileType.File and not _is_hidden(entry.path, root)}
     there = sorted(sizes)
     if pattern:
