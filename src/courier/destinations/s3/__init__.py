@@ -12,7 +12,7 @@ from courier.aws_errors import code_of
 from courier.config import S3Config
 from courier.destinations.s3.client import open_clients
 from courier.destinations.s3.connection import S3Connection
-from courier.destinations.s3.errors import translated
+from courier.destinations.s3.errors import WRONG_KEYS, translated
 
 __all__ = ["S3Connection", "S3Destination"]
 
@@ -33,4 +33,13 @@ class S3Destination:
             except ClientError as exc:
                 if code_of(exc) != "403":
                     raise
+                self._assert_known()
         return S3Connection(self._clients, self._config)
+
+    def _assert_known(self) -> None:
+        """A refusal to say has no text that tells wrong keys from right ones that may not look; that of a list has."""
+        try:
+            self._clients.once.list_objects_v2(Bucket=self._config.bucket, MaxKeys=1)
+        except ClientError as exc:
+            if code_of(exc) in WRONG_KEYS:
+                raise

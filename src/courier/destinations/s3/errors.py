@@ -46,6 +46,8 @@ ADVICE = {
     "403": "check both keys; right ones may not look here: they need s3:GetObject and s3:ListBucket, or set destination.on_conflict=replace",
     "404": "check destination.bucket and destination.region; the bucket is not created for you",
 }
+#: What is said of keys that are none, or no more.
+WRONG_KEYS = {"InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed"}
 #: What AccessDenied means for an operation that is not about writing.
 DENIED = {
     "AssumeRole": "the credentials may not assume destination.role_arn: check its trust policy and destination.role_external_id",
