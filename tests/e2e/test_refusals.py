@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from activation import activate
-from targets import PASSWORD_ENV, Target
+from targets import ACCESS_KEY_ENV, PASSWORD_ENV, SECRET_KEY_ENV, Target
 from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
 SEGMENTS = "audience.segments=[seg-a]"
@@ -274,6 +274,21 @@ def test_a_wrong_password_is_told_before_the_work(
     assert list(job.record()["seconds"]) == ["read"]
     assert target.everything() == {}
     assert_unseen("wr0ng-pa55word", folder, job.stdout, job.stderr)
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"), [(ACCESS_KEY_ENV, ["check the access key"]), (SECRET_KEY_ENV, ["check the secret access key"])]
+)
+def test_wrong_keys_of_s3_are_told_before_the_work(
+    folder: Path, make_target: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch, variable: str, words: list[str]
+) -> None:
+    """The bucket's refusal was taken for that of keys that may not look: the preflight said that the login is as it should be."""
+    target = make_target("s3")
+    monkeypatch.setenv(variable, "WR0NGKEY")
+    job = activate(folder, SEGMENTS, *target.overrides())
+    job.refused(5, *words)
+    assert list(job.record()["seconds"]) == ["read"]
+    assert target.everything() == {}
 
 
 @pytest.mark.parametrize(

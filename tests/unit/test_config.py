@@ -284,6 +284,26 @@ def test_the_comments_of_file_options_name_every_placeholder() -> None:
             "audience.segments is empty. Expected: one segment id or more. What to do: audience.segments=[SEGMENT_ID].",
         ),
         (["audience.segments=[a,b,a]"], "audience.segments names a segment twice. Found: ups/a."),
+        (
+            ["audience.segments=[{name: spring}]"],
+            "A segment of audience.segments has no id. Found: the segment named 'spring'. Expected: {id: SEGMENT_ID, name: NAME}.",
+        ),
+        (
+            ["file.name=[a]"],
+            "file.name has a value of the wrong kind. Found: ['a']. Expected: one value. What to do: leave out the brackets, or the - before it: name: a.",
+        ),
+        (
+            ["destination=s3", "destination.bucket='s3://exports/out'"],
+            "destination.bucket is the name of a bucket, not an address. Found: s3://exports/out. What to do: leave out s3://, and write the folder into destination.path.",
+        ),
+        (
+            ["destination=s3", "destination.bucket=exports", "destination.endpoint_url='store.example.com:9000'"],
+            "destination.endpoint_url is no address. Found: store.example.com:9000. Expected: https://HOST or https://HOST:PORT.",
+        ),
+        (
+            ["activation", "=", "demo"],
+            "The command line has a blank before =. Found: =. Expected: group=option or group.key=value. What to do: leave out the blanks on both sides of =.",
+        ),
         (["audience.segments=[{id: a, nmae: b}]"], "audience.segments has an unknown key. Found: nmae. Expected: id, name, namespace."),
     ],
 )
@@ -307,7 +327,7 @@ def test_a_name_that_a_header_cannot_have_is_refused_for_the_status_column_too(n
         ("destination.path=~/out", "\"destination.path='~/out'\""),
         ("+mapping.columns.x.source=a.b[0].c", "\"+mapping.columns.x.source='a.b[0].c'\""),
         ("audience.segments=[a", "\"file.delimiter=';'\""),  # quotes would make a text of it
-        ("destination.password_env=a{b", "\"file.delimiter=';'\""),
+        ("destination.password_env=a{b", "\"destination.password_env='…'\""),
         ("file", "\"file.delimiter=';'\""),  # a group is no name
     ],
 )
@@ -316,7 +336,7 @@ def test_a_command_line_that_the_shell_left_without_quotes_is_answered_with_how_
     shown = "destination.password_env=…" if "password" in override else override
     assert f"The command line cannot be read. Found: {shown}." in message
     assert message.endswith(f"takes quotes inside the shell's: {quoted}.")
-    if "=" in override and override.partition("=")[0] in quoted:
+    if "=" in override and override.partition("=")[0] in quoted and "…" not in quoted:
         load(quoted.strip('"'))
 
 
@@ -450,6 +470,26 @@ def test_a_file_that_is_no_yaml_is_refused_with_its_name(tmp_path: Path, text: s
     assert "broken.yaml" in refused("mapping=broken", config_dir=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("\tfile: {}\n", "indent with blanks"),
+        ("file: {name: {segment_name}_{date}}\n", "close each bracket and brace"),
+        ("file:\n  name: {segment_name}_{date}\n", "takes quotes as a whole"),
+        ("file:\n  name: %SEGMENT_NAME%\n", "takes quotes"),
+        ("file:\n  name: a\n extension: b\n", "begin in the same column"),
+        ("file\n  name: a\n", "each key ends with a colon"),
+        ("run_id: a\nrun_id: b\n", "write the key once"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_answered_with_what_helps(tmp_path: Path, text: str, advice: str) -> None:
+    _write(tmp_path, "activation", "mine", f"# @package _global_\n{text}")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert message.startswith("A configuration file is no valid YAML.")
+    assert "mine.yaml" in message
+    assert advice in message.partition("What to do: ")[2]
+
+
 def test_an_unknown_key_in_a_file_is_refused(tmp_path: Path) -> None:
     _write(tmp_path, "file", "mine", "extension: csv\nseparator: x\n")
     assert "file has an unknown key. Found: file.separator." in refused("file=mine", config_dir=tmp_path)
@@ -458,7 +498,8 @@ def test_an_unknown_key_in_a_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_top_level_key_of_an_activation_is_refused(tmp_path: Path) -> None:
     _write(tmp_path, "activation", "mine", "# @package _global_\nfiles: {extension: txt}\n")
     message = refused("activation=mine", config_dir=tmp_path)
-    assert message == "The configuration has an unknown key. Found: files. What to do: did you mean 'file'?"
+    where = tmp_path / "activation" / "mine.yaml"
+    assert message == f"The configuration has an unknown key. Where: {where}. Found: files. What to do: did you mean 'file'?"
 
 
 def test_without_an_activation_nothing_is_run_and_those_that_there_are_are_named(tmp_path: Path) -> None:
@@ -499,6 +540,12 @@ def test_the_shipped_folder_itself_may_be_named() -> None:
             ["mine.yaml, defaults", "Found: - /destination: s3.", "write - override /destination: s3"],
         ),
         ("# @package _global_\ndefaults:\n  - override destination: s3\n", ["write - override /destination: s3"]),
+        ("# @package _global_\ndefaults:\n  - override /destinations: s3\n", ["mine.yaml, defaults", "did you mean 'destination'?"]),
+        ("# @package _global_\ndefault:\n  - override /destination: s3\n", ["mine.yaml", "Found: default:.", "write defaults:."]),
+        ("# @package _global_\ndefaults:\n  override /destination: s3\n", ["mine.yaml, defaults", "put a - before each"]),
+        ("# @package _global_\nfile: [a]\n", ["file has a value of the wrong kind", "mine.yaml", "Expected: keys with their values."]),
+        ("# @package _global_\naudience: {segments: {id: a}}\n", ["audience.segments has", "mine.yaml", "Expected: a list."]),
+        ("# @package _global_\nmapping: {columns: [email]}\n", ["mapping.columns has", "mine.yaml", "keys with their values"]),
         ("# @package _global_\ndefaults:\n  - override /file: txt.yaml\n", ["mine.yaml, defaults", "leave out the suffix", ": txt."]),
         ("# @package _global_\nrun_id: 1e5\naudience: {segments: [a]}\n", ["run_id is no text", "put it in quotes: run_id: '…'"]),
     ],
@@ -667,6 +714,15 @@ def test_a_folder_of_another_level_is_answered_with_where_was_searched(tmp_path:
     assert f"in {CONF}/activation and {tmp_path}/activation/activation, which is no folder" in message
     assert f"What to do: --config-dir {tmp_path}." in message
     assert f"and {tmp_path}/activation." in refused("activation=other", config_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "activation/mine.yml"])
+def test_an_activation_that_is_not_where_it_is_looked_for_is_answered_with_its_place(tmp_path: Path, name: str) -> None:
+    (tmp_path / "activation").mkdir()
+    (tmp_path / name).write_text("# @package _global_\n")
+    message = refused("activation=mine", config_dir=tmp_path)
+    assert f"What to do: move {tmp_path / name} to {tmp_path}/activation/mine.yaml." in message
+    assert "one of your own is found with --config-dir DIR" in refused("activation=mine")
 
 
 def test_what_is_shown_composes_to_the_same_and_holds_references_only(tmp_path: Path) -> None:

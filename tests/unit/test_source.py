@@ -87,7 +87,9 @@ def test_a_source_that_is_not_there_is_answered_with_what_to_do(tmp_path: Path) 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 but not really")
-    assert refused(tmp_path).startswith(f"A file of the source is no readable Parquet file. Where: {tmp_path}/x.parquet.")
+    message = refused(tmp_path)
+    assert message.startswith(f"A file of the source is no readable Parquet file. Where: {tmp_path}/x.parquet.")
+    assert message.endswith("What to do: write it again, whole and as Parquet: no other format is read.")
 
 
 def test_a_path_that_one_of_the_files_has_not_is_answered_with_the_file(tmp_path: Path) -> None:
@@ -123,6 +125,35 @@ def test_a_file_that_would_be_overlooked_is_refused(tmp_path: Path, name: str) -
     (tmp_path / name).write_bytes(b"PAR1")
     assert refused(tmp_path).startswith(f"The source has a file that would not be read. Where: {tmp_path}/{name}.")
     assert inspect(SourceConfig(f"{tmp_path}/*.parquet")).profiles == 1  # what is asked for is no oversight
+
+
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "Delta"),
+        (".hoodie/hoodie.properties", "Hudi"),
+        ("metadata/v1.metadata.json", "Iceberg"),
+    ],
+)
+def test_a_table_is_refused_whose_files_are_not_all_of_its_rows(tmp_path: Path, log: str, kind: str) -> None:
+    """Its folder was read as plain files: who was deleted of it, or has said no since, was exported."""
+    table = tmp_path / "lake" / "profiles"
+    write_profiles(table / "day=1", [profile()])
+    write_profiles(tmp_path / "lake" / "plain" / "day=1", [profile()])
+    (table / log).parent.mkdir()
+    (table / log).write_text("{}")
+    message = f"The source is a table of {kind}, which keeps files with rows that it has no more. Where: {table}."
+    parts = [table / "day=1", table / "day=1" / "profiles-00000.parquet"] if kind != "Iceberg" else []
+    for path in [table, tmp_path / "lake", f"{table}/*/*.parquet", f"{tmp_path}/lake/*/day=1/*.parquet", *parts]:
+        assert refused(path).startswith(message)
+    assert inspect(SourceConfig(str(tmp_path / "lake" / "plain"))).profiles == 1
+    assert inspect(SourceConfig(f"{tmp_path}/lake/pl*/day=1/*.parquet")).profiles == 1
+
+
+def test_a_folder_without_parquet_is_answered_with_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "profiles.json").write_text("{}")
+    found = "Found: other files, such as profiles.json. Expected: files that end in .parquet."
+    assert refused(tmp_path) == f"The source has no Parquet files. Where: {tmp_path}. {found}"
 
 
 def test_files_that_disagree_about_a_type_are_refused(tmp_path: Path) -> None:

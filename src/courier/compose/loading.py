@@ -17,7 +17,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from courier import config as schema
 from courier import esp
-from courier.compose import written
+from courier.compose import shape, written
 from courier.compose.groups import CHOSEN, GROUPS, SECRETS, SWITCHES, TOP_LEVEL, destinations_with
 from courier.compose.typed import Activation, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
@@ -70,7 +70,9 @@ def _texts(composed: DictConfig, overrides: Sequence[str], own: Path | None) -> 
 def _checked(plain: DictConfig, activation: Activation, now: datetime) -> schema.RunConfig:
     unknown = {str(key) for key in plain} - TOP_LEVEL
     if unknown:
-        raise ConfigError("The configuration has an unknown key", found=", ".join(sorted(unknown)), fix=nearest(min(unknown), TOP_LEVEL))
+        where = str(activation.file) if activation.file and unknown & written.content(activation.file).keys() else None
+        found, fix = ", ".join(sorted(unknown)), nearest(min(unknown), TOP_LEVEL)
+        raise ConfigError("The configuration has an unknown key", where=where, found=found, fix=fix)
     for key in ("run_id", "release"):
         if isinstance(plain.get(key), int):
             activation.texts.assert_same([key], plain.get(key))
@@ -126,6 +128,7 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
     activation = written.file_of("activation", written.activation_named(overrides) or "", [shipped, own])
     if activation:
         written.check_activation(activation, CHOSEN)
+        shape.check_defaults(activation, written.content(activation))
     overrides = written.with_ids_as_text(overrides)
     if own is not None:
         quoted = str(own).replace("\\", "\\\\").replace("'", "\\'")
@@ -136,7 +139,7 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
     except MissingConfigException as exc:
         raise _missing_option(exc, shipped, own) from exc
     except yaml.YAMLError as exc:
-        raise ConfigError("A configuration file is no valid YAML", found=one_line(exc)) from exc
+        raise shape.no_yaml(exc, one_line(exc)) from exc
     except (ConfigKeyError, ConfigAttributeError) as exc:
         raise ConfigError("The configuration has an unknown key", found=one_line(exc)) from exc
     except OverrideParseException as exc:
@@ -147,7 +150,8 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
             fix=f"a value with signs such as ~ = [ ; | {{ é or a blank takes quotes inside the shell's: {_quoted(exc.override or '')}",
         ) from exc
     except ConfigCompositionException as exc:
-        raise _bad_override(exc) from exc
+        mixed = shape.misshapen(activation, written.content(activation)) if activation and "Cannot merge" in str(exc) else None
+        raise mixed or _bad_override(exc) from exc
     except UnicodeDecodeError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as exc:  # ValueError: `mapping=null`
@@ -190,7 +194,9 @@ def _assert_groups(composed: DictConfig, activation: Path | None, folders: list[
 def _quoted(override: str) -> str:
     """The override itself with quotes, where these are likely to be all that it lacks, or an example."""
     found = re.fullmatch(r"""(\+{0,2}[\w.]+)=([^\['"$`\\][^'"$`\\]*)""", override)
-    return f"\"{found[1]}='{found[2]}'\"" if found and not SECRETS.search(override) else "\"file.delimiter=';'\""
+    if not found:
+        return "\"file.delimiter=';'\""
+    return f"\"{found[1]}='{'…' if SECRETS.search(override) else found[2]}'\""
 
 
 def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:
@@ -201,8 +207,9 @@ def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None
     where = f"group {group}"
     if own is not None:
         where += f", in {shipped / group} and {own / group}{'' if (own / group).is_dir() else ', which is no folder'}"
-        if own.name == group and (own / f"{option}.yaml").is_file():
-            fix = f"--config-dir {own.parent}"
+        fix = written.misplaced(own, group, option) or fix
+    elif group == "activation" and fix.startswith("there are"):
+        fix += "; one of your own is found with --config-dir DIR, in DIR/activation"
     return ConfigError(f"There is no configuration '{missing}'", where=where, fix=fix)
 
 

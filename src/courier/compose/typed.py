@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from courier import config as schema
@@ -106,6 +106,8 @@ def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> C
     elif "is not a subclass of" in text:
         inside = f"source: {value}" if key.startswith("mapping.columns.") else "key: value, …"
         expected, fix = "keys with their values", f"write {leaf}: {{{inside}}}"
+    elif isinstance(value, ListConfig):
+        expected, fix = "one value", f"leave out the brackets, or the - before it: {leaf}: {'…' if secret or not value else value[0]}"
     elif isinstance(value, DictConfig):  # YAML reads a placeholder without quotes as a key
         fix = f"a text with braces takes quotes: {leaf}: '{{{', '.join(map(str, value))}}}'"
     elif "is not Optional" in text:

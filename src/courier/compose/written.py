@@ -6,7 +6,7 @@ Knows no Hydra.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from courier.errors import ConfigError
+from courier.errors import ConfigError, nearest
 from courier.home import expanded
 
 PACKAGE = "# @package _global_"
@@ -53,9 +53,22 @@ def file_of(group: str, option: str, folders: Iterable[Path | None]) -> Path | N
     return next((file for file in files if file.is_file()), None)
 
 
+def misplaced(own: Path, group: str, option: str) -> str | None:
+    """What to do about a file that is there, and not where it is looked for."""
+    if own.name == group and (own / f"{option}.yaml").is_file():
+        return f"--config-dir {own.parent}"
+    for file in (own / group / f"{option}.yml", own / f"{option}.yaml", own / f"{option}.yml"):
+        if file.is_file():
+            return f"move {file} to {own / group / option}.yaml"
+    return None
+
+
 def check_overrides(overrides: Iterable[str], groups: Collection[str]) -> None:
     for override in overrides:
         key, equals, value = override.partition("=")
+        if override == "=" or (equals and not key):
+            fix = "leave out the blanks on both sides of ="
+            raise ConfigError("The command line has a blank before =", found=override, expected="group=option or group.key=value", fix=fix)
         if not equals and re.fullmatch(r"[\w-]+", override) and override not in groups:
             raise ConfigError(
                 "The command line cannot be read",
@@ -93,7 +106,7 @@ def not_utf8(file: Path) -> ConfigError | None:
     return ConfigError("A configuration file is not plain UTF-8", where=str(file), fix="save it as UTF-8, without a byte order mark")
 
 
-def check_activation(file: Path, groups: Collection[str]) -> None:
+def check_activation(file: Path, groups: Set[str]) -> None:
     """Raise ConfigError for what makes Hydra put an activation's keys or choices elsewhere."""
     if error := not_utf8(file):
         raise error
@@ -115,6 +128,13 @@ def check_activation(file: Path, groups: Collection[str]) -> None:
                 fix=f"put it in quotes: - {choice}: '{word}'",
             )
         overriding, slash, group = re.fullmatch(r"(override\s+)?(/?)(.*)", choice, re.DOTALL).groups()  # type: ignore[union-attr]
+        if overriding and group not in groups and "/" not in group:
+            raise ConfigError(
+                "An activation chooses a file of a group that there is not",
+                where=f"{file}, defaults",
+                found=f"- {choice}: {option}",
+                fix=nearest(group, groups - {"activation"}),
+            )
         if group in groups and not (overriding and slash):
             raise ConfigError(
                 f"An activation chooses a file of a group by `override /{group}`",

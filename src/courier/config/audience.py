@@ -24,7 +24,9 @@ class SegmentConfig:
     namespace: str = ""
 
     def __post_init__(self) -> None:
-        required("audience.segments[].id", self.id)
+        if not self.id.strip():
+            named = f"the segment named '{self.name}'" if self.name else "a segment with neither id nor name"
+            raise ConfigError("A segment of audience.segments has no id", found=named, expected="{id: SEGMENT_ID, name: NAME}")
         self.name = self.name or self.id
         if re.search(r"[\x00-\x1f\x7f/\\]", self.id) or self.id.strip(". ") != self.id.strip(" ") or not self.id.isprintable():
             raise ConfigError(

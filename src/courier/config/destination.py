@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, one_of, required
 from courier.errors import ConfigError
 from courier.names import split_path
 
@@ -105,6 +105,10 @@ class S3Config(S3Keys, DestinationConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         required("destination.bucket", self.bucket)
+        if "/" in self.bucket and not self.bucket.startswith("arn:"):
+            fix = "leave out s3://, and write the folder into destination.path"
+            raise ConfigError("destination.bucket is the name of a bucket, not an address", found=self.bucket, fix=fix)
+        check_endpoint("destination.endpoint_url", self.endpoint_url)
         inside("destination.path", self.path)
         one_of("destination.addressing", self.addressing, ("auto", "path", "virtual"))
         one_of("destination.checksums", self.checksums, ("auto", "when_required", "when_supported"))

@@ -104,6 +104,11 @@ class S3Keys:
         return refers(self, "access_key_id")
 
 
+def check_endpoint(key: str, url: str | None) -> None:
+    if url and not re.fullmatch(r"https?://[^/\s]+\S*", url):
+        raise ConfigError(f"{key} is no address", found=url, expected="https://HOST or https://HOST:PORT")
+
+
 def inside(key: str, path: str) -> None:
     if ".." in path.replace("\\", "/").split("/"):
         raise ConfigError(f"{key} may not lead out of the target folder", found=path, expected="a path without '..'")

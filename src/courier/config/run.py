@@ -12,7 +12,7 @@ from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, 
 from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
-from courier.config.limits import SAFE_ID, S3Keys, at_least, check_references, inside, one_form, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, one_form, one_of, required
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig, check_identities
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
@@ -93,6 +93,7 @@ class StateConfig(S3Keys):
         for key in ("keep_snapshots", "keep_snapshots_days", "keep_records", "keep_records_days"):
             if getattr(self, key) is not None:
                 at_least(f"state.{key}", getattr(self, key), 1)
+        check_endpoint("state.endpoint_url", self.endpoint_url)
         self.check_keys("state")
         if self.kind == "s3":
             if not re.fullmatch(r"s3://[^/]+(/.*)?", self.path):

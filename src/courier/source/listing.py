@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 import pyarrow.fs as pafs
@@ -13,6 +14,8 @@ from courier.errors import ConfigError, SourceError
 from courier.home import expanded
 
 SOURCE, LIST = "The source", "The suppression list"
+#: What stands in the folder of a table, whose log says which of its files count.
+LOGS = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 
 
 def opened(source: SourceConfig) -> tuple[pafs.FileSystem, str, str]:
@@ -43,17 +46,20 @@ def listed(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[st
         if info.type == pafs.FileType.NotFound:
             fix = "check source.path; `make profiles` writes a sample" if what == SOURCE else "check the path of the list"
             raise SourceError(f"{what} does not exist", where=shown, fix=fix)
+        _assert_outside_of_tables(filesystem, root, what)
         if info.type == pafs.FileType.File:
             return _assert_plain([root])
         entries = filesystem.get_file_info(pafs.FileSelector(root, recursive=True))
     except OSError as exc:
-        raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300]) from exc
+        advice = "check its path, source.region, source.endpoint_url and the keys" if isinstance(filesystem, pafs.S3FileSystem) else None
+        raise SourceError(f"{what} cannot be listed", where=shown, found=str(exc)[:300], fix=advice) from exc
     sizes = {entry.path: entry.size for entry in entries if entry.type == pafs.FileType.File and not _is_hidden(entry.path, root)}
     there = sorted(sizes)
     if pattern:
         depth = pattern.count("/")
         there = [file for file in there if file.count("/") == depth and fnmatch.fnmatchcase(file, pattern)]
     files = [file for file in there if file.endswith(endings)]
+    _assert_no_tables([entry.path for entry in entries], files, what)
     # Empty ones stand for folders in some buckets (day=1_$folder$).
     overlooked = next((file for file in there if sizes[file] and not file.endswith(endings) and _may_be_data(file, what)), None)
     if files and overlooked:
@@ -65,8 +71,40 @@ def listed(filesystem: pafs.FileSystem, path: str, shown: str, endings: tuple[st
         )
     if not files:
         kinds = "Parquet files" if what == SOURCE else "Parquet or CSV files"
-        raise SourceError(f"{what} has no {kinds}", where=shown, expected=f"files that end in {', '.join(endings)}")
+        found = f"other files, such as {PurePosixPath(there[0]).name}" if there else "no file"
+        raise SourceError(f"{what} has no {kinds}", where=shown, found=found, expected=f"files that end in {', '.join(endings)}")
     return _assert_plain(files)
+
+
+def _assert_outside_of_tables(filesystem: pafs.FileSystem, root: str, what: str) -> None:
+    """Raise SourceError for what is a part of a table, such as `day=2026-11-01` of it."""
+    for folder in PurePosixPath(root).parents:
+        for log, kind in LOGS.items() if folder.name else ():
+            with suppress(OSError):  # a login may see no more of a bucket than its own folder
+                if filesystem.get_file_info(str(folder / log)).type != pafs.FileType.NotFound:
+                    raise _is_table(kind, str(folder), what)
+
+
+def _assert_no_tables(there: list[str], files: list[str], what: str) -> None:
+    """Raise SourceError for files of a table of Delta, Hudi or Iceberg. Those that it has replaced stay for a while, and with them
+    people who were deleted, or had not said no yet.
+    """
+    for path in map(PurePosixPath, there):
+        kind = LOGS.get(path.name) or LOGS.get(path.parent.name)
+        table = path.parent if path.name in LOGS else path.parent.parent
+        if path.parent.name == "metadata" and path.name.endswith(".metadata.json"):
+            kind = "Iceberg"
+        if kind and any(file.startswith(f"{table}/") for file in files):
+            raise _is_table(kind, str(table), what)
+
+
+def _is_table(kind: str, folder: str, what: str) -> SourceError:
+    return SourceError(
+        f"{what} is a table of {kind}, which keeps files with rows that it has no more",
+        where=folder,
+        expected="plain Parquet files, all of whose rows count",
+        fix="write the rows that the table has now to a folder outside of it, and name that",
+    )
 
 
 def _assert_plain(files: list[str]) -> list[str]:

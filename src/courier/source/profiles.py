@@ -170,7 +170,9 @@ def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> Foote
             leaves = (parquet.schema.column(number) for number in range(len(parquet.schema)))
             return Footer(parquet.schema_arrow, parquet.metadata.num_rows, any(leaf.physical_type == "INT96" for leaf in leaves))
     except (OSError, pa.ArrowException) as exc:
-        raise SourceError(f"A file of {what[0].lower()}{what[1:]} is no readable Parquet file", where=file, found=str(exc)[:200]) from exc
+        of_what, found = f"{what[0].lower()}{what[1:]}", str(exc)[:200]
+        fix = "write it again, whole and as Parquet: no other format is read" if what == SOURCE else "write it again, whole"
+        raise SourceError(f"A file of {of_what} is no readable Parquet file", where=file, found=found, fix=fix) from exc
 
 
 def read(engine: Engine, source: ProfileSource) -> DataFrame:

@@ -44,8 +44,8 @@ ADVICE = {
     "IllegalLocationConstraintException": REGION,
     "301": REGION,
     "XMinioStorageFull": "free some space at the store",
-    "403": "the key may not look here: it needs s3:GetObject and s3:ListBucket, or set destination.on_conflict=replace",
-    "404": "check destination.bucket",
+    "403": "check both keys; right ones may not look here: they need s3:GetObject and s3:ListBucket, or set destination.on_conflict=replace",
+    "404": "check destination.bucket and destination.region; the bucket is not created for you",
 }
 #: What AccessDenied means for an operation that is not about writing.
 DENIED = {
@@ -98,7 +98,7 @@ def translated(where: str) -> Iterator[None]:
     except (ResponseParserError, KeyError) as exc:
         raise TerminalError("What answers is no S3", where=where, found=type(exc).__name__, fix="check destination.endpoint_url") from exc
     except (BotoCoreError, ValueError) as exc:
-        raise TerminalError("S3 cannot be used", where=where, found=str(exc)[:200]) from exc
+        raise TerminalError("S3 cannot be used", where=where, found=" ".join(str(exc).split())[:200]) from exc
 
 
 def _refused(exc: ClientError, where: str) -> DeliveryError:

@@ -96,7 +96,8 @@ def _family(kind: str) -> str:
 def _lines(path: Path, configured: str | None, prefix: str) -> list[str]:
     if not path.exists():
         if configured:
-            raise ConfigError("The known_hosts file does not exist", where=f"{prefix}.known_hosts_file", found=str(path))
+            fix = f"write what `ssh-keyscan HOST` prints to it, once compared with the owner's, or set {prefix}.host_key_fingerprint"
+            raise ConfigError("The known_hosts file does not exist", where=f"{prefix}.known_hosts_file", found=str(path), fix=fix)
         return []
     try:
         return [line.strip() for line in path.read_text().splitlines()]
