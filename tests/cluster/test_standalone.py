@@ -34,7 +34,7 @@ def logging_to(folder: Path) -> dict[str, str]:
 
 def uploading(site: Site, run: Submitted) -> None:
     """Return when some of a file is there that nobody sees."""
-    give_up = time.monotonic() + 180
+    give_up = time.monotonic() + 600
     while not any(name.startswith(".courier-") for name in site.delivered()):
         assert run.process.poll() is None, run.text
         assert time.monotonic() < give_up, run.text
