@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import socket
 import threading
 import time
 import uuid
@@ -97,10 +98,15 @@ def _tried(configs: Iterator[RunConfig]) -> Iterator[CourierError | None]:
             open_store(config.state, make=False)
             assert_reachable(config.destination, open_destination(config.destination, config.run_id))
         except CourierError as error:
-            error.what = f"On an executor: {error.what}"
-            yield error
+            yield _from_here(error)
         else:
             yield None
+
+
+def _from_here(error: CourierError) -> CourierError:
+    """With the machine's name, for what it met need be so on no other one: neither on the driver nor on the next executor."""
+    error.what = f"On an executor ({socket.gethostname()}): {error.what}"
+    return error
 
 
 def _on_an_executor(context: Any, work: Callable[[Iterator[Any]], Iterator[Any]], item: object, what: str) -> Any:
@@ -170,7 +176,7 @@ def _staged(each: Iterator[Task]) -> Iterator[Sent | CourierError]:
         try:
             yield stage(task, uuid.uuid4().hex[:8])
         except CourierError as error:
-            yield error
+            yield _from_here(error)
         except Exception as exc:
             raise RuntimeError(f"courier: {type(exc).__name__}") from None  # its text might hold values, and goes into logs
 
