@@ -983,6 +983,14 @@ MUTATIONS = [
         "if begun is None or not (begun.size",
         (WORKERS, "loses_its_connection"),
     ),
+    Mutation(
+        "executors deliver",
+        "a job that begins after the others were cancelled is cancelled, too",
+        "delivery/cluster.py",
+        "                time.sleep(POLL_SECONDS)\n                self._context.cancelJobGroup(self._group)\n",
+        "                time.sleep(POLL_SECONDS)\n",
+        (WORKERS, "begins_a_moment_after"),
+    ),
 ]
 
 

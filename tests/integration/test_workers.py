@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,11 +19,12 @@ import pytest
 from targets import RUN_ID, Target
 
 from courier.compose import load
-from courier.config import StateConfig
+from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.delivery import cluster
 from courier.delivery.journal import Journal
 from courier.destinations import Connection, Staged
 from courier.destinations.base import Keep
+from courier.engine import open_engine
 from courier.errors import CourierError, TerminalError, TransientError
 from courier.mapping import MappedColumn, Mapping
 from courier.plan import PlannedFile
@@ -202,3 +207,27 @@ def test_what_an_executor_meets_tells_on_which_machine(work: Work) -> None:
     again = pickle.loads(pickle.dumps(found))  # as it comes to the driver
     assert str(again) == str(found)
     assert str(found).startswith(f"On an executor ({socket.gethostname()}): '{NAME}' ")
+
+
+@pytest.mark.parametrize("work", ["local"], indirect=True)
+def test_a_job_that_begins_a_moment_after_the_end_is_cancelled_too(work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its rows are in a pipe into which nobody writes, so it would never end."""
+    os.mkfifo(tmp_path / "endless.parquet")
+    task = replace(work.task, snapshot=AudienceSnapshot(0, [tmp_path / "endless.parquet"]))
+    submitted = cluster._on_an_executor
+    with open_engine(EngineConfig(kind="spark", master="local[1]"), SourceConfig(str(tmp_path))) as engine:
+        executors = cluster.Executors(engine, [task])
+        ending = threading.Thread(target=executors.end)
+
+        def late(*arguments: Any) -> Any:
+            ending.start()
+            while not executors._ended:
+                time.sleep(0.01)
+            return submitted(*arguments)
+
+        monkeypatch.setattr(cluster, "_on_an_executor", late)
+        with pytest.raises(TerminalError, match="cancelled"):
+            executors.stage(0)
+        ending.join()
+        with pytest.raises(TransientError, match="was not sent"):
+            executors.stage(0)
