@@ -83,7 +83,7 @@ $(VENV)/spark-%/.installed: | $(VENV)/.installed-dev
 test-older-spark: install-dev java $(VENV)/spark-3.5/.installed $(VENV)/spark-4.0/.installed ## Run the tests of rows with Spark 3.5 and 4.0, too (ten minutes)
 	@for version in 3.5 4.0; do PYTHONPATH=$(VENV)/spark-$$version $(BIN)/python -m pytest tests/engine -k 'spark and not sail' || exit 1; done
 
-mutation-test: install-dev sshd ## Take each protection of a delivery away, and see a test fail (eight minutes)
+mutation-test: install-dev java sshd ## Take each protection of a delivery away, and see a test fail (eight minutes)
 	@$(BIN)/python tests/mutations.py
 
 dist: install ## Build what a cluster needs into dist/: wheel, packed environment, jobs, deploy scripts

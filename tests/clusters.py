@@ -46,7 +46,7 @@ class Submitted:
     output: list[str]
     reader: threading.Thread
 
-    def code(self, timeout: float = 240) -> int:
+    def code(self, timeout: float = 600) -> int:
         code = self.process.wait(timeout)
         self.reader.join(10)
         return code

@@ -25,6 +25,7 @@ COPIED = ("src", "tests", "conf", "jobs", "pyproject.toml")
 PATIENCE_SECONDS = 60
 FAULTS, DELIVERY, RECOVERY = "integration/test_faults.py", "integration/test_delivery.py", "integration/test_recovery.py"
 BACK, RESUMING = "integration/test_taking_back.py", "integration/test_resuming.py"
+WORKERS = "integration/test_workers.py"
 HOLDING, REMEMBERING, STARTS = (f"e2e/test_{kind}.py" for kind in ("holding", "remembering", "starts"))
 LIKENESS, STATE = "unit/test_likeness.py", "integration/test_state.py"
 SFTP, S3, TRUST, LOCAL, LOCK = (
@@ -925,6 +926,70 @@ MUTATIONS = [
         "        runs.claim(store, config)\n",
         "",
         (STARTS, "was_claimed"),
+    ),
+    Mutation(
+        "executors deliver",
+        "an attempt has a place of its own",
+        "delivery/cluster.py",
+        "open_destination(config, task.config.run_id, attempt)",
+        "open_destination(config, task.config.run_id)",
+        (WORKERS, "places_of_their_own"),
+    ),
+    Mutation(
+        "executors deliver",
+        "an attempt asks at its beginning whether its run goes on",
+        "delivery/cluster.py",
+        "            self._assert_wanted()\n            begun = ",
+        "            begun = ",
+        (WORKERS, "begins_after"),
+    ),
+    Mutation(
+        "executors deliver",
+        "an attempt asks on its way",
+        "delivery/cluster.py",
+        "            self._asked = staged.size\n            self._assert_wanted()\n",
+        "            self._asked = staged.size\n",
+        (WORKERS, "before_the_end"),
+    ),
+    Mutation(
+        "executors deliver",
+        "an attempt asks at its end",
+        "delivery/cluster.py",
+        "        self._begun = sent.staged\n        self._assert_wanted()\n",
+        "        self._begun = sent.staged\n",
+        (WORKERS, "while_it_sends"),
+    ),
+    Mutation(
+        "executors deliver",
+        "an attempt that fails takes away what it began",
+        "delivery/cluster.py",
+        "            connections.retrying(upload.discard)\n",
+        "            pass\n",
+        (WORKERS, "that_fails"),
+    ),
+    Mutation(
+        "executors deliver",
+        "what cannot be continued is taken away before it is begun anew",
+        "delivery/cluster.py",
+        "            self.discard(connection)\n",
+        "",
+        (WORKERS, "loses_its_connection"),
+    ),
+    Mutation(
+        "executors deliver",
+        "an encrypted file is not continued",
+        "delivery/cluster.py",
+        "if begun is None or not (self._content.repeatable and begun.size",
+        "if begun is None or not (begun.size",
+        (WORKERS, "loses_its_connection"),
+    ),
+    Mutation(
+        "executors deliver",
+        "a job that begins after the others were cancelled is cancelled, too",
+        "delivery/cluster.py",
+        "                time.sleep(POLL_SECONDS)\n                self._context.cancelJobGroup(self._group)\n",
+        "                time.sleep(POLL_SECONDS)\n",
+        (WORKERS, "begins_a_moment_after"),
     ),
 ]
 

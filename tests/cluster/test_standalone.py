@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +36,7 @@ def logging_to(folder: Path) -> dict[str, str]:
 
 def uploading(site: Site, run: Submitted) -> None:
     """Return when some of a file is there that nobody sees."""
-    give_up = time.monotonic() + 180
+    give_up = time.monotonic() + 600
     while not any(name.startswith(".courier-") for name in site.delivered()):
         assert run.process.poll() is None, run.text
         assert time.monotonic() < give_up, run.text
@@ -85,6 +87,21 @@ def test_an_executor_that_is_killed_while_it_uploads_leaves_one_copy_of_each_fil
     assert begun  # there was something to leave behind
     assert without_manifest(site.delivered()) == local_files
     assert "manifest-sftp_password-killed.json" in site.delivered()
+
+
+def test_a_driver_that_is_killed_while_executors_upload_is_started_again_and_leaves_one_copy_of_each_file(
+    site: Site, slow: SlowProxy, local_files: dict[str, bytes]
+) -> None:
+    slow.bytes_per_second = BYTES_PER_SECOND
+    arguments = site.arguments("again", *site.to_sftp(slow.port))
+    run = site.submit(*arguments)
+    uploading(site, run)
+    os.killpg(run.process.pid, signal.SIGKILL)  # spark-submit and the driver below it; executors have other ancestors
+    slow.bytes_per_second = AT_ONCE
+    run = site.submit(*arguments)
+    assert run.code() == 0, run.text
+    assert "they were not computed again" in run.text
+    assert without_manifest(site.delivered()) == local_files
 
 
 def test_speculative_attempts_leave_one_copy_of_each_file(

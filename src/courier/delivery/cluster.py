@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import socket
 import threading
 import time
 import uuid
@@ -26,7 +27,7 @@ from courier.delivery.sending import FileToSend, Sent, send
 from courier.destinations import Connection, Staged, open_destination
 from courier.destinations.connections import Connections, assert_reachable
 from courier.engine import Engine
-from courier.errors import ConfigError, CourierError, TerminalError
+from courier.errors import ConfigError, CourierError, TerminalError, TransientError
 from courier.mapping import Mapping
 from courier.plan import PlannedFile
 from courier.render import Rendering, open_keys
@@ -97,10 +98,15 @@ def _tried(configs: Iterator[RunConfig]) -> Iterator[CourierError | None]:
             open_store(config.state, make=False)
             assert_reachable(config.destination, open_destination(config.destination, config.run_id))
         except CourierError as error:
-            error.what = f"On an executor: {error.what}"
-            yield error
+            yield _from_here(error)
         else:
             yield None
+
+
+def _from_here(error: CourierError) -> CourierError:
+    """With the machine's name, for what it met need be so on no other one: neither on the driver nor on the next executor."""
+    error.what = f"On an executor ({socket.gethostname()}): {error.what}"
+    return error
 
 
 def _on_an_executor(context: Any, work: Callable[[Iterator[Any]], Iterator[Any]], item: object, what: str) -> Any:
@@ -122,29 +128,42 @@ class Executors:
     def __init__(self, engine: Engine, tasks: list[Task]) -> None:
         self._context: Any = engine.session.sparkContext
         self._tasks, self._group, self._mutex = tasks, f"courier-{uuid.uuid4().hex}", threading.Lock()
-        self._ended = False
+        self._ending, self._ended, self._waiting = threading.Lock(), False, 0
 
     def stage(self, number: int) -> Sent:
         """Wait for the job of one file. Raises what its task has met."""
         task = self._tasks[number]
-        # Both hold for the jobs of this thread. A task that is interrupted has its Python process killed.
-        self._context.setJobGroup(self._group, f"Stage {task.file.name}", interruptOnCancel=True)
-        what = f"The task that sends '{task.file.name}' failed on the cluster, and again wherever it was tried"
-        found = _on_an_executor(self._context, _staged, task, what)
+        with self._mutex:
+            if self._ended:
+                raise TransientError(f"'{task.file.name}' was not sent, since the run has failed")
+            self._waiting += 1
+        try:
+            # Both hold for the jobs of this thread. A task that is interrupted has its Python process killed.
+            self._context.setJobGroup(self._group, f"Stage {task.file.name}", interruptOnCancel=True)
+            what = f"The task that sends '{task.file.name}' failed on the cluster, and again wherever it was tried"
+            found = _on_an_executor(self._context, _staged, task, what)
+        finally:
+            with self._mutex:
+                self._waiting -= 1
         if isinstance(found, CourierError):
             raise found
         return found  # type: ignore[no-any-return]  # the result of a task has no type
 
     def end(self) -> None:
-        """Cancel what is going on, and wait until the last attempt has ended: a losing one may have just begun a file."""
-        with self._mutex:
+        """Cancel what is going on, and wait until the last attempt has ended: a losing one may have just begun a file.
+
+        Spark cancels what it knows of; a job that another thread is about to hand over is cancelled at the next turn.
+        """
+        with self._ending:
             if self._ended:
                 return
-            self._ended = True
+            with self._mutex:
+                self._ended = True
             self._context.cancelJobGroup(self._group)
             give_up = time.monotonic() + END_SECONDS
-            while self._running() and time.monotonic() < give_up:
+            while (self._waiting or self._running()) and time.monotonic() < give_up:
                 time.sleep(POLL_SECONDS)
+                self._context.cancelJobGroup(self._group)
 
     def _running(self) -> int:
         """Tasks of this application that run on executors, wanted or not."""
@@ -170,7 +189,7 @@ def _staged(each: Iterator[Task]) -> Iterator[Sent | CourierError]:
         try:
             yield stage(task, uuid.uuid4().hex[:8])
         except CourierError as error:
-            yield error
+            yield _from_here(error)
         except Exception as exc:
             raise RuntimeError(f"courier: {type(exc).__name__}") from None  # its text might hold values, and goes into logs
 
