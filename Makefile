@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILES ?= 200000
 # Tests that run side by side; most of them wait for servers and processes more than they compute.
-WORKERS ?= 3
+WORKERS ?= 4
 BENCH ?=
 
 .DEFAULT_GOAL := help
@@ -67,14 +67,14 @@ gpg:
 	@./scripts/need gpg 'gnupg' 'GnuPG, for the tests of encryption'
 
 test: install-dev java sshd gpg ## Run all tests (installs Java, sshd and gpg by apt where it can)
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/paramiko4 'paramiko>=4,<5'
 	@touch $@
 
 test-paramiko4: install-dev java sshd $(VENV)/paramiko4/.installed ## Run the SFTP tests with paramiko 4, too
-	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest -n $(WORKERS) tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
+	@PYTHONPATH=$(VENV)/paramiko4 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration/test_sftp.py tests/integration/test_sftp_trust.py
 
 $(VENV)/spark-%/.installed: | $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/spark-$* 'pyspark==$*.*'

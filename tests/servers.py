@@ -29,7 +29,7 @@ from typing import Any
 
 HOST = "127.0.0.1"
 #: A loaded machine may be slow to start a server; a healthy one needs a fraction of a second.
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 5
 #: Administrators' tools, which a plain user's or a minimal container's PATH may leave out.
