@@ -930,7 +930,7 @@ MUTATIONS = [
     Mutation(
         "executors deliver",
         "an attempt has a place of its own",
-        "delivery/cluster.py",
+        "delivery/attempt.py",
         "open_destination(config, task.config.run_id, attempt)",
         "open_destination(config, task.config.run_id)",
         (WORKERS, "places_of_their_own"),
@@ -938,7 +938,7 @@ MUTATIONS = [
     Mutation(
         "executors deliver",
         "an attempt asks at its beginning whether its run goes on",
-        "delivery/cluster.py",
+        "delivery/attempt.py",
         "            self._assert_wanted()\n            begun = ",
         "            begun = ",
         (WORKERS, "begins_after"),
@@ -946,7 +946,7 @@ MUTATIONS = [
     Mutation(
         "executors deliver",
         "an attempt asks on its way",
-        "delivery/cluster.py",
+        "delivery/attempt.py",
         "            self._asked = staged.size\n            self._assert_wanted()\n",
         "            self._asked = staged.size\n",
         (WORKERS, "before_the_end"),
@@ -954,7 +954,7 @@ MUTATIONS = [
     Mutation(
         "executors deliver",
         "an attempt asks at its end",
-        "delivery/cluster.py",
+        "delivery/attempt.py",
         "        self._begun = sent.staged\n        self._assert_wanted()\n",
         "        self._begun = sent.staged\n",
         (WORKERS, "while_it_sends"),
@@ -962,7 +962,7 @@ MUTATIONS = [
     Mutation(
         "executors deliver",
         "an attempt that fails takes away what it began",
-        "delivery/cluster.py",
+        "delivery/attempt.py",
         "            connections.retrying(upload.discard)\n",
         "            pass\n",
         (WORKERS, "that_fails"),
@@ -970,7 +970,7 @@ MUTATIONS = [
     Mutation(
         "executors deliver",
         "what cannot be continued is taken away before it is begun anew",
-        "delivery/cluster.py",
+        "delivery/attempt.py",
         "            self.discard(connection)\n",
         "",
         (WORKERS, "loses_its_connection"),
@@ -978,7 +978,7 @@ MUTATIONS = [
     Mutation(
         "executors deliver",
         "an encrypted file is not continued",
-        "delivery/cluster.py",
+        "delivery/attempt.py",
         "if begun is None or not (self._content.repeatable and begun.size",
         "if begun is None or not (begun.size",
         (WORKERS, "loses_its_connection"),

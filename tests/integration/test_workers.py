@@ -20,7 +20,7 @@ from targets import RUN_ID, Target
 
 from courier.compose import load
 from courier.config import EngineConfig, SourceConfig, StateConfig
-from courier.delivery import cluster
+from courier.delivery import attempt, cluster
 from courier.delivery.journal import Journal
 from courier.destinations import Connection, Staged
 from courier.destinations.base import Keep
@@ -45,7 +45,7 @@ class Work:
 
     target: Target
     store: Store
-    task: cluster.Task
+    task: attempt.Task
 
     @property
     def marker(self) -> str:
@@ -66,7 +66,7 @@ def work(request: pytest.FixtureRequest, make_target: Callable[[str], Target], t
     target = make_target(request.param)
     state = StateConfig(path=str(tmp_path / "state"))
     config = load(["activation=demo", f"run_id={RUN_ID}"], now=datetime.now(UTC))
-    task = cluster.Task(
+    task = attempt.Task(
         replace(config, destination=target.config, state=state),
         snapshot(tmp_path / "rows.parquet", ROWS),
         PlannedFile(NAME, 0, 1, 1, Slice(0, ROWS)),
@@ -90,7 +90,7 @@ def instead(work: Work, monkeypatch: pytest.MonkeyPatch, send: Callable[[Send], 
 
 
 def test_attempts_have_places_of_their_own_that_the_driver_finds(work: Work) -> None:
-    sent = [cluster.stage(work.task, attempt) for attempt in ("11111111", "22222222")]
+    sent = [attempt.stage(work.task, of) for of in ("11111111", "22222222")]
     assert [each.plain_bytes for each in sent] == [len(CONTENT)] * 2
     assert len({each.staged.place for each in sent}) == 2
     assert {each.place for each in work.unfinished()} == {each.staged.place for each in sent}
@@ -115,7 +115,7 @@ def test_an_attempt_that_begins_after_its_run_has_ended_sends_nothing(work: Work
 
     instead(work, monkeypatch, never)
     with pytest.raises(TerminalError, match="the run has ended"):
-        cluster.stage(work.task, "11111111")
+        attempt.stage(work.task, "11111111")
     assert work.target.leftovers() == []
 
 
@@ -131,7 +131,7 @@ def test_an_attempt_whose_run_ends_while_it_sends_takes_its_file_away(work: Work
 
     instead(work, monkeypatch, ended)
     with pytest.raises(TerminalError, match="the run has ended"):
-        cluster.stage(work.task, "11111111")
+        attempt.stage(work.task, "11111111")
     assert work.target.everything() == {}
     assert work.target.leftovers() == []
 
@@ -156,7 +156,7 @@ def test_an_attempt_asks_before_the_end_whether_its_run_goes_on(work: Work, monk
     monkeypatch.setattr(cluster, "ASKED_BYTES", 1_000_000)
     instead(work, monkeypatch, ended)
     with pytest.raises(TerminalError, match="the run has ended"):
-        cluster.stage(more, "11111111")
+        attempt.stage(more, "11111111")
     assert 0 < sum(passed) < rows * len(VALUE)
     assert work.target.leftovers() == []
 
@@ -164,7 +164,7 @@ def test_an_attempt_asks_before_the_end_whether_its_run_goes_on(work: Work, monk
 def test_an_attempt_that_fails_takes_its_file_away(work: Work) -> None:
     more = replace(work.task.file, slice=Slice(0, ROWS + 1))
     with pytest.raises(CourierError, match="fewer rows than were planned"):
-        cluster.stage(replace(work.task, file=more), "11111111")
+        attempt.stage(replace(work.task, file=more), "11111111")
     assert work.target.leftovers() == []
 
 
@@ -184,9 +184,9 @@ def test_an_attempt_that_loses_its_connection_leaves_one_file(
 
         return send
 
-    monkeypatch.setattr(cluster.Task, "repeatable", repeatable)
+    monkeypatch.setattr(attempt.Task, "repeatable", repeatable)
     instead(work, monkeypatch, interrupted)
-    sent = cluster.stage(work.task, "11111111")
+    sent = attempt.stage(work.task, "11111111")
     assert begun_at[0] == 0
     assert len(begun_at) == 2
     if not repeatable:  # its bytes would be others
@@ -202,7 +202,7 @@ def test_an_attempt_that_loses_its_connection_leaves_one_file(
 @pytest.mark.parametrize("work", ["local"], indirect=True)
 def test_what_an_executor_meets_tells_on_which_machine(work: Work) -> None:
     work.store.delete(work.marker)
-    (found,) = cluster._staged(iter([work.task]))
+    (found,) = attempt.staged(iter([work.task]))
     assert isinstance(found, TerminalError)
     again = pickle.loads(pickle.dumps(found))  # as it comes to the driver
     assert str(again) == str(found)

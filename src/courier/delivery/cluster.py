@@ -8,54 +8,31 @@ that of the first to end, and takes all others away before it publishes.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import re
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from courier.config import RunConfig
-from courier.delivery.journal import Journal
-from courier.delivery.progress import Silence
-from courier.delivery.sending import FileToSend, Sent, send
-from courier.destinations import Connection, Staged, open_destination
-from courier.destinations.connections import Connections, assert_reachable
+from courier.delivery.attempt import Task, from_here, staged
+from courier.delivery.sending import Sent
+from courier.destinations import open_destination
+from courier.destinations.connections import assert_reachable
 from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, TerminalError, TransientError
 from courier.mapping import Mapping
 from courier.plan import PlannedFile
-from courier.render import Rendering, open_keys
+from courier.render import open_keys
 from courier.rows.snapshot import AudienceSnapshot
-from courier.state import Store, open_store
+from courier.state import open_store
 
 #: An executor ends the Python process of a task that is stopped after two seconds; one that does not answer is given up.
 END_SECONDS = 20.0
 POLL_SECONDS = 0.1
-#: A worker asks after so many bytes whether its run still goes on.
-ASKED_BYTES = 64 * 1024 * 1024
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Task:
-    """All that an executor must know of one file. It holds no secret: they are read where the task runs."""
-
-    config: RunConfig
-    snapshot: AudienceSnapshot
-    file: PlannedFile
-    columns: Mapping
-    started_at: datetime
-
-    @property
-    def repeatable(self) -> bool:
-        return not self.config.file.encrypted
 
 
 def assert_possible(engine: Engine, config: RunConfig) -> None:
@@ -98,15 +75,9 @@ def _tried(configs: Iterator[RunConfig]) -> Iterator[CourierError | None]:
             open_store(config.state, make=False)
             assert_reachable(config.destination, open_destination(config.destination, config.run_id))
         except CourierError as error:
-            yield _from_here(error)
+            yield from_here(error)
         else:
             yield None
-
-
-def _from_here(error: CourierError) -> CourierError:
-    """With the machine's name, for what it met need be so on no other one: neither on the driver nor on the next executor."""
-    error.what = f"On an executor ({socket.gethostname()}): {error.what}"
-    return error
 
 
 def _on_an_executor(context: Any, work: Callable[[Iterator[Any]], Iterator[Any]], item: object, what: str) -> Any:
@@ -141,7 +112,7 @@ class Executors:
             # Both hold for the jobs of this thread. A task that is interrupted has its Python process killed.
             self._context.setJobGroup(self._group, f"Stage {task.file.name}", interruptOnCancel=True)
             what = f"The task that sends '{task.file.name}' failed on the cluster, and again wherever it was tried"
-            found = _on_an_executor(self._context, _staged, task, what)
+            found = _on_an_executor(self._context, staged, task, what)
         finally:
             with self._mutex:
                 self._waiting -= 1
@@ -181,76 +152,6 @@ def tasks(
     )
     alone = [replace(snapshot) for snapshot in snapshots]  # without the footers that were read here
     return [Task(config, alone[file.audience], file, plain, started_at) for file in files]
-
-
-def _staged(each: Iterator[Task]) -> Iterator[Sent | CourierError]:
-    """In the executor. What a user can act on is a result, for Spark would only do it again; all else is Spark's to retry."""
-    for task in each:
-        try:
-            yield stage(task, uuid.uuid4().hex[:8])
-        except CourierError as error:
-            yield _from_here(error)
-        except Exception as exc:
-            raise RuntimeError(f"courier: {type(exc).__name__}") from None  # its text might hold values, and goes into logs
-
-
-def stage(task: Task, attempt: str) -> Sent:
-    """Render and stage one file over one connection, under a hidden name of this attempt's own."""
-    config = replace(task.config.destination, connections=1)
-    store, keys = open_store(task.config.state, make=False), open_keys(task.config.file, task.started_at)
-    content = FileToSend(
-        lambda: Rendering(task.snapshot, task.file, task.columns, task.config, keys), task.file.slice.rows, task.repeatable
-    )
-    connections = Connections(open_destination(config, task.config.run_id, attempt), config)
-    upload = _Upload(task, content, store)
-    try:
-        return connections.retrying(upload.attempt, upload.reached)
-    except BaseException:
-        with contextlib.suppress(CourierError):  # what is left is taken away by the driver
-            connections.retrying(upload.discard)
-        raise
-    finally:
-        connections.close()
-
-
-class _Upload:
-    """One file of a task, over as many connections as it takes."""
-
-    def __init__(self, task: Task, content: FileToSend, store: Store) -> None:
-        self._task, self._content, self._store = task, content, store
-        self._begun: Staged | None = None
-        self._asked = 0
-
-    def reached(self) -> int:
-        return self._begun.size if self._begun and self._content.repeatable else 0
-
-    def attempt(self, connection: Connection) -> Sent:
-        begun = self._begun
-        if begun is None or not (self._content.repeatable and begun.size and connection.resumable(begun) == begun.size):
-            self.discard(connection)
-            self._assert_wanted()
-            begun = self._begun = connection.begin(self._task.file.name)
-        sent = send(connection, begun, self._content, self._keep, lambda: None, Silence())
-        self._begun = sent.staged
-        self._assert_wanted()
-        return sent
-
-    def discard(self, connection: Connection) -> None:
-        if self._begun is not None:
-            connection.discard(self._begun)
-            self._begun = None
-
-    def _keep(self, staged: Staged) -> None:
-        self._begun = staged
-        if staged.size - self._asked >= ASKED_BYTES:
-            self._asked = staged.size
-            self._assert_wanted()
-
-    def _assert_wanted(self) -> None:
-        """An attempt that nobody waits for any more must leave nothing behind: its run may have ended without it."""
-        config = self._task.config
-        if self._store.read(Journal.marker(config.activation, config.run_id)) is None:
-            raise TerminalError(f"'{self._task.file.name}' is wanted no more: the run has ended")
 
 
 def _reason(text: str) -> str:

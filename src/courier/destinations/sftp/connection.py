@@ -12,14 +12,9 @@ from courier.destinations.base import ASIDE, Keep, Staged, assert_size, conflict
 from courier.destinations.sftp.errors import FAILURE, FILE_EXISTS, NO_SUCH_FILE, PERMISSION_DENIED, UNSUPPORTED, Refusal, translated
 from courier.destinations.sftp.folder import RemoteFolder
 from courier.destinations.sftp.proof import Proof, Proofs, holds, proves
-from courier.destinations.sftp.protocol import (
-    CREATE,
-    FOR_WRITING,
-    POSIX_RENAME,
-    TRUNCATE,
-    Session,
-)
+from courier.destinations.sftp.protocol import Session
 from courier.destinations.sftp.transfer import Upload
+from courier.destinations.sftp.wire import CREATE, FOR_WRITING, POSIX_RENAME, TRUNCATE
 from courier.errors import TerminalError, TransientError
 
 #: `keep` is told about this often: a file of 1 GB is written down 128 times.

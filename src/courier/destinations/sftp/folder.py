@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from courier.config import SftpConfig
 from courier.destinations.sftp.errors import NO_SUCH_FILE, Refusal, translated
 from courier.destinations.sftp.proof import Proofs
-from courier.destinations.sftp.protocol import ATTRS, EXTENDED, FOR_READING, LIMITS, LSTAT, STAT, Session, mode_of, text
+from courier.destinations.sftp.protocol import Session
 from courier.destinations.sftp.transfer import read
+from courier.destinations.sftp.wire import ATTRS, EXTENDED, FOR_READING, LIMITS, LSTAT, STAT, mode_of, text
 from courier.errors import TerminalError
 
 SIZE_ADVICE = "set destination.verify=sha256, which reads the file back instead"

@@ -14,14 +14,33 @@ import paramiko
 
 from courier.destinations.sftp.errors import END_OF_FILE, OK, Refusal
 from courier.destinations.sftp.packets import Packets
+from courier.destinations.sftp.wire import (
+    ATTRS,
+    CLOSE,
+    EXTENDED,
+    EXTENDED_REPLY,
+    HANDLE,
+    HEAD,
+    INIT,
+    NAME,
+    NUMBER,
+    OPEN,
+    OPENDIR,
+    POSIX_RENAME,
+    READDIR,
+    REMOVE,
+    RENAME,
+    STAT,
+    STATUS,
+    STATVFS,
+    VERSION,
+    attributes,
+    extensions_of,
+    size_of,
+    take,
+    text,
+)
 
-INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT = 1, 2, 3, 4, 5, 6, 7
-OPENDIR, READDIR, REMOVE, STAT, RENAME = 11, 12, 13, 17, 18
-STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = 101, 102, 103, 104, 105, 200, 201
-FOR_READING, FOR_WRITING, CREATE, TRUNCATE = 0x01, 0x02, 0x08, 0x10
-LIMITS, POSIX_RENAME, STATVFS = b"limits@openssh.com", b"posix-rename@openssh.com", b"statvfs@openssh.com"
-
-HEAD, NUMBER, LONG, TWO_LONGS = struct.Struct(">IBI"), struct.Struct(">I"), struct.Struct(">Q"), struct.Struct(">QI")
 #: Every server must take this much (4 of the draft), and most that tell no limits take no more.
 REQUEST_BYTES = 32 * 1024
 #: More than this gains nothing.
@@ -59,7 +78,7 @@ class Session:
             self._receive()
         if greeting[0] != VERSION:
             raise ProtocolError("the server's answers are not SFTP")
-        self.extensions = _extensions(greeting)
+        self.extensions = extensions_of(greeting)
 
     # Requests and answers
 
@@ -118,7 +137,7 @@ class Session:
         self.read_bytes, self.write_bytes = (min(size or MOST_REQUEST_BYTES, MOST_REQUEST_BYTES) for size in (read, write))
 
     def open(self, path: str, flags: int) -> bytes:
-        return text(_take(self.expect(self.ask(OPEN, text(path), NUMBER.pack(flags), bytes(4)), HANDLE), 0)[0])
+        return text(take(self.expect(self.ask(OPEN, text(path), NUMBER.pack(flags), bytes(4)), HANDLE), 0)[0])
 
     def close_file(self, handle: bytes) -> None:
         self.done(self.ask(CLOSE, handle))
@@ -154,16 +173,16 @@ class Session:
 
     def listing(self, folder: str) -> dict[str, int | None]:
         """Names in a folder and their sizes, as far as the server tells them."""
-        handle = text(_take(self.expect(self.ask(OPENDIR, text(folder)), HANDLE), 0)[0])
+        handle = text(take(self.expect(self.ask(OPENDIR, text(folder)), HANDLE), 0)[0])
         found: dict[str, int | None] = {}
         try:
             while True:
                 content = self.expect(self.ask(READDIR, handle), NAME)
                 at = 4
                 for _ in range(NUMBER.unpack_from(content)[0]):
-                    name, at = _take(content, at)
-                    _, at = _take(content, at)  # as `ls -l` shows it
-                    found[name.decode(errors="replace")], at = _attributes(content, at)
+                    name, at = take(content, at)
+                    _, at = take(content, at)  # as `ls -l` shows it
+                    found[name.decode(errors="replace")], at = attributes(content, at)
         except Refusal as refusal:
             if refusal.code != END_OF_FILE:
                 raise
@@ -233,50 +252,3 @@ class Session:
         if isinstance(exc, EOFError) or (isinstance(exc, OSError) and not isinstance(exc, ConnectionError)):
             raise ConnectionResetError("the connection was lost") from exc
         raise exc
-
-
-def text(value: str | bytes) -> bytes:
-    """A string as the protocol has it: its length, then its bytes."""
-    raw = value.encode() if isinstance(value, str) else value
-    return NUMBER.pack(len(raw)) + raw
-
-
-def size_of(content: bytes) -> int | None:
-    """The size that an answer's attributes hold; None where they hold none."""
-    return _attributes(content, 0)[0]
-
-
-def mode_of(content: bytes) -> int | None:
-    """Kind and rights that an answer's attributes hold, as POSIX has them; None where they hold none."""
-    flags = NUMBER.unpack_from(content)[0]
-    return NUMBER.unpack_from(content, 4 + 8 * bool(flags & 0x1) + 8 * bool(flags & 0x2))[0] if flags & 0x4 else None
-
-
-def _take(content: bytes, at: int) -> tuple[bytes, int]:
-    """The string at a place, and the place after it."""
-    size = NUMBER.unpack_from(content, at)[0]
-    return content[at + 4 : at + 4 + size], at + 4 + size
-
-
-def _attributes(content: bytes, at: int) -> tuple[int | None, int]:
-    """The size among attributes at a place, and the place after them. Size, owner, rights and times are there by flags."""
-    flags = NUMBER.unpack_from(content, at)[0]
-    at += 4
-    size = LONG.unpack_from(content, at)[0] if flags & 0x1 else None
-    at += 8 * bool(flags & 0x1) + 8 * bool(flags & 0x2) + 4 * bool(flags & 0x4) + 8 * bool(flags & 0x8)
-    if flags & 0x80000000:
-        count = NUMBER.unpack_from(content, at)[0]
-        at += 4
-        for _ in range(2 * count):
-            _, at = _take(content, at)
-    return size, at
-
-
-def _extensions(greeting: bytes) -> set[bytes]:
-    """What the server says it can do beyond version 3. (Each name has a version beside it, which nobody has ever raised.)"""
-    names, at = set[bytes](), 5
-    while at + 4 <= len(greeting):
-        name, at = _take(greeting, at)
-        _, at = _take(greeting, at)
-        names.add(name)
-    return names

@@ -11,20 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from courier.destinations.sftp.errors import END_OF_FILE, Refusal
-from courier.destinations.sftp.protocol import (
-    ATTRS,
-    CLOSE,
-    DATA,
-    NUMBER,
-    READ,
-    STAT,
-    TWO_LONGS,
-    WRITE,
-    ProtocolError,
-    Session,
-    size_of,
-    text,
-)
+from courier.destinations.sftp.protocol import ProtocolError, Session
+from courier.destinations.sftp.wire import ATTRS, CLOSE, DATA, NUMBER, READ, STAT, TWO_LONGS, WRITE, size_of, text
 
 #: So much may wait for its answer: enough for 100 MB/s at 80 ms, and little for a server to keep in order.
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
