@@ -61,6 +61,13 @@ def check_names(config: RunConfig) -> None:
         )
 
 
+def warnings(config: RunConfig) -> list[str]:
+    """Names that are as configured, and hardly as meant."""
+    own, ending = config.file.extension, config.file.full_extension
+    doubled = next((each for each in (ending, own) if each and config.file.name.lower().endswith(f".{each.lower()}")), None)
+    return [f"file.name ends with .{doubled}, to which .{ending} is added: leave it out of the name"] if doubled and ending else []
+
+
 def template(config: RunConfig, key: str, text: str, known: Collection[str] = PLACEHOLDERS) -> Template:
     """Read a template. Raises ConfigError for macros that are not `known`, or have no value in this configuration."""
     read = parsed(key, text, known)

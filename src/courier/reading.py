@@ -63,7 +63,7 @@ def read(run: runs.Run, destination: Destination) -> Ready:
             keys,
         )
         run.warnings += suppression.warnings(config.suppression, config.mapping, asked.paths.values())
-        run.warnings += [*consent.warnings(asked), *esp.check_configuration(config)]
+        run.warnings += [*plan.warnings(config), *consent.warnings(asked), *esp.check_configuration(config)]
         assert_reachable(config.destination, destination)
     return ready
 

@@ -119,3 +119,19 @@ def test_a_second_part_that_would_have_another_audiences_name_is_refused() -> No
 def test_the_names_that_later_parts_would_have() -> None:
     later = plan.later_parts(config(name="{segment_name}"), 0, 2, None)
     assert [next(later), next(later)] == ["spring_3.csv", "spring_4.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "compression", "said"),
+    [
+        ("x.csv", "none", "file.name ends with .csv, to which .csv is added"),
+        ("X.CSV", "gzip", "file.name ends with .csv, to which .csv.gz is added"),
+        ("x.csv.gz", "gzip", "file.name ends with .csv.gz, to which .csv.gz is added"),
+        ("x", "gzip", None),
+        ("csv", "none", None),
+    ],
+)
+def test_a_name_that_has_its_ending_already_is_a_warning(name: str, compression: str, said: str | None) -> None:
+    found = plan.warnings(config(name=name, compression=compression))
+    assert [text.partition(":")[0] for text in found] == ([said] if said else [])
+    assert plan.warnings(config(name="x.csv", extension="")) == []
