@@ -561,7 +561,7 @@ class Unwilling(paramiko.ServerInterface):
         return self.over.wait(20)
 
 
-@pytest.mark.parametrize(("command", "found"), [("/bin/false", "the connection was lost"), ("echo hello", "answers are not SFTP")])
+@pytest.mark.parametrize(("command", "found"), [("/bin/false", "the connection was lost"), ("echo hello; cat", "answers are not SFTP")])
 def test_a_user_who_has_no_sftp_is_not_told_of_firewalls(command: str, found: str) -> None:
     words = f"{found}.*whether this user may use SFTP"
     with openssh_server(f"ForceCommand {command}") as server, pytest.raises(TransientError, match=words) as raised:
