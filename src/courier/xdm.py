@@ -17,6 +17,8 @@ STEP = re.compile(r"""(?P<name>[^.\[\]'"]+) | \[(?P<index>\d+)\] | \[(?P<quote>[
 
 #: The most that a decimal has in engines.
 DIGITS = 38
+#: A decimal of which engines know different numbers of digits: what an expression gives. No file can have its scale.
+VAGUE = pa.decimal256(76, -1)
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 def is_scalar(kind: pa.DataType) -> bool:
     """Whether a value of this type has one text in a file."""
-    if pa.types.is_float16(kind) or (pa.types.is_decimal(kind) and kind.precision > DIGITS):
+    if pa.types.is_float16(kind) or (pa.types.is_decimal(kind) and kind.precision > DIGITS and kind != VAGUE):
         return False
     tests = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_date, pa.types.is_timestamp)
     return is_text(kind) or any(test(kind) for test in tests)

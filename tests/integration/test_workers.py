@@ -153,7 +153,7 @@ def test_an_attempt_asks_before_the_end_whether_its_run_goes_on(work: Work, monk
             passed.append(len(chunk))
             yield chunk
 
-    monkeypatch.setattr(cluster, "ASKED_BYTES", 1_000_000)
+    monkeypatch.setattr(attempt, "ASKED_BYTES", 1_000_000)
     instead(work, monkeypatch, ended)
     with pytest.raises(TerminalError, match="the run has ended"):
         attempt.stage(more, "11111111")

@@ -10,8 +10,9 @@ import pyarrow as pa
 from courier.sql.common import alike, assert_text, compared, small
 from courier.sql.functions import FUNCTIONS, Takes
 from courier.sql.numbers import absolute
-from courier.sql.parts import TEXT, VAGUE, Part, RefusedError, call, kind_of
+from courier.sql.parts import TEXT, Part, RefusedError, call, kind_of
 from courier.sql.reader import quoted
+from courier.xdm import VAGUE
 
 #: Stands after a group's number in what is put in, and is taken out again: Rust would read on into what follows.
 END = "\ue000\ue001\ue000"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from courier.sql.parts import DOUBLE, INT, LONG, NUMBERS, VAGUE, Part, RefusedError, families
+from courier.sql.parts import DOUBLE, INT, LONG, NUMBERS, Part, RefusedError, families
+from courier.xdm import VAGUE
 
 ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,6})?Z?)?")
 

@@ -13,7 +13,8 @@ from enum import Enum
 import pyarrow as pa
 
 from courier import xdm
-from courier.sql.parts import DATE, INT, LONG, TEXT, TIME, TRUTH, VAGUE
+from courier.sql.parts import DATE, INT, LONG, TEXT, TIME, TRUTH
+from courier.xdm import VAGUE
 
 
 class Takes(Enum):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from courier.sql.common import assert_text, double, mixed, small
-from courier.sql.parts import DATE, DOUBLE, INT, LONG, NUMBERS, TEXT, TIME, TRUTH, VAGUE, Part, RefusedError
+from courier.sql.parts import DATE, DOUBLE, INT, LONG, NUMBERS, TEXT, TIME, TRUTH, Part, RefusedError
+from courier.xdm import DIGITS, VAGUE
 
 #: What a cast can be to, by sqlglot's names.
 TYPES = {
@@ -21,7 +22,6 @@ TYPES = {
     "TIMESTAMP": TIME,
     "TIMESTAMPTZ": TIME,
 }
-MOST_DIGITS = 38
 
 
 def literal(text: str) -> Part:
@@ -29,8 +29,8 @@ def literal(text: str) -> Part:
         return Part(text, DOUBLE, number=text)
     if "." in text:
         digits = len(text.partition(".")[2])
-        return Part(text, pa.decimal128(min(MOST_DIGITS, max(1, len(text) - 1)), min(MOST_DIGITS, digits)), number=text)
-    kind = INT if int(text) < 2**31 else LONG if int(text) < 2**63 else pa.decimal128(min(MOST_DIGITS, len(text)), 0)
+        return Part(text, pa.decimal128(min(DIGITS, max(1, len(text) - 1)), min(DIGITS, digits)), number=text)
+    kind = INT if int(text) < 2**31 else LONG if int(text) < 2**63 else pa.decimal128(min(DIGITS, len(text)), 0)
     return Part(text, kind, number=text)
 
 
@@ -88,8 +88,8 @@ def cast(value: Part, name: str, digits: list[str], wanted: str, word: str) -> P
 
 def _decimal(digits: list[str], wanted: str) -> pa.DataType:
     """Spark's own is decimal(10,0)."""
-    if not all(each.isdecimal() for each in digits) or not 0 < int((digits or ["10"])[0]) <= MOST_DIGITS:
-        raise RefusedError(f"a cast to {wanted}", f"decimal(DIGITS, OF_THEM_AFTER_THE_POINT), such as decimal(18,2); at most {MOST_DIGITS}")
+    if not all(each.isdecimal() for each in digits) or not 0 < int((digits or ["10"])[0]) <= DIGITS:
+        raise RefusedError(f"a cast to {wanted}", f"decimal(DIGITS, OF_THEM_AFTER_THE_POINT), such as decimal(18,2); at most {DIGITS}")
     return pa.decimal128(*(int(each) for each in digits or ["10"]))
 
 

@@ -18,8 +18,6 @@ TEXT, INT, LONG, DOUBLE, TRUTH, DATE, TIME = (
     pa.date32(),
     pa.timestamp("us", "UTC"),
 )
-#: A decimal of which engines know different numbers of digits.
-VAGUE = pa.decimal256(76, 0)
 
 
 class RefusedError(Exception):
