@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from job_server import job_server
+from job_server import SECONDS, job_server
 
 JOBS = Path(__file__).parents[1] / "jobs"
 AS_OF = "2026-11-01T00:00:00Z"
@@ -99,7 +99,7 @@ def start_job(job: str, folder: Path, *arguments: str, launcher: list[str] | Non
         env=everything,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=SECONDS,
         check=False,
     )
     return Job(folder, done.returncode, done.stdout, done.stderr)

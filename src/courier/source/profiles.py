@@ -32,19 +32,17 @@ CSV = (".csv", ".csv.gz")
 @dataclass(frozen=True)
 class ProfileSource:
     """The files of the source, as their footers describe them. `profiles` is the number of rows of all files; `others` are
-    the files whose schema is not that of the first, in plain types as well; `written` is each file's, as its writer has called it.
+    the files whose schema is not that of the first, in plain types as well; `written` is the first file's as its writer has called
+    it, and `others_written` that of the files where it is another.
     """
 
     files: list[str]
     schema: pa.Schema
     profiles: int
     others: dict[str, pa.Schema]
-    written: dict[str, pa.Schema]
+    written: pa.Schema
+    others_written: dict[str, pa.Schema]
     int96: bool
-
-    @property
-    def first_written(self) -> pa.Schema:
-        return next(iter(self.written.values()))
 
 
 class Footer(NamedTuple):
@@ -61,12 +59,12 @@ def inspect(source: SourceConfig) -> ProfileSource:
     files = listing.listed(filesystem, path, source.path if prefix else path)
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers = list(pool.map(lambda file: _footer(filesystem, file), files))
-    written = {file: footer.schema for file, footer in zip(files, footers, strict=True)}
-    plain = {file: kinds.plain(schema) for file, schema in written.items()}
-    first = plain[files[0]]
-    others = {file: schema for file, schema in plain.items() if not schema.equals(first)}
+    written = footers[0].schema
+    others_written = {file: footer.schema for file, footer in zip(files, footers, strict=True) if not footer.schema.equals(written)}
+    first = kinds.plain(written)
+    others = {file: plain for file, schema in others_written.items() if not (plain := kinds.plain(schema)).equals(first)}
     profiles, int96 = sum(footer.rows for footer in footers), any(footer.int96 for footer in footers)
-    return ProfileSource([prefix + file for file in files], first, profiles, others, written, int96)
+    return ProfileSource([prefix + file for file in files], first, profiles, others, written, others_written, int96)
 
 
 @contextmanager
@@ -116,9 +114,9 @@ def assert_read_by_sail(source: ProfileSource, paths: Iterable[str]) -> None:
     """Raise SourceError for a column, whatever it is for, that has another type in another file: Sail reads no such files together;
     and for one of these paths whose writer has called it what Sail has not.
     """
-    first = source.first_written
-    for file, schema in source.written.items():
-        differing = next(kinds.differing(pa.struct(list(first)), pa.struct(list(schema))), None) if schema is not first else None
+    first = source.written
+    for file, schema in source.others_written.items():
+        differing = next(kinds.differing(pa.struct(list(first)), pa.struct(list(schema))), None)
         if differing:
             name, expected, found = differing
             raise SourceError(
@@ -179,8 +177,8 @@ def read(engine: Engine, source: ProfileSource) -> DataFrame:
     """Open the inspected files, and no others, as profiles."""
     with source_errors("opening the profiles"):
         reader = engine.session.read
-        if engine.one_machine and (source.int96 or any(map(kinds.in_other_units, source.first_written.types))):
-            reader = reader.schema(kinds.told(source.first_written, nanoseconds=True))
+        if engine.one_machine and (source.int96 or any(map(kinds.in_other_units, source.written.types))):
+            reader = reader.schema(kinds.told(source.written, nanoseconds=True))
         elif not engine.one_machine and not source.int96 and any(map(kinds.is_strange, source.schema.types)):
             # With int96 it is not told: what is told would be without a zone, which Spark takes for another type.
             reader = reader.schema(kinds.told(source.schema, nanoseconds=False))
