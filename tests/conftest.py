@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 from recording_server import PASSWORD, RecordingServer, recording_server
 from servers import S3Server, SftpServer, find_proftpd, missing, openssh_server, proftpd_server, rclone_s3_server, rclone_sftp_server
 from targets import PASSWORD_ENV, Target, local_target, s3_target, sftp_key_target, sftp_password_target
+
+# For every JVM of the tests, also those of jobs; what a test sets itself wins.
+os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "spark"))
 
 # A busy machine is no failure.
 settings.register_profile("courier", deadline=None, suppress_health_check=[HealthCheck.too_slow])
