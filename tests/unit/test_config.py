@@ -1044,12 +1044,52 @@ def test_a_secret_in_place_of_a_reference_is_refused_and_not_shown(kind: Any, ke
         "source.access_key_id_env='Hunter2/+'",
         "state.secret_access_key_env='Hunter2/+'",
         "file.sign_passphrase_env='Hunter2 !secret'",
+        "destination.passwrod=Hunter2;",
+        "destination.passwrod Hunter2",
+        "destination.session_token=Hunter2==",
+        "destination.jump=u:Hunter2@h",
+        "destination.host=u:Hunter2@h",
+        "destination.host=sftp://u:Hunter2@h",
+        "destination.path=sftp://u:Hunter2@h/inbox",
+        "engine.token=Hunter2=",
+        "engine.remote=sc://h:15002/;token=Hunter2",
+        "engine.remote=[sc://h:15002/token/Hunter2]",
+        "source.path=s3://ID:Hunter2@bucket/profiles",
+        "source.path=s3://ID:Hunter/2@bucket/Hunter2",
+        "source.endpoint_url=https://u:Hunter2@h",
+        "source.endpoint_url=u:Hunter2@h",
+        "state.path=s3://ID:Hunter2@bucket/state",
+        "state.endpoint_url=https://Hunter2@h:9000",
+        "suppression.lists={a:{path:'s3://ID:Hunter2@b/x',column:c}}",
+        "=Hunter2",
     ],
 )
 def test_a_pasted_secret_is_refused_when_the_configuration_is_read(override: str) -> None:
     message = refused("destination=sftp_password", *DESTINATION_KEYS["sftp_password"], override)
-    assert "Hunter2" not in message
+    assert "Hunter" not in message
     assert re.split(r"[ ={]", override)[0].removeprefix("destination.jump") in message
+
+
+def test_a_bucket_and_an_endpoint_with_a_login_are_refused_and_not_shown() -> None:
+    for override in ("destination.bucket=s3://ID:Hunter2@b", "destination.endpoint_url=https://ID:Hunter2@h"):
+        message = refused("destination=s3", *DESTINATION_KEYS["s3"], override)
+        assert "has a login in it" in message
+        assert "Hunter" not in message
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["source.path=s3://bucket/a@b/x:y@z", "destination.path='out/{datetime:yyyy}@home'", "source.path=s3://arn:aws:s3:a:1:ap/x/y@z"],
+)
+def test_a_path_may_have_an_at_sign(override: str) -> None:
+    load(override)
+
+
+def test_settings_of_spark_that_may_be_secrets_are_not_shown() -> None:
+    settings = "+engine.settings={spark.hadoop.fs.s3a.secret.key:Hunter2,spark.ssl.keyPassword:Hunter2,spark.executor.cores:4}"
+    shown = compose.load_shown(["activation=demo", settings], now=NOW)
+    assert "Hunter2" not in shown
+    assert yaml.safe_load(shown)["engine"]["settings"]["spark.executor.cores"] == 4
 
 
 def test_a_secret_is_never_in_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from courier import config as schema
 from courier import esp
 from courier.compose import shape, written
-from courier.compose.groups import CHOSEN, GROUPS, SECRETS, SWITCHES, TOP_LEVEL, destinations_with
+from courier.compose.groups import CHOSEN, GROUPS, SETTINGS, SWITCHES, TOP_LEVEL, destinations_with, may_be_secret, without_secret
 from courier.compose.typed import Activation, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
 
@@ -42,6 +42,8 @@ def load_shown(overrides: Sequence[str], *, now: datetime, config_dir: str | Non
     """The composed configuration as YAML, once it is found to be valid: no secret is in it then, only what holds them."""
     plain, activation = _composed(overrides, config_dir)
     _checked(plain, activation, now)
+    for name in filter(SETTINGS.search, map(str, plain.engine.settings)):  # what Spark is given as it is may be a secret all the same
+        plain.engine.settings[name] = "…"
     return f"# activation: {activation.name}\n{OmegaConf.to_yaml(plain)}".rstrip()
 
 
@@ -145,7 +147,7 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
     except OverrideParseException as exc:
         raise ConfigError(
             "The command line cannot be read",
-            found=_without_secret(exc.override or ""),
+            found=without_secret(exc.override or ""),
             expected="group=option or group.key=value",
             fix=f"a value with signs such as ~ = [ ; | {{ é or a blank takes quotes inside the shell's: {_quoted(exc.override or '')}",
         ) from exc
@@ -196,7 +198,7 @@ def _quoted(override: str) -> str:
     found = re.fullmatch(r"""(\+{0,2}[\w.]+)=([^\['"$`\\][^'"$`\\]*)""", override)
     if not found:
         return "\"file.delimiter=';'\""
-    return f"\"{found[1]}='{'…' if SECRETS.search(override) else found[2]}'\""
+    return f"\"{found[1]}='{'…' if may_be_secret(override) else found[2]}'\""
 
 
 def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:
@@ -249,8 +251,3 @@ def _fix_of_unknown(group: str, parts: list[str]) -> str | None:
     entry = (None, *get_args(hints[key]))[-1]
     known = [field.name for field in fields(entry)] if is_dataclass(entry) else []
     return nearest(inside[1], known) if len(inside) > 1 and known and inside[1] not in known else None
-
-
-def _without_secret(override: str) -> str:
-    """An override as it is shown: where it is about a secret, which could stand there by mistake, its key alone."""
-    return f"{override.partition('=')[0]}=…" if SECRETS.search(override) else override

@@ -68,7 +68,9 @@ def check_overrides(overrides: Iterable[str], groups: Collection[str]) -> None:
         key, equals, value = override.partition("=")
         if override == "=" or (equals and not key):
             fix = "leave out the blanks on both sides of ="
-            raise ConfigError("The command line has a blank before =", found=override, expected="group=option or group.key=value", fix=fix)
+            raise ConfigError(
+                "The command line has a blank before =", found="=…" if value else "=", expected="group=option or group.key=value", fix=fix
+            )
         if not equals and re.fullmatch(r"[\w-]+", override) and override not in groups:
             raise ConfigError(
                 "The command line cannot be read",
