@@ -480,12 +480,15 @@ def test_a_file_that_is_no_yaml_is_refused_with_its_name(tmp_path: Path, text: s
         ("file:\n  name: a\n extension: b\n", "begin in the same column"),
         ("file\n  name: a\n", "each key ends with a colon"),
         ("run_id: a\nrun_id: b\n", "write the key once"),
+        ("destination:\n  password: *Hunter2\n", "'*…'"),
+        ("destination:\n  password: !Hunter2\n", "'!…'"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_answered_with_what_helps(tmp_path: Path, text: str, advice: str) -> None:
     _write(tmp_path, "activation", "mine", f"# @package _global_\n{text}")
     message = refused("activation=mine", config_dir=tmp_path)
     assert message.startswith("A configuration file is no valid YAML.")
+    assert "Hunter2" not in message
     assert "mine.yaml" in message
     assert advice in message.partition("What to do: ")[2]
 
