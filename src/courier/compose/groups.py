@@ -31,8 +31,6 @@ CHOSEN = {*GROUPS, "destination", "activation"}
 #: Keys whose `off` YAML reads as false.
 SWITCHES = ("consent.rule", "file.formula_guard")
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
-#: Settings of Spark that it shows nowhere itself.
-SETTINGS = re.compile(r"(?i)secret|password|token|access[.]?key|account[.]?key|credential")
 
 
 def may_be_secret(override: str) -> bool:

@@ -18,9 +18,10 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from courier import config as schema
 from courier import esp
 from courier.compose import shape, written
-from courier.compose.groups import CHOSEN, GROUPS, SETTINGS, SWITCHES, TOP_LEVEL, destinations_with, may_be_secret, without_secret
+from courier.compose.groups import CHOSEN, GROUPS, SWITCHES, TOP_LEVEL, destinations_with, may_be_secret, without_secret
 from courier.compose.typed import Activation, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
+from courier.secrets import SECRET_SETTING
 
 
 def conf_folder() -> Path:
@@ -42,7 +43,7 @@ def load_shown(overrides: Sequence[str], *, now: datetime, config_dir: str | Non
     """The composed configuration as YAML, once it is found to be valid: no secret is in it then, only what holds them."""
     plain, activation = _composed(overrides, config_dir)
     _checked(plain, activation, now)
-    for name in filter(SETTINGS.search, map(str, plain.engine.settings)):  # what Spark is given as it is may be a secret all the same
+    for name in filter(SECRET_SETTING.search, map(str, plain.engine.settings)):  # what Spark is given as it is may be a secret all the same
         plain.engine.settings[name] = "…"
     return f"# activation: {activation.name}\n{OmegaConf.to_yaml(plain)}".rstrip()
 
