@@ -728,6 +728,14 @@ def test_an_activation_that_is_not_where_it_is_looked_for_is_answered_with_its_p
     assert "one of your own is found with --config-dir DIR" in refused("activation=mine")
 
 
+@pytest.mark.parametrize("name", ["../activation/demo", "./demo", "sub/../demo"])
+def test_an_activation_has_one_name(name: str) -> None:
+    """Another spelling would be another lock, and another memory of what was sent."""
+    assert "An activation is named by its place" in refused(f"activation={name}")
+    with pytest.raises(ConfigError, match="An activation is named by its place"):
+        compose.load_state([f"activation={name}"])
+
+
 def test_what_is_shown_composes_to_the_same_and_holds_references_only(tmp_path: Path) -> None:
     given = ["destination=sftp_password", *DESTINATION_KEYS["sftp_password"], "file.delimiter='|'"]
     shown = compose.load_shown(["activation=demo", *given], now=NOW)

@@ -52,6 +52,7 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictCon
     """What Hydra makes of it, without Hydra's own keys, and the activation that was chosen."""
     composed, own = _compose(list(overrides), config_dir)
     name = str(composed.hydra.runtime.choices["activation"])
+    written.check_name(name)
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     for key in SWITCHES:
         if OmegaConf.select(plain, key) is False:
@@ -101,6 +102,7 @@ def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tu
     named = written.activation_named(overrides) is not None
     composed, _ = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
     activation = str(composed.hydra.runtime.choices["activation"]) if named else None
+    written.check_name(activation or "")
     state: schema.StateConfig = typed(composed, "state", schema.StateConfig)
     return state, activation
 

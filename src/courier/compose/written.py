@@ -99,6 +99,14 @@ def activation_named(overrides: Iterable[str]) -> str | None:
     return names[-1] if names else None
 
 
+def check_name(activation: str) -> None:
+    """Locks and what is remembered of runs go by it, so it has one spelling, and leads to no other folder of the state store."""
+    if any(part in (".", "..") for part in activation.split("/")):
+        raise ConfigError(
+            "An activation is named by its place in the folder activation", found=activation, expected="a name without . and .. as folders"
+        )
+
+
 def not_utf8(file: Path) -> ConfigError | None:
     """The error of a file that YAML is read from otherwise than it looks in an editor, such as those of Windows; None for all others."""
     content = file.read_bytes()
