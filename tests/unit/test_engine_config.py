@@ -8,12 +8,13 @@ import subprocess
 import sys
 
 import pytest
+from pyspark.errors import PySparkException
 
 from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
-from courier.engine import open_engine
+from courier.engine import open_engine, source_errors
 from courier.engine.spark import s3a_settings
-from courier.errors import ConfigError
+from courier.errors import ConfigError, SourceError
 
 
 @pytest.mark.parametrize(("text", "size"), [("2g", 2 << 30), ("512m", 512 << 20), ("3G", 3 << 30)])
@@ -61,6 +62,14 @@ def test_sail_sees_the_keys_of_the_source_and_nothing_of_other_keys(monkeypatch:
     with open_engine(EngineConfig(), source):
         assert [os.environ.get(name) for name in own] == ["id of the source", "secret of the source", None, None]
     assert {name: os.environ.get(name) for name in own} == own
+
+
+def test_a_full_disk_is_told_with_what_helps() -> None:
+    with (
+        pytest.raises(SourceError, match=r"No space left on device.* What to do: free some space where the state store is"),
+        source_errors("writing"),
+    ):
+        raise PySparkException("Unable to copy data to file: No space left on device (os error 28)")
 
 
 @pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java")

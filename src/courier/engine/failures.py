@@ -19,6 +19,7 @@ DAMAGED = "a file of the source may be damaged: write it again"
 #: What to do, by what is in an engine's message; the first that is there.
 ADVICE = {
     "Failed to allocate": "give it more: engine.driver_memory=4g",
+    "No space left": "free some space where the state store is (state.path), or where sorts are spilled to (TMPDIR)",
     "DIVIDE_BY_ZERO": ZERO,
     "Division by zero": ZERO,
     "CAST_OVERFLOW": OVERFLOW,
