@@ -64,12 +64,19 @@ def test_sail_sees_the_keys_of_the_source_and_nothing_of_other_keys(monkeypatch:
     assert {name: os.environ.get(name) for name in own} == own
 
 
-def test_a_full_disk_is_told_with_what_helps() -> None:
-    with (
-        pytest.raises(SourceError, match=r"No space left on device.* What to do: free some space where the state store is"),
-        source_errors("writing"),
-    ):
-        raise PySparkException("Unable to copy data to file: No space left on device (os error 28)")
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("Unable to copy data to file: No space left on device (os error 28)", "free some space where the state store is"),
+        (
+            "Csv error: incorrect number of fields for line 100002, expected 2 got 1",
+            "a line of a suppression list in CSV has more or fewer",
+        ),
+    ],
+)
+def test_what_an_engine_says_is_told_with_what_helps(said: str, fix: str) -> None:
+    with pytest.raises(SourceError, match=f"What to do: {fix}"), source_errors("writing"):
+        raise PySparkException(said)
 
 
 @pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java")

@@ -20,6 +20,7 @@ DAMAGED = "a file of the source may be damaged: write it again"
 ADVICE = {
     "Failed to allocate": "give it more: engine.driver_memory=4g",
     "No space left": "free some space where the state store is (state.path), or where sorts are spilled to (TMPDIR)",
+    "incorrect number of fields": "a line of a suppression list in CSV has more or fewer values than its header has names: mend that file",
     "DIVIDE_BY_ZERO": ZERO,
     "Division by zero": ZERO,
     "CAST_OVERFLOW": OVERFLOW,
