@@ -48,6 +48,38 @@ class Mutation:
 
 MUTATIONS = [
     Mutation(
+        "a shared target folder",
+        "a link in the place of a hidden file is not followed",
+        "destinations/local.py",
+        "flags | os.O_NOFOLLOW",
+        "flags",
+        (LOCAL, "not_written_through"),
+    ),
+    Mutation(
+        "others on the machine",
+        "no secret is on Java's command line",
+        "engine/spark.py",
+        " if not SECRET_SETTING.search(name)",
+        "",
+        ("unit/test_engine_config.py", "command_line_that_starts_java"),
+    ),
+    Mutation(
+        "others on the machine",
+        "the process that encrypts inherits no secret",
+        "render/encryption.py",
+        " if NEEDED.match(name)",
+        "",
+        ("unit/test_encryption.py", "nothing_secret_is_on"),
+    ),
+    Mutation(
+        "another spelling of an activation",
+        "it has one lock and one memory",
+        "compose/loading.py",
+        "    written.check_name(name)\n",
+        "",
+        ("unit/test_config.py", "has_one_name"),
+    ),
+    Mutation(
         "connection dropped mid-file",
         "a lost connection is tried again",
         "destinations/sftp/errors.py",

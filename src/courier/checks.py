@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from courier.config import ChecksConfig, ExpectationConfig
 from courier.errors import ConfigError, nearest
 from courier.mapping import Mapping
+from courier.masking import without_values
 from courier.patterns import MistakenPatternError, portable
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ ROW_COUNTS = (
     "expect_table_row_count_to_equal",
     "expect_table_row_count_to_equal_other_table",
 )
-
-#: Engines quote the value that they could not compute with.
-QUOTED = re.compile(r"'[^']*'")
 
 
 @dataclass(frozen=True)
@@ -219,7 +217,7 @@ def _result(name: str, suite: Suite, mapping: Mapping, result: Any) -> CheckResu
             expectation.severity,
             False,
             None,
-            "could not be computed: " + QUOTED.sub("'…'", failure)[:200],
+            "could not be computed: " + without_values(failure)[:200],
         )
     observed = result.result.get("observed_value")
     # Where there is no value, Great Expectations calls the proportion of unique values 0, as if all were repeated.

@@ -1,9 +1,14 @@
-"""Values of profiles as they may be shown: the shape of a text without its letters and digits."""
+"""Values of profiles as they may be shown: the shape of a text without its letters and digits; and what is said of them, without them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+
+#: From the first quote to the last, for the value that an engine quotes may have quotes and line ends of its own.
+QUOTED = re.compile(r"'(?:.*'|.*)", re.DOTALL)
+#: What may be a value of a row in an engine's message, where it has no quotes.
+VALUES = re.compile(r"(?<=value )(?!of )\S+|(?<=value of )\S+|-?\d[\d.,]{3,}\w*")
 
 
 def masked_lines(lines: Iterable[str], *, header: bool) -> Iterator[str]:
@@ -15,3 +20,8 @@ def masked_lines(lines: Iterable[str], *, header: bool) -> Iterator[str]:
 def masked(text: str) -> str:
     """Every letter becomes x, and every digit 9."""
     return re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "x", text))
+
+
+def without_values(message: str) -> str:
+    """The first line of what an engine or a library says of rows; empty where it says nothing."""
+    return VALUES.sub("…", next(iter(QUOTED.sub("'…'", message).strip().splitlines()), ""))

@@ -15,6 +15,8 @@ from courier.home import expanded
 
 #: What references usually begin with or look like. Of others nothing is shown: they may be the secret itself, put there by mistake.
 USUAL = {"env": re.compile(r"[A-Z_][A-Z0-9_]*\Z"), "file": re.compile(r"[/~.]"), "secret": re.compile(r"arn:|[^#]*/")}
+#: Names of settings of Spark whose values are secrets: those that it shows nowhere itself, and some more.
+SECRET_SETTING = re.compile(r"(?i)secret|password|token|access[.]?key|account[.]?key|credential")
 
 
 def secret(variable: str, key: str) -> str:

@@ -112,6 +112,15 @@ def test_a_check_that_cannot_be_computed_fails_and_says_so(engine: Engine) -> No
     assert "secret@value" not in repr(result)
 
 
+@pytest.mark.parametrize("value", ["O'Secret secret@value", "O'Secret\nsecret@value", "secret@value"])
+def test_a_value_that_the_engine_quotes_is_not_shown_whatever_is_in_it(engine: Engine, value: str) -> None:
+    result = check(engine, "expect_column_sum_to_be_between", rows=[(value, "1")], column="email", max_value=1)
+    assert not result.success
+    assert "could not be computed" in result.describe()
+    assert "ecret" not in repr(result)
+    assert "\n" not in result.describe()
+
+
 def test_those_that_may_break_a_rule_are_counted_when_it_holds(engine: Engine) -> None:
     result = check(engine, "expect_column_values_to_match_regex", column="email", regex=r"\.com$", mostly=0.5)
     assert (result.success, result.unexpected) == (True, 1)

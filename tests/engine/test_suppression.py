@@ -279,6 +279,25 @@ def test_a_list_without_its_file_or_column_is_refused_before_an_engine_starts(tm
     assert "suppression.lists.optout" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("secret@x.com\nb@x.com\n", "begin the file with the names of its columns: email."),
+        ("Secret,Ann,+46701234567\nB,Bea,+46701234568\n", "begin the file with the names of its columns: email."),
+        ("email,why\na@x.com,bounce\nsecret@x.com\n", "Expected 2 columns, got 1."),
+        ("why,email\nbounce,a@x.com\nbounce,secret@x.com,\n", "Expected 2 columns, got 3."),
+    ],
+)
+def test_a_list_without_a_header_or_with_a_line_cut_short_is_refused_and_shows_nobody(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    config = SuppressionConfig({"optout": SuppressionListConfig(str(tmp_path / "list.csv"), "email")})
+    with pytest.raises(SourceError) as caught:
+        suppression.inspect(config, SourceConfig("unused"), PROFILE_SCHEMA)
+    assert str(caught.value).endswith(words)
+    assert "ecret" not in str(caught.value)
+    assert "+46" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["more.CSV", "more.txt", "more.tsv.gz", "more"])
 def test_a_file_beside_those_of_a_list_is_refused(tmp_path: Path, name: str) -> None:
     """Whoever is in it would get mail."""

@@ -49,6 +49,18 @@ def test_a_link_that_leads_nowhere_is_a_file_that_exists(tmp_path: Path) -> None
         connection.publish(stage(connection), replace=False)
 
 
+def test_a_link_in_the_place_of_the_hidden_file_is_not_written_through(tmp_path: Path) -> None:
+    target = local_target(tmp_path / "shared")
+    connection = target.connect()
+    (tmp_path / "ours").write_bytes(b"ours")
+    begun = connection.begin("audience.csv")
+    (target.folder / HIDDEN).unlink()
+    (target.folder / HIDDEN).symlink_to(tmp_path / "ours")
+    with pytest.raises(TerminalError, match="cannot be written"):
+        connection.send(begun, [b"mine"], ignore)
+    assert (tmp_path / "ours").read_bytes() == b"ours"
+
+
 def test_a_link_to_the_hidden_file_is_somebody_elses(tmp_path: Path) -> None:
     target = local_target(tmp_path)
     connection = target.connect()

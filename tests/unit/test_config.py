@@ -480,12 +480,15 @@ def test_a_file_that_is_no_yaml_is_refused_with_its_name(tmp_path: Path, text: s
         ("file:\n  name: a\n extension: b\n", "begin in the same column"),
         ("file\n  name: a\n", "each key ends with a colon"),
         ("run_id: a\nrun_id: b\n", "write the key once"),
+        ("destination:\n  password: *Hunter2\n", "'*…'"),
+        ("destination:\n  password: !Hunter2\n", "'!…'"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_answered_with_what_helps(tmp_path: Path, text: str, advice: str) -> None:
     _write(tmp_path, "activation", "mine", f"# @package _global_\n{text}")
     message = refused("activation=mine", config_dir=tmp_path)
     assert message.startswith("A configuration file is no valid YAML.")
+    assert "Hunter2" not in message
     assert "mine.yaml" in message
     assert advice in message.partition("What to do: ")[2]
 
@@ -723,6 +726,14 @@ def test_an_activation_that_is_not_where_it_is_looked_for_is_answered_with_its_p
     message = refused("activation=mine", config_dir=tmp_path)
     assert f"What to do: move {tmp_path / name} to {tmp_path}/activation/mine.yaml." in message
     assert "one of your own is found with --config-dir DIR" in refused("activation=mine")
+
+
+@pytest.mark.parametrize("name", ["../activation/demo", "./demo", "sub/../demo"])
+def test_an_activation_has_one_name(name: str) -> None:
+    """Another spelling would be another lock, and another memory of what was sent."""
+    assert "An activation is named by its place" in refused(f"activation={name}")
+    with pytest.raises(ConfigError, match="An activation is named by its place"):
+        compose.load_state([f"activation={name}"])
 
 
 def test_what_is_shown_composes_to_the_same_and_holds_references_only(tmp_path: Path) -> None:
@@ -1044,12 +1055,52 @@ def test_a_secret_in_place_of_a_reference_is_refused_and_not_shown(kind: Any, ke
         "source.access_key_id_env='Hunter2/+'",
         "state.secret_access_key_env='Hunter2/+'",
         "file.sign_passphrase_env='Hunter2 !secret'",
+        "destination.passwrod=Hunter2;",
+        "destination.passwrod Hunter2",
+        "destination.session_token=Hunter2==",
+        "destination.jump=u:Hunter2@h",
+        "destination.host=u:Hunter2@h",
+        "destination.host=sftp://u:Hunter2@h",
+        "destination.path=sftp://u:Hunter2@h/inbox",
+        "engine.token=Hunter2=",
+        "engine.remote=sc://h:15002/;token=Hunter2",
+        "engine.remote=[sc://h:15002/token/Hunter2]",
+        "source.path=s3://ID:Hunter2@bucket/profiles",
+        "source.path=s3://ID:Hunter/2@bucket/Hunter2",
+        "source.endpoint_url=https://u:Hunter2@h",
+        "source.endpoint_url=u:Hunter2@h",
+        "state.path=s3://ID:Hunter2@bucket/state",
+        "state.endpoint_url=https://Hunter2@h:9000",
+        "suppression.lists={a:{path:'s3://ID:Hunter2@b/x',column:c}}",
+        "=Hunter2",
     ],
 )
 def test_a_pasted_secret_is_refused_when_the_configuration_is_read(override: str) -> None:
     message = refused("destination=sftp_password", *DESTINATION_KEYS["sftp_password"], override)
-    assert "Hunter2" not in message
+    assert "Hunter" not in message
     assert re.split(r"[ ={]", override)[0].removeprefix("destination.jump") in message
+
+
+def test_a_bucket_and_an_endpoint_with_a_login_are_refused_and_not_shown() -> None:
+    for override in ("destination.bucket=s3://ID:Hunter2@b", "destination.endpoint_url=https://ID:Hunter2@h"):
+        message = refused("destination=s3", *DESTINATION_KEYS["s3"], override)
+        assert "has a login in it" in message
+        assert "Hunter" not in message
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["source.path=s3://bucket/a@b/x:y@z", "destination.path='out/{datetime:yyyy}@home'", "source.path=s3://arn:aws:s3:a:1:ap/x/y@z"],
+)
+def test_a_path_may_have_an_at_sign(override: str) -> None:
+    load(override)
+
+
+def test_settings_of_spark_that_may_be_secrets_are_not_shown() -> None:
+    settings = "+engine.settings={spark.hadoop.fs.s3a.secret.key:Hunter2,spark.ssl.keyPassword:Hunter2,spark.executor.cores:4}"
+    shown = compose.load_shown(["activation=demo", settings], now=NOW)
+    assert "Hunter2" not in shown
+    assert yaml.safe_load(shown)["engine"]["settings"]["spark.executor.cores"] == 4
 
 
 def test_a_secret_is_never_in_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

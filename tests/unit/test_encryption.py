@@ -371,11 +371,17 @@ def test_nothing_is_written_to_a_disk(public: dict[str, str], tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_secret_is_on_a_command_line(public: dict[str, str]) -> None:
+def test_nothing_secret_is_on_a_command_line_or_in_the_variables_of_the_process(
+    public: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SFTP_PASSWORD", "Hunter2")
     chunks = encrypted(endless(threading.Event()), opened(encrypt_to=[public["ecc"]]))
     next(chunks)
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if parent(path) == os.getpid()]
+    ours = [path for path in Path("/proc").glob("[0-9]*/cmdline") if parent(path) == os.getpid()]
+    lines = [path.read_bytes() for path in ours]
+    variables = [path.with_name("environ").read_bytes() for path in ours if b"pysequoia" in path.read_bytes()]
     chunks.close()
+    assert [b"Hunter2" in each for each in variables] == [False]
     assert any(b"pysequoia" in line for line in lines)
     assert not any(b"BEGIN" in line or b'recipients": ["' in line for line in lines)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
+from pyspark.errors import PySparkException
 
 from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
-from courier.engine import open_engine
+from courier.engine import open_engine, source_errors
 from courier.engine.spark import s3a_settings
-from courier.errors import ConfigError
+from courier.errors import ConfigError, SourceError
 
 
 @pytest.mark.parametrize(("text", "size"), [("2g", 2 << 30), ("512m", 512 << 20), ("3G", 3 << 30)])
@@ -58,6 +62,46 @@ def test_sail_sees_the_keys_of_the_source_and_nothing_of_other_keys(monkeypatch:
     with open_engine(EngineConfig(), source):
         assert [os.environ.get(name) for name in own] == ["id of the source", "secret of the source", None, None]
     assert {name: os.environ.get(name) for name in own} == own
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("Unable to copy data to file: No space left on device (os error 28)", "free some space where the state store is"),
+        (
+            "Csv error: incorrect number of fields for line 100002, expected 2 got 1",
+            "a line of a suppression list in CSV has more or fewer",
+        ),
+    ],
+)
+def test_what_an_engine_says_is_told_with_what_helps(said: str, fix: str) -> None:
+    with pytest.raises(SourceError, match=f"What to do: {fix}"), source_errors("writing"):
+        raise PySparkException(said)
+
+
+@pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java")
+def test_no_secret_is_on_the_command_line_that_starts_java_and_spark_has_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "Hunter2-id")
+    monkeypatch.setenv("SECRET", "Hunter2-of-the-source")
+    program = """
+from contextlib import suppress
+from pathlib import Path
+from courier.config import EngineConfig, SourceConfig
+from courier.engine import open_engine
+source = SourceConfig("s3://profiles/daily", access_key_id_env="KEY", secret_access_key_env="SECRET")
+config = EngineConfig("spark", master="local[1]", driver_memory="613m", settings={"spark.ssl.keyPassword": "Hunter2-of-mine"})
+with open_engine(config, source) as engine:
+    java = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            java += [line for line in [path.read_bytes()] if b"spark.driver.memory=613m" in line]
+    print(len(java), any(b"Hunter2" in line for line in java))
+    conf = engine.session.sparkContext.getConf()
+    for name in ("hadoop.fs.s3a.bucket.profiles.secret.key", "ssl.keyPassword", "master", "driver.memory"):
+        print(conf.get(f"spark.{name}"))
+"""
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False", "Hunter2-of-the-source", "Hunter2-of-mine", "local[1]", "613m"]
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,31 @@ GROUPS: dict[str, type] = {
     "state": schema.StateConfig,
 }
 #: Keys that refer to secrets, and those that users guess for them.
-SECRETS = re.compile(r"password|passphrase|secret|_env\b|_file\b|encrypt_to")
+SECRETS = re.compile(r"password|passphrase|secret|token|remote|jump|_env\b|_file\b|encrypt_to")
 #: The groups of which a file is chosen.
 CHOSEN = {*GROUPS, "destination", "activation"}
 #: Keys whose `off` YAML reads as false.
 SWITCHES = ("consent.rule", "file.formula_guard")
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
+
+
+def may_be_secret(override: str) -> bool:
+    """Whether what is set may be a secret: of such a key, of one that there is not, which may be such a key misspelt, or with a login."""
+    key, _, value = override.lstrip("+~").partition("=")
+    group, _, inside = key.partition(".")
+    kinds = schema.DESTINATIONS.values() if group == "destination" else [GROUPS[group]] if group in GROUPS else []
+    known = {f"{group}.{field.name}" for kind in kinds for field in fields(kind)} | TOP_LEVEL | CHOSEN
+    name = f"{group}.{inside.partition('.')[0]}" if inside else group
+    return name not in known or "@" in value or bool(SECRETS.search(override))
+
+
+def without_secret(override: str) -> str:
+    """An override as it is shown: where a secret could stand there, by mistake, its key alone."""
+    key, equals, _ = override.partition("=")
+    word, blank, _ = key.partition(" ")
+    if blank:
+        return f"{word} …"
+    return f"{key}=…" if equals and may_be_secret(override) else override
 
 
 def destinations_with(key: str) -> list[str]:

@@ -18,9 +18,10 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from courier import config as schema
 from courier import esp
 from courier.compose import shape, written
-from courier.compose.groups import CHOSEN, GROUPS, SECRETS, SWITCHES, TOP_LEVEL, destinations_with
+from courier.compose.groups import CHOSEN, GROUPS, SWITCHES, TOP_LEVEL, destinations_with, may_be_secret, without_secret
 from courier.compose.typed import Activation, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
+from courier.secrets import SECRET_SETTING
 
 
 def conf_folder() -> Path:
@@ -42,6 +43,8 @@ def load_shown(overrides: Sequence[str], *, now: datetime, config_dir: str | Non
     """The composed configuration as YAML, once it is found to be valid: no secret is in it then, only what holds them."""
     plain, activation = _composed(overrides, config_dir)
     _checked(plain, activation, now)
+    for name in filter(SECRET_SETTING.search, map(str, plain.engine.settings)):  # what Spark is given as it is may be a secret all the same
+        plain.engine.settings[name] = "…"
     return f"# activation: {activation.name}\n{OmegaConf.to_yaml(plain)}".rstrip()
 
 
@@ -49,6 +52,7 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictCon
     """What Hydra makes of it, without Hydra's own keys, and the activation that was chosen."""
     composed, own = _compose(list(overrides), config_dir)
     name = str(composed.hydra.runtime.choices["activation"])
+    written.check_name(name)
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     for key in SWITCHES:
         if OmegaConf.select(plain, key) is False:
@@ -98,6 +102,7 @@ def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tu
     named = written.activation_named(overrides) is not None
     composed, _ = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
     activation = str(composed.hydra.runtime.choices["activation"]) if named else None
+    written.check_name(activation or "")
     state: schema.StateConfig = typed(composed, "state", schema.StateConfig)
     return state, activation
 
@@ -145,7 +150,7 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
     except OverrideParseException as exc:
         raise ConfigError(
             "The command line cannot be read",
-            found=_without_secret(exc.override or ""),
+            found=without_secret(exc.override or ""),
             expected="group=option or group.key=value",
             fix=f"a value with signs such as ~ = [ ; | {{ é or a blank takes quotes inside the shell's: {_quoted(exc.override or '')}",
         ) from exc
@@ -196,7 +201,7 @@ def _quoted(override: str) -> str:
     found = re.fullmatch(r"""(\+{0,2}[\w.]+)=([^\['"$`\\][^'"$`\\]*)""", override)
     if not found:
         return "\"file.delimiter=';'\""
-    return f"\"{found[1]}='{'…' if SECRETS.search(override) else found[2]}'\""
+    return f"\"{found[1]}='{'…' if may_be_secret(override) else found[2]}'\""
 
 
 def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:
@@ -249,8 +254,3 @@ def _fix_of_unknown(group: str, parts: list[str]) -> str | None:
     entry = (None, *get_args(hints[key]))[-1]
     known = [field.name for field in fields(entry)] if is_dataclass(entry) else []
     return nearest(inside[1], known) if len(inside) > 1 and known and inside[1] not in known else None
-
-
-def _without_secret(override: str) -> str:
-    """An override as it is shown: where it is about a secret, which could stand there by mistake, its key alone."""
-    return f"{override.partition('=')[0]}=…" if SECRETS.search(override) else override

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from courier.errors import ConfigError
 #: What PyYAML says of it, and what helps, the first that fits.
 ADVICE = {
     "character '\\t'": "indent with blanks: YAML takes no tabs there",
+    "found undefined alias": "a text that begins with such a sign takes quotes: '*…'",
+    "constructor for the tag": "a text that begins with such a sign takes quotes: '!…'",
     "that cannot start any token": "a text that begins with such a sign takes quotes: '…'",
     "duplicate key": "write the key once, with all that belongs below it",
     "but found '<scalar>'": 'a text that begins with a brace, a bracket or a quote takes quotes as a whole: "{segment_name}_{date}"',
@@ -27,8 +30,9 @@ ADVICE = {
 
 
 def no_yaml(exc: yaml.YAMLError, text: str) -> ConfigError:
+    found = re.sub(r"(alias|tag) '.*?'(?= in )", r"\1 '…'", text)  # it may be a password that begins with * or !
     return ConfigError(
-        "A configuration file is no valid YAML", found=text, fix=next((fix for said, fix in ADVICE.items() if said in str(exc)), None)
+        "A configuration file is no valid YAML", found=found, fix=next((fix for said, fix in ADVICE.items() if said in str(exc)), None)
     )
 
 

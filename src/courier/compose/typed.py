@@ -98,8 +98,9 @@ def _leaves(inside: Any, key: tuple[str | int, ...]) -> Iterator[tuple[written.K
 
 def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> ConfigError:
     key, text = f"{group}.{exc.full_key or exc.key}", one_line(exc)
-    leaf, secret = key.rpartition(".")[2], SECRETS.search(key)
-    value = "…" if secret else OmegaConf.select(plain, key, default="…")
+    leaf, value = key.rpartition(".")[2], OmegaConf.select(plain, key, default="…")
+    secret = SECRETS.search(key) or "@" in str(value)
+    value = "…" if secret else value
     expected, fix = None, None
     if "is not a ListConfig" in text:
         expected, fix = "a list", f"put it in brackets: {leaf}: [{value}], on the command line '{key}=[{value}]'"

@@ -68,7 +68,9 @@ def check_overrides(overrides: Iterable[str], groups: Collection[str]) -> None:
         key, equals, value = override.partition("=")
         if override == "=" or (equals and not key):
             fix = "leave out the blanks on both sides of ="
-            raise ConfigError("The command line has a blank before =", found=override, expected="group=option or group.key=value", fix=fix)
+            raise ConfigError(
+                "The command line has a blank before =", found="=…" if value else "=", expected="group=option or group.key=value", fix=fix
+            )
         if not equals and re.fullmatch(r"[\w-]+", override) and override not in groups:
             raise ConfigError(
                 "The command line cannot be read",
@@ -95,6 +97,14 @@ def with_ids_as_text(overrides: Iterable[str]) -> list[str]:
 def activation_named(overrides: Iterable[str]) -> str | None:
     names = [value for key, _, value in (override.partition("=") for override in overrides) if key == "activation"]
     return names[-1] if names else None
+
+
+def check_name(activation: str) -> None:
+    """Locks and what is remembered of runs go by it, so it has one spelling, and leads to no other folder of the state store."""
+    if any(part in (".", "..") for part in activation.split("/")):
+        raise ConfigError(
+            "An activation is named by its place in the folder activation", found=activation, expected="a name without . and .. as folders"
+        )
 
 
 def not_utf8(file: Path) -> ConfigError | None:

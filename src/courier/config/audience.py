@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from courier.config.limits import SAFE_ID, at_least, one_of, required
+from courier.config.limits import SAFE_ID, at_least, no_login, one_of, required
 from courier.errors import ConfigError
 
 #: Adobe's own limit for one destination.
@@ -112,6 +112,7 @@ class SuppressionListConfig:
 
     def check(self, where: str) -> None:
         required(f"{where}.path", self.path)
+        no_login(f"{where}.path", self.path)
         required(f"{where}.column", self.column)
         one_of(f"{where}.form", self.form, ("plain", "sha256", "md5"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, no_login, one_of, required
 from courier.errors import ConfigError
 from courier.names import split_path
 
@@ -59,6 +59,7 @@ class DestinationConfig:
         for key, value in (("name", self.name), ("id", self.id)):
             if not SAFE_ID.fullmatch(value):
                 raise ConfigError(f"destination.{key} cannot be part of a file name", found=repr(value), expected="letters, digits, . _ -")
+        no_login("destination.path", self.path)
         if "://" in self.path:
             s3 = self.kind != "s3" and self.path.startswith("s3://")
             raise ConfigError(
@@ -105,6 +106,7 @@ class S3Config(S3Keys, DestinationConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         required("destination.bucket", self.bucket)
+        no_login("destination.bucket", self.bucket)
         if "/" in self.bucket and not self.bucket.startswith("arn:"):
             fix = "leave out s3://, and write the folder into destination.path"
             raise ConfigError("destination.bucket is the name of a bucket, not an address", found=self.bucket, fix=fix)

@@ -22,6 +22,8 @@ REFERENCES = {
         "NAME, NAME#KEY or an ARN",
     ),
 }
+#: `//user:password@host`, where the password may have slashes, as AWS's keys have.
+LOGIN = re.compile(r"//(?!arn:)([^/@\s]*|[^/@\s:]*:[^@\s]*)@")
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...], *, meant: str | None = None) -> None:
@@ -104,9 +106,18 @@ class S3Keys:
         return refers(self, "access_key_id")
 
 
+def no_login(key: str, address: str | None) -> None:
+    """Refuse a user or a password in an address. It would be in each message, record and journal that says where something is."""
+    if address and LOGIN.search(address):
+        raise ConfigError(
+            f"{key} has a login in it, which is not shown", fix="leave out what stands before the @: a login has keys of its own"
+        )
+
+
 def check_endpoint(key: str, url: str | None) -> None:
+    no_login(key, url)
     if url and not re.fullmatch(r"https?://[^/\s]+\S*", url):
-        raise ConfigError(f"{key} is no address", found=url, expected="https://HOST or https://HOST:PORT")
+        raise ConfigError(f"{key} is no address", found=None if "@" in url else url, expected="https://HOST or https://HOST:PORT")
 
 
 def inside(key: str, path: str) -> None:

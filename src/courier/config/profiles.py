@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from courier.config.limits import S3Keys, check_endpoint, check_references, one_of, required
+from courier.config.limits import S3Keys, check_endpoint, check_references, no_login, one_of, required
 
 SEVERITIES = ("critical", "warning", "info")
 
@@ -23,6 +23,7 @@ class SourceConfig(S3Keys):
     def __post_init__(self) -> None:
         check_references(self)
         required("source.path", self.path)
+        no_login("source.path", self.path)
         check_endpoint("source.endpoint_url", self.endpoint_url)
         self.check_keys("source")
 

@@ -12,7 +12,7 @@ from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, 
 from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
-from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, one_form, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, no_login, one_form, one_of, required
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig, check_identities
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
@@ -89,6 +89,7 @@ class StateConfig(S3Keys):
         check_references(self)
         one_of("state.kind", self.kind, ("local", "s3"))
         required("state.path", self.path)
+        no_login("state.path", self.path)
         at_least("state.lease_seconds", self.lease_seconds, 1)
         for key in ("keep_snapshots", "keep_snapshots_days", "keep_records", "keep_records_days"):
             if getattr(self, key) is not None:

@@ -32,6 +32,11 @@ class SshServer:
     def check_server(self, prefix: str) -> None:
         required(f"{prefix}.host", self.host)
         required(f"{prefix}.username", self.username)
+        if "@" in self.host:  # what stands before it may be a password, and is not shown
+            raise ConfigError(
+                f"{prefix}.host is the name of a server without a login",
+                fix=f"leave out what stands before the @: the user is {prefix}.username, and {prefix}.password_env names the variable of a password",
+            )
         if "://" in self.host:
             raise ConfigError(
                 f"{prefix}.host is the name of a server, not an address",

@@ -78,7 +78,7 @@ class LocalConnection:
         path, sent, kept = _hidden(begun), begun.size, begun.size
         with contextlib.ExitStack() as opened:
             with _translated(path):
-                file = opened.enter_context(path.open("r+b", buffering=0))
+                file = opened.enter_context(open(path, "r+b", buffering=0, opener=_no_link))
                 file.truncate(sent)  # what follows was written after the last `keep`
                 file.seek(sent)
             for chunk in chunks:  # an error of the renderer is not the folder's
@@ -179,6 +179,11 @@ class LocalConnection:
 
 def _hidden(staged: Staged) -> Path:
     return Path(staged.token["path"])
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Who may write to the folder as well could put a link there, to a file that only we may write to."""
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def _size(path: Path) -> int | None:

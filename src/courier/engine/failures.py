@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from courier.errors import SourceError
+from courier.masking import without_values
 
 ZERO = "an expression of the mapping divides by zero: write a / nullif(b, 0) there"
 OVERFLOW = "a whole number of an expression has more digits than it can have: cast(… as decimal(38,0)) in what is computed"
-#: What may be a value of a row in an engine's message, where it has no quotes.
-VALUES = re.compile(r"(?<=value )(?!of )\S+|(?<=value of )\S+|-?\d[\d.,]{3,}\w*")
 #: A file that Spark says it was reading.
 FILE = re.compile(r"Encountered error while reading file (?:file:(?://)?)?(.+?\.parquet)\b")
 #: What Java has failed of, without its message.
@@ -20,6 +19,8 @@ DAMAGED = "a file of the source may be damaged: write it again"
 #: What to do, by what is in an engine's message; the first that is there.
 ADVICE = {
     "Failed to allocate": "give it more: engine.driver_memory=4g",
+    "No space left": "free some space where the state store is (state.path), or where sorts are spilled to (TMPDIR)",
+    "incorrect number of fields": "a line of a suppression list in CSV has more or fewer values than its header has names: mend that file",
     "DIVIDE_BY_ZERO": ZERO,
     "Division by zero": ZERO,
     "CAST_OVERFLOW": OVERFLOW,
@@ -45,8 +46,7 @@ def source_errors(what: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as exc:
-        gist = VALUES.sub("…", re.sub("'.*'", "'…'", (str(exc).strip().splitlines() or [type(exc).__name__])[0]))[:300]
-        raise _failed(what, exc, gist) from exc
+        raise _failed(what, exc, without_values(str(exc))[:300] or type(exc).__name__) from exc
     except Exception as exc:
         if type(exc).__module__.split(".")[0] not in ("py4j", "grpc"):
             raise

@@ -13,7 +13,7 @@ from courier.engine.base import Engine
 from courier.engine.settings import SPARK_SETTINGS
 from courier.engine.variables import CLIENT_VARIABLES, environment
 from courier.errors import ConfigError
-from courier.secrets import referred
+from courier.secrets import SECRET_SETTING, referred
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -29,13 +29,17 @@ def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | 
     own_python = {} if submitted else {"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable)}
     with environment({**dict.fromkeys(CLIENT_VARIABLES), **own_python}):  # whoever has started this process may be such a client
         _silence()
-        builder = SparkSession.builder.appName("audience-courier").config("spark.ui.showConsoleProgress", "false")
+        settings = {"spark.app.name": "audience-courier", "spark.ui.showConsoleProgress": "false"}
         if not submitted:
-            builder = builder.master(config.master or "local[*]").config("spark.driver.memory", config.driver_memory)
-            builder = builder.config("spark.ui.enabled", "false")
-        for key, value in {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}.items():
+            settings |= {"spark.master": config.master or "local[*]", "spark.driver.memory": config.driver_memory}
+            settings["spark.ui.enabled"] = "false"
+        settings |= {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}
+        builder = SparkSession.builder
+        for key, value in settings.items():
             builder = builder.config(key, value)
         try:
+            if not submitted:
+                _start_java(settings)
             session = builder.getOrCreate()
         except (PySparkException, OSError) as exc:
             raise ConfigError(
@@ -51,6 +55,14 @@ def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | 
             yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
         finally:
             session.stop()
+
+
+def _start_java(settings: dict[str, str]) -> None:
+    """What pyspark starts Java with is on its command line, which all users of the machine can read. So secrets come later."""
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+    shown = SparkConf().setAll([(name, value) for name, value in settings.items() if not SECRET_SETTING.search(name)])
+    SparkContext._ensure_initialized(conf=shown)  # there is no other way to start it without a session
 
 
 def _silence() -> None:

@@ -28,6 +28,8 @@ VALUE = "suppression_value"
 PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[(?:\d+|'[^']*')\])+")
 ADDRESSES = frozenset({"address", "email", "emailaddress", "email_address"})
 LISTS = "suppression lists"
+#: What an address, a telephone number or a digest has, and hardly the name of a column.
+ENTRY = re.compile(r"@|(\d.*){4}")
 Steps = list[str | int]
 #: Read at once where a file is searched.
 BLOCK = 2**20
@@ -51,14 +53,21 @@ def inspect(config: SuppressionConfig, source: SourceConfig, schema: pa.Schema, 
         groups: dict[tuple[Any, ...], list[str]] = {}
         for file, columns in profiles.list_columns(each.path, source, where, _csv_columns).items():
             if each.column not in columns:
-                fix = nearest(each.column, columns)
-                raise SourceError("A suppression list has not its column", where=f"{where}: {file}", found=each.column, fix=fix)
+                raise _without_column(each.column, columns, f"{where}: {file}")
             _assert_entries(each, columns[each.column], f"{where}: {file}")
             # CSV is read by the order of the columns; and engines read no two packings together.
             shape = tuple(columns) if file.endswith(profiles.CSV) else (str(columns[each.column]),)
             groups.setdefault((PurePosixPath(file).suffix, *shape), []).append(file)
         files[name] = list(groups.values())
     return files
+
+
+def _without_column(column: str, columns: Collection[str], where: str) -> SourceError:
+    what = "A suppression list has not its column"
+    if any(ENTRY.search(name) for name in columns):  # a file without a header: somebody stands there
+        fix = f"begin the file with the names of its columns: {column}"
+        return SourceError(what, where=where, found="a first line that looks like an entry, and is not shown", expected=column, fix=fix)
+    return SourceError(what, where=where, found=column, fix=nearest(column, columns))
 
 
 def _assert_entries(each: SuppressionListConfig, written: pa.DataType, where: str) -> None:

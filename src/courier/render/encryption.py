@@ -11,6 +11,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -23,6 +24,8 @@ from courier.render.compression import LEAST_CHUNK_BYTES, at_least
 from courier.render.keys import Keys
 
 READ_BYTES = 1 << 20
+#: Variables by which Python and the libraries find their files. The others, among them passwords, are not that process's business.
+NEEDED = re.compile(r"(PATH|HOME|LANG|TMPDIR|VIRTUAL_ENV|__PYVENV_LAUNCHER__)\Z|PYTHON|LC_|LD_|DYLD_")
 
 
 def encrypted(chunks: Generator[bytes], keys: Keys) -> Generator[bytes]:
@@ -56,7 +59,12 @@ def _start() -> subprocess.Popen[bytes]:
     program = files("courier.render").joinpath("sequoia.py").read_text(encoding="utf-8")
     try:
         return subprocess.Popen(  # noqa: S603  our own program; -P: nothing is imported from the current folder
-            [sys.executable, "-P", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            [sys.executable, "-P", "-c", program],
+            env={name: value for name, value in os.environ.items() if NEEDED.match(name)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
         )
     except OSError as exc:
         raise ConfigError("Encryption needs a process of its own, which cannot be started", found=type(exc).__name__) from exc

@@ -5,6 +5,7 @@ One row is one profile. Everything that can be known without reading a value is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FOOTERS_AT_ONCE = 16
 CSV = (".csv", ".csv.gz")
+#: A line that has not the columns of the header, which is quoted: somebody stands there.
+ROW = re.compile(r"(?<=columns, got )(\d+):.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ def list_columns(
         try:
             return dict.fromkeys(csv_columns(lambda: filesystem.open_input_stream(file)), pa.string())
         except (OSError, pa.ArrowException, ValueError) as exc:
-            raise SourceError(f"{LIST} cannot be read", where=f"{where}: {file}", found=str(exc)[:200]) from exc
+            found = ROW.sub(r"\1", str(exc))[:200]
+            raise SourceError(f"{LIST} cannot be read", where=f"{where}: {file}", found=found) from exc
 
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         return {prefix + file: found for file, found in zip(files, pool.map(columns, files), strict=True)}
