@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 
+#: What is before the second day of all, or on the last, is in no other zone: it stands for never.
+FIRST, LAST = "0001-01-02 00:00:00", "9999-12-31 00:00:00"
+
+
+def in_zone(moment: Column, zone: str) -> Column:
+    """A timestamp of UTC as the clocks of a zone show it. Never stays: in a zone it would be of a year that no engine writes alike."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    never = (moment < F.lit(FIRST).cast("timestamp")) | (moment >= F.lit(LAST).cast("timestamp"))
+    return F.when(never, moment).otherwise(F.from_utc_timestamp(moment, zone))
+
+
 def entry(map_column: Column, key: str | Column) -> Column:
     """The value of one key of a map; null where there is no such key.
 

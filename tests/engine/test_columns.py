@@ -220,6 +220,14 @@ def test_a_timestamp_is_shown_in_its_format_and_zone(engine: Engine, tmp_path: P
     assert made(engine, tmp_path, [*rows, member(loyalty=None)], Column("loyalty.joinDate", format=format_, zone=zone)) == [*values, None]
 
 
+@pytest.mark.parametrize("zone", ["Europe/Stockholm", "America/New_York"])
+def test_a_timestamp_that_stands_for_never_is_of_no_zone(engine: Engine, tmp_path: Path, zone: str) -> None:
+    nevers = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T00:00:00Z"]
+    rows = [member(loyalty={"joinDate": datetime.fromisoformat(text)}) for text in nevers]
+    column = Column("loyalty.joinDate", format="yyyy-MM-dd'T'HH:mm:ss'Z'", zone=zone)
+    assert made(engine, tmp_path, rows, column) == nevers
+
+
 def test_a_date_is_shown_in_its_format(engine: Engine, tmp_path: Path) -> None:
     rows = [member(day=date(2026, 1, 2)), member(day=date(1583, 1, 1)), member(day=date(9999, 12, 31)), member(day=None)]
     assert made(engine, tmp_path, rows, Column("day", format="dd.MM.yyyy")) == ["02.01.2026", "01.01.1583", "31.12.9999", None]

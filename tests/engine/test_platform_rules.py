@@ -121,6 +121,11 @@ def test_keys_that_are_too_long_are_never_cut(engine: Engine, tmp_path: Path, na
     assert judged(engine, tmp_path, name, "loyalty_ids", [fits, long], "esp.policies.length=fix") == {fits: fits, long: "not: length"}
 
 
+def test_a_digest_that_is_too_long_is_never_cut(engine: Engine, tmp_path: Path) -> None:
+    keys = ["+mapping.columns.MOBILE_NUMBER_.hash=sha256_phone", "esp.policies.length=fix"]
+    assert judged(engine, tmp_path, "oracle_responsys", "phone", ["+46701234567"], *keys) == {"+46701234567": "not: length"}
+
+
 @pytest.mark.parametrize(("field", "text"), [("first_name", "x" * 31), ("email", f"{'x' * 60}@{'y' * 64}.com"), ("loyalty_ids", "x" * 256)])
 def test_campaigns_lengths_are_told_and_held_to_by_no_default(engine: Engine, tmp_path: Path, field: str, text: str) -> None:
     """They are Standard's, and Campaign is v7 and v8 as well."""

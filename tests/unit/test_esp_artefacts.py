@@ -185,6 +185,26 @@ def test_without_a_key_marketing_cloud_can_only_overwrite() -> None:
     assert parsed(found["vip.importDefinition.json"])["UpdateType"] == "Overwrite"
 
 
+def test_with_deduplication_by_identity_the_identity_is_the_key() -> None:
+    by_identity = ["dedup=adobe", "mapping.deduplication_key=[]"]
+    keys = [*by_identity, "esp=salesforce_marketing_cloud", "mapping.columns.EmailAddress.source=identity.id"]
+    found = made(*keys)
+    fields = parsed(found["vip.dataExtension-meta.json"])["Fields"]
+    assert [field["Name"] for field in fields if field["IsPrimaryKey"]] == ["EmailAddress"]
+    assert parsed(found["vip.importFile-meta.json"])["c__dataAction"] == "AddUpdate"
+    found = made(*by_identity, "esp=oracle_eloqua", "mapping.columns.EmailAddress.source=identity.id")
+    assert parsed(found["vip.bulk-import.json"])["identifierFieldName"] == "EmailAddress"
+
+
+def test_a_digest_is_a_text_of_its_length_in_a_data_extension() -> None:
+    hashed = [f"+mapping.columns.{name}.hash={how}" for name, how in (("EmailAddress", "sha256_email"), ("MobilePhone", "sha256_phone"))]
+    fields = parsed(made("esp=salesforce_marketing_cloud", *hashed)["vip.dataExtension-meta.json"])["Fields"]
+    by_name = {
+        field["Name"]: (field["FieldType"], field["MaxLength"]) for field in fields if field["Name"] in ("EmailAddress", "MobilePhone")
+    }
+    assert by_name == {"EmailAddress": ("Text", 254), "MobilePhone": ("Text", 64)}
+
+
 def test_an_external_key_has_at_most_36_characters() -> None:
     found = made("esp=salesforce_marketing_cloud", f"audience.segments=[{{id: 8f7b1c2e-5d3a-4b6f-9a10-2c4e6f8a0b1d, name: {'x' * 40}}}]")
     (content,) = (parsed(text) for name, text in found.items() if name.endswith("dataExtension-meta.json"))

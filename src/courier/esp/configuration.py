@@ -145,10 +145,15 @@ def _columns(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         )
 
 
-def _key(config: RunConfig, platform: Platform) -> Iterator[Violation]:
-    names, rule = config.mapping.deduplication_key, platform.key
+def key(config: RunConfig) -> list[str]:
+    """The columns that a row is found by: with deduplication by identity that of the identity, as it is in the files."""
     if config.dedup.identity:
-        names = [name for name, column in config.mapping.columns.items() if column.source == "identity.id"]
+        return [name for name, column in config.mapping.columns.items() if column.source == "identity.id"]
+    return list(config.mapping.deduplication_key)
+
+
+def _key(config: RunConfig, platform: Platform) -> Iterator[Violation]:
+    names, rule = key(config), platform.key
     if not names:
         yield Violation("key", "mapping.deduplication_key", "[]", "a key that is there and unique in each row", rule.why, rule.source)
     if len(names) > rule.most:

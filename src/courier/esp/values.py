@@ -3,7 +3,7 @@
 What a policy does to a row that breaks a rule: `fail` holds the audience, `reject` leaves the row out, `warn` counts it.
 `fix` changes the value first: a text that is too long is cut, blanks around an address go, a telephone number gets the
 platform's form, a birthday that is no month and day is left empty. What cannot be mended is rejected, but for telephone
-numbers, which are sent as they are, and counted. An address, a number and a key are never cut.
+numbers, which are sent as they are, and counted. An address, a number, a key and a digest are never cut.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def length_of(platform: Platform, standard: StandardColumn | None, role: str) ->
 
 
 def _cuttable(config: RunConfig, name: str, role: str) -> bool:
-    return role not in ("email", "phone", "key") and name not in config.mapping.deduplication_key
+    hashed = bool(config.mapping.columns[name].hash)  # a digest that is cut is nobody's
+    return not hashed and role not in ("email", "phone", "key") and name not in config.mapping.deduplication_key
 
 
 def _policy(config: RunConfig, rule: str, source: Source) -> str:

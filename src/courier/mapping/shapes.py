@@ -14,6 +14,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import ColumnConfig
 from courier.errors import ConfigError, SourceError, nearest
+from courier.expressions import in_zone
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -184,7 +185,7 @@ def _formatted(name: str, column: ColumnConfig, kind: pa.DataType | None, build:
             return _decimal(value, len(column.format.partition(".")[2]), floating=kind is not None and pa.types.is_floating(kind)).cast(
                 "string"
             )
-        return F.date_format(F.from_utc_timestamp(value, column.zone) if column.zone else value, column.format)
+        return F.date_format(in_zone(value, column.zone) if column.zone else value, column.format)
 
     return built
 

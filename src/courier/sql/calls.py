@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from dataclasses import replace
 
 import pyarrow as pa
 
-from courier.sql.common import alike, assert_text, compared, small
+from courier.errors import nearest
+from courier.expressions import FIRST, LAST
+from courier.sql.common import alike, as_text, compared, small
 from courier.sql.functions import FUNCTIONS, Takes
 from courier.sql.numbers import absolute
-from courier.sql.parts import TEXT, Part, RefusedError, call, kind_of
+from courier.sql.parts import TEXT, TIME, Part, RefusedError, call, kind_of
 from courier.sql.reader import quoted
 from courier.xdm import VAGUE
 
 #: Stands after a group's number in what is put in, and is taken out again: Rust would read on into what follows.
 END = "\ue000\ue001\ue000"
+#: Functions of texts that arrays are given to, too.
+OF_ARRAYS = ("array_join", "concat", "concat_ws", "reverse")
+
+
+#: The lengths of digests that it gives.
+SHA2 = ("0", "224", "256", "384", "512")
+FROM_THE_END = {"slice": "slice of reverse(ARRAY)", "lpad": "a length of 0 or more", "rpad": "a length of 0 or more"}
 
 
 def assert_number(name: str, given: int) -> None:
@@ -39,11 +49,16 @@ def called(name: str, given: list[Part]) -> Part:
             _assert_times(name, given if name == "datediff" else given[:1])
         case Takes.ANYTHING | Takes.LAMBDA:
             pass
+    _assert_literals(name, given)
     given = _counted(name, given)
     if name == "abs" and first.family == "whole number":
         return absolute(first)
     if name == "regexp_replace":
         return _replaced(*given)
+    if name == "get":  # where the place is null, Sail finds what is at the first one
+        given[1] = replace(given[1], sql=f"coalesce({given[1].sql}, -1)")
+    if name == "from_utc_timestamp":
+        return Part(_in_zone(*given), TIME)
     with_digits = name in ("ceil", "floor") and len(given) > 1
     return Part(call(name, given), VAGUE if with_digits else function.kind(first.kind))
 
@@ -62,15 +77,18 @@ def _branches(name: str, given: list[Part]) -> Part:
 
 
 def _texts(name: str, given: list[Part]) -> list[Part]:
-    """Numbers without fractions and dates become text by themselves; timestamps each engine writes in its own way, and a cast is alike."""
-    for value in given:
+    """Numbers, dates and the like become their text, but for places and lengths. Sail would take an array for a text of brackets."""
+    written = []
+    for place, value in enumerate(given):
         if value.family in ("map", "struct"):
             raise RefusedError(f"{name} of a {value.family}", "the path of a value inside it")
-        assert_text(value)
+        if value.family == "array" and name not in OF_ARRAYS:
+            raise RefusedError(f"{name} of an array", f"transform(ARRAY, x -> {name}(…)), or get(ARRAY, 0) for one value of it")
         inner = value.kind.value_type if value.family == "array" and value.kind is not None else None
         if name in ("array_join", "concat_ws") and inner is not None and pa.types.is_timestamp(inner):
             raise RefusedError(f"{name} of timestamps", "transform(ARRAY, x -> date_format(x, 'yyyy-MM-dd')) in its place")
-    return [Part(f"cast({each.sql} as string)", TEXT) if each.family == "timestamp" else each for each in given]
+        written.append(value if place in FUNCTIONS[name].whole else as_text(value))
+    return written
 
 
 def _assert_times(name: str, given: list[Part]) -> None:
@@ -78,6 +96,27 @@ def _assert_times(name: str, given: list[Part]) -> None:
     for value in given:
         if value.family not in ("date", "timestamp", "null", "unknown"):
             raise RefusedError(f"{name} of a {value.family}", "cast(… as date), or to_timestamp(…, 'dd.MM.yyyy')")
+
+
+def _assert_literals(name: str, given: list[Part]) -> None:
+    """What one engine refuses, and the other gives null or a value for."""
+    last = given[-1] if given else Part("", None)
+    if name == "sha2" and last.number not in SHA2:
+        raise RefusedError(f"sha2 with {last.number or 'a number of bits that is computed'}", f"one of {', '.join(SHA2)}")
+    if name == "from_utc_timestamp" and last.text is not None and last.text not in zoneinfo.available_timezones():
+        raise RefusedError(f"the time zone '{last.text}'", nearest(last.text, zoneinfo.available_timezones()))
+    if name in ("to_timestamp", "try_to_timestamp"):
+        readable = ("text", "null", "unknown") if len(given) > 1 else ("text", "date", "timestamp", "null", "unknown")
+        if given[0].family not in readable:
+            raise RefusedError(f"{name} of a {given[0].family}", "a text, as the value or in cast(… as string)")
+
+
+def _in_zone(value: Part, zone: Part) -> str:
+    """The first and the last day that there is stand for never, and stay: a zone would make them days of years that no engine writes alike."""
+    moment = value.sql if value.family == "timestamp" else f"cast({value.sql} as timestamp)"
+    moved = f"from_utc_timestamp({value.sql}, {zone.sql})"
+    never = f"{moment} < timestamp'{FIRST}' or {moment} >= timestamp'{LAST}'"
+    return f"(case when {never} then {moment} else {moved} end)"
 
 
 def _counted(name: str, given: list[Part]) -> list[Part]:
@@ -88,7 +127,7 @@ def _counted(name: str, given: list[Part]) -> list[Part]:
             continue
         value = small(given[place])
         if least is not None and value.number is not None and value.number.startswith("-"):
-            fix = "slice of reverse(ARRAY)" if name == "slice" else "right(TEXT, n) counts from the end"
+            fix = FROM_THE_END.get(name, "right(TEXT, n) counts from the end")
             raise RefusedError(f"{name} with {value.number}", fix)
         if least is not None and value.number is None:
             value = replace(value, sql=f"(case when {value.sql} < {least} then {least} else {value.sql} end)")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from courier.sql.parts import DOUBLE, INT, LONG, NUMBERS, Part, RefusedError, families
+from courier.sql.parts import DOUBLE, INT, LONG, NUMBERS, TEXT, Part, RefusedError, families
 from courier.xdm import VAGUE
 
 ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d(\.\d{1,6})?Z?)?")
@@ -77,6 +77,14 @@ def _decimals(values: list[Part]) -> list[Part]:
     wanted = pa.decimal128(min(38, max([kind.precision - kind.scale for kind in known] + whole) + scale), scale)
     written = f"decimal({wanted.precision},{wanted.scale})"
     return [each if each.family == "null" else Part(f"cast({each.sql} as {written})", wanted) for each in values]
+
+
+def as_text(value: Part) -> Part:
+    """Of what has one text. Left to themselves, some functions of Sail take no number, and a timestamp each engine writes in its own way."""
+    assert_text(value)
+    if value.family not in ("whole number", "decimal", "boolean", "date", "timestamp"):
+        return value
+    return Part(f"cast({value.sql} as string)", TEXT)
 
 
 def assert_text(value: Part) -> None:

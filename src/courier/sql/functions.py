@@ -22,7 +22,7 @@ class Takes(Enum):
 
     ANYTHING = "anything"
     LAMBDA = "an array, and a lambda over its elements"
-    TEXTS = "texts: numbers become such by themselves, and fractions each engine writes in its own way"
+    TEXTS = "texts: what is none is written as one, but for fractions, which each engine writes in its own way"
     TIMES = "a day or a time first, and never a text, which each engine would read in its own way"
     BRANCHES = "values of which it gives one, or an array: of one type, since Sail takes the first one's for all"
 
@@ -88,7 +88,7 @@ FUNCTIONS: dict[str, Function] = {
     "left": Function(2, 2, TEXT, TEXTS, {1: 0}),
     "length": Function(1, 1, INT, TEXTS),
     "lower": Function(1, 1, TEXT, TEXTS),
-    "lpad": Function(2, 3, TEXT, TEXTS, {1: None}),
+    "lpad": Function(2, 3, TEXT, TEXTS, {1: 0}),
     "ltrim": Function(1, 2, TEXT, TEXTS),
     "md5": Function(1, 1, TEXT, TEXTS),
     "regexp_extract": Function(2, 3, TEXT, TEXTS, {2: None}),
@@ -96,11 +96,11 @@ FUNCTIONS: dict[str, Function] = {
     "replace": Function(2, 3, TEXT, TEXTS),
     "reverse": Function(1, 1, _text_or_array, TEXTS),
     "right": Function(2, 2, TEXT, TEXTS, {1: 0}),
-    "rpad": Function(2, 3, TEXT, TEXTS, {1: None}),
+    "rpad": Function(2, 3, TEXT, TEXTS, {1: 0}),
     "rtrim": Function(1, 2, TEXT, TEXTS),
     "sha1": Function(1, 1, TEXT, TEXTS),
     "sha2": Function(2, 2, TEXT, TEXTS, {1: None}),
-    "split": Function(2, 3, pa.list_(TEXT), TEXTS),
+    "split": Function(2, 3, pa.list_(TEXT), TEXTS, {2: None}),
     "substring": Function(2, 3, TEXT, TEXTS, {1: 1, 2: 0}),
     "translate": Function(3, 3, TEXT, TEXTS),
     "trim": Function(1, 2, TEXT, TEXTS),

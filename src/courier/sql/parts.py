@@ -30,12 +30,15 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """A part of an expression: how it is written, its type (None: unknown), and its value where it is a literal."""
+    """A part of an expression: how it is written, its type (None: unknown), and its value where it is a literal. `digits` are those
+    that Spark gives a computed decimal, and how many of them stand after the point.
+    """
 
     sql: str
     kind: pa.DataType | None
     text: str | None = None
     number: str | None = None
+    digits: tuple[int, int] | None = None
 
     @property
     def family(self) -> str:

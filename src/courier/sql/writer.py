@@ -17,7 +17,7 @@ from sqlglot import exp
 
 from courier.sql import numbers
 from courier.sql.calls import assert_number, called
-from courier.sql.common import alike, assert_text, compared, double, exact
+from courier.sql.common import alike, as_text, compared, double, exact
 from courier.sql.functions import FUNCTIONS, Takes
 from courier.sql.parts import INT, TEXT, TRUTH, Part, RefusedError, kind_of
 from courier.sql.reader import UNKNOWN
@@ -91,8 +91,7 @@ class Writer:
             case exp.Is():
                 return Part(f"({self.part(node.this).sql} is {self.part(node.expression).sql})", TRUTH)
             case exp.Like() | exp.RegexpLike():
-                value, pattern = self.part(node.this), self.part(node.expression)
-                assert_text(value)
+                value, pattern = as_text(self.part(node.this)), as_text(self.part(node.expression))
                 word = "like" if isinstance(node, exp.Like) else "rlike"
                 tested = f"({value.sql} {word} {pattern.sql})"
                 return Part(f"(not {tested})" if node.args.get("negate") else tested, TRUTH)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import RunConfig
 from courier.esp.artefacts.subject import Maker, Subject, as_json, as_sheet, identifier, is_moment
-from courier.esp.configuration import header
+from courier.esp.configuration import header, key
 from courier.esp.oracle_eloqua import BULK_FIELDS
 from courier.mapping import MappedColumn
 from courier.names import safe
@@ -34,7 +34,7 @@ def _fits_bulk(config: RunConfig) -> bool:
 
 
 def _has_key(config: RunConfig) -> bool:
-    return bool(config.mapping.deduplication_key)
+    return bool(key(config))
 
 
 def _bulk_import(subject: Subject) -> bytes:

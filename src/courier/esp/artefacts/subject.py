@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from courier.config import RunConfig, SegmentConfig
 from courier.esp.base import Platform, StandardColumn
+from courier.esp.configuration import key
 from courier.mapping import MappedColumn
 from courier.names import Value, filled, parsed, safe
 from courier.plan import file_values, safe_values
@@ -35,7 +36,7 @@ class Subject:
 
     @property
     def key(self) -> list[str]:
-        return list(self.config.mapping.deduplication_key)
+        return key(self.config)
 
     def standard(self, column: MappedColumn) -> StandardColumn | None:
         return self.platform.column(column.name, column.source)
