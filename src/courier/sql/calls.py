@@ -21,10 +21,9 @@ from courier.xdm import VAGUE
 END = "\ue000\ue001\ue000"
 #: Functions of texts that arrays are given to, too.
 OF_ARRAYS = ("array_join", "concat", "concat_ws", "reverse")
-
-
-#: The lengths of digests that it gives.
+#: Bits of the digests that sha2 gives.
 SHA2 = ("0", "224", "256", "384", "512")
+#: What is meant by a negative number.
 FROM_THE_END = {"slice": "slice of reverse(ARRAY)", "lpad": "a length of 0 or more", "rpad": "a length of 0 or more"}
 
 
