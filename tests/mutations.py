@@ -769,11 +769,11 @@ MUTATIONS = [
     ),
     Mutation(
         "started again",
-        "so is another run to compare with",
+        "so is a run that has published since",
         "runs/recovery.py",
-        "    same = likeness.of_delivery(config) == journal.header.fingerprint and _compared",
-        "    same = likeness.of_delivery(config) == journal.header.fingerprint or _compared",
-        (RESUMING, "compared_with or begins_anew"),
+        "    same = likeness.of_delivery(config) == journal.header.fingerprint and _last",
+        "    same = likeness.of_delivery(config) == journal.header.fingerprint or _last",
+        (RESUMING, "published_since or begins_anew"),
     ),
     Mutation(
         "the server moves the file away at once",

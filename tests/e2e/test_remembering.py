@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from activation import AS_OF, command
-from crm import ADDED, AFTER, BEFORE, CHANGED, CHANGES, CRM, REMOVED, crm_folder, lines, run, single
+from crm import ADDED, AFTER, BEFORE, CHANGED, CHANGES, CRM, REMOVED, crm_folder, lines, member, run, single
 from xdm_profiles import write_profiles
 
 
@@ -36,6 +36,7 @@ sys.exit(cli.run_activation(sys.argv[1:]))
 """
 MOMENTS = {"before it is remembered": ("baseline", "remember", True), "after": ("baseline", "remember", False)}
 STAGED = ("journal.Journal", "enter", True)
+DECIDED = ("journal.Journal", "enter", False)
 
 
 def killed(folder: Path, number: int, moment: tuple[str, str, bool], rows: list[dict[str, Any]], *overrides: str) -> dict[str, bytes]:
@@ -116,3 +117,33 @@ def test_staged_changes_are_sent_by_the_next_start_of_the_same_run(folder: Path)
     again = run(folder, 2, rows=BEFORE).succeeded()
     assert again.files() == CHANGES
     assert "they were not computed again" in again.stdout
+
+
+@pytest.mark.parametrize("asked", [["export=full"], ["export.reset=true"]], ids=["full", "reset"])
+def test_a_killed_run_sends_no_older_rows_after_another_one(folder: Path, asked: list[str]) -> None:
+    """`d` has withdrawn consent meanwhile, as the other run had seen."""
+    assert killed(folder, 1, STAGED, BEFORE, *asked) == {}
+    sent = run(folder, 2, *asked, rows=AFTER).succeeded().files()
+    assert b"d@x.org" not in sent["spring.csv"]
+    again = run(folder, 1, *asked, rows=AFTER).succeeded()
+    assert again.files() == sent
+    assert "they were not computed again" not in again.stdout
+
+
+def test_a_release_is_finished_also_where_an_older_run_was_released_since_its_own_was_held(folder: Path) -> None:
+    asked = ["export=full"]
+    assert [run(folder, number, *asked, "guard.max_rows=1").code for number in (1, 2)] == [3, 3]
+    run(folder, 3, *asked, "release=run-1").succeeded()
+    killed(folder, 4, DECIDED, BEFORE, *asked, "release=run-2")
+    again = run(folder, 4, *asked, "release=run-2").succeeded()
+    assert again.files() == {"spring.csv": lines(*(b"%c@x.org,Jane" % letter for letter in b"abcde"), header=b"email,name")}
+    assert "this one finished it" in again.stdout
+
+
+def test_rows_that_a_later_start_has_replaced_are_not_taken_for_those_of_an_earlier_one(folder: Path) -> None:
+    """As many of them as before, which no check of the third start would have seen."""
+    assert killed(folder, 1, STAGED, [member("a@x.org", "Ann")]) == {}
+    assert run(folder, 1, "guard.min_rows=9", rows=[member("a@x.org", "Bea")]).code == 3
+    third = run(folder, 1, rows=[member("a@x.org", "Cid")]).succeeded()
+    assert third.files() == single(b"a@x.org,Cid,realized")
+    assert "they were not computed again" not in third.stdout

@@ -68,20 +68,15 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
     return _baselines(published(store, activation))
 
 
-def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
-    """Audience key → what this run has to compare it with, whether it can or not; nothing in full exports and after a reset."""
-    if not config.export.incremental or config.export.reset:
-        return {}
-    known = load(store, config.activation)
-    return {segment.key: known[segment.key] for segment in config.audience.segments if segment.key in known}
-
-
 def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
     """The baselines that this run compares with; none in full exports and after a reset.
 
     Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
     """
-    found, names = wanted(config, store), list(config.mapping.columns)
+    if not config.export.incremental or config.export.reset:
+        return {}
+    known, names = load(store, config.activation), list(config.mapping.columns)
+    found = {segment.key: known[segment.key] for segment in config.audience.segments if segment.key in known}
     for segment in config.audience.segments:
         before = found.get(segment.key)
         if before is not None and (before.shape != likeness.of_rows(config) or list(before.columns or names) != names):

@@ -28,12 +28,14 @@ def resumable(journal: Journal, config: RunConfig, store: Store, lock: Alone) ->
     """The journal of an earlier start of this run, if this one can go on with it; None where it starts from the beginning.
 
     What that start left in the middle of taking things back is taken back first. Raises ConfigError where files are
-    delivered already, or about to be, and the configuration is another one now, or what changes are compared with.
+    delivered already, or about to be, and the configuration is another one now, or another run has published since: its rows
+    are newer, and those of the earlier start would come last, with people who have left or said no in between.
     """
     if journal.header.phase == "published":
         return journal
-    same = likeness.of_delivery(config) == journal.header.fingerprint and _compared(journal, config) == {
-        key: before.run_id for key, before in baseline.wanted(config, store).items()
+    known = baseline.load(store, config.activation)
+    same = likeness.of_delivery(config) == journal.header.fingerprint and _last(journal, config) == {
+        segment.key: known[segment.key].run_id for segment in config.audience.segments if segment.key in known
     }
     committed = journal.header.phase == "publishing" or any(state.delivered for state in journal.states)
     if committed and not same:
@@ -87,10 +89,10 @@ def _destination_of(journal: Journal) -> DestinationConfig:
         raise ConfigError("The destination of an earlier delivery cannot be read", where=where, found=type(exc).__name__) from exc
 
 
-def _compared(journal: Journal, config: RunConfig) -> dict[str, str]:
-    """Audience key → the run that the earlier start compared with."""
+def _last(journal: Journal, config: RunConfig) -> dict[str, str]:
+    """Audience key → the run that had been published last when the earlier start began to deliver."""
     audiences = zip(config.audience.segments, journal.header.record.get("audiences", []), strict=False)
-    return {segment.key: audience["baseline"] for segment, audience in audiences if audience["baseline"]}
+    return {segment.key: audience["last"] for segment, audience in audiences if audience.get("last")}
 
 
 def settle_dead_runs(store: Store, config: RunConfig, lock: Alone) -> list[str]:

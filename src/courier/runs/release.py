@@ -42,6 +42,13 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
     where, record = store.shown(runs.key(str(config.release))), _record(store, config)
     if not any(audience["held"] for audience in record["audiences"]):
         raise ConfigError("This run holds nothing back", where=where, found=f"status {record['status']}")
+    if record["status"] not in ("held", "published"):  # its other audiences would be taken for published
+        raise ConfigError(
+            "This run has not delivered what it did not hold, so that comes first",
+            where=where,
+            found=f"status {record['status']}",
+            fix=f"start it again with run_id={config.release}, or start a new run instead",
+        )
     if record["shape"] != likeness.of_files(config):
         raise ConfigError("A held run is released with the configuration that it had", where=where, fix="start a new run instead")
     if runs.released_by(store, str(config.release)) is not None:
@@ -63,6 +70,7 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
                 found=f"segment {segment.id}, run {before.run_id}",
                 fix="start a new run",
             )
+        audience["last"] = before.run_id if before else None  # the releasing run's own
         audience["files"] = []
         audience["status"] = "failed" if audience["held"] else runs.PUBLISHED_BEFORE
         audience["held"] = None
