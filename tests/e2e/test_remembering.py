@@ -25,6 +25,7 @@ import os, signal, sys
 from courier.runs import baseline
 from courier import cli, runs
 from courier.delivery import journal
+from courier.destinations import local
 original = {owner}.{name}
 def killed(*arguments, **named):
     if {before}:
@@ -37,6 +38,23 @@ sys.exit(cli.run_activation(sys.argv[1:]))
 MOMENTS = {"before it is remembered": ("baseline", "remember", True), "after": ("baseline", "remember", False)}
 STAGED = ("journal.Journal", "enter", True)
 DECIDED = ("journal.Journal", "enter", False)
+
+
+TAKEN = ("local.LocalConnection", "publish", False)
+REFUSED = """
+import os, sys
+from courier import cli
+from courier.destinations.local import LocalConnection
+from courier.errors import TerminalError
+publish = LocalConnection.publish
+def refused(self, staged, **named):
+    if staged.name.startswith("manifest"):
+        os.remove("out/spring.csv")
+        raise TerminalError("The disk is full")
+    return publish(self, staged, **named)
+LocalConnection.publish = refused
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
 
 
 def killed(folder: Path, number: int, moment: tuple[str, str, bool], rows: list[dict[str, Any]], *overrides: str) -> dict[str, bytes]:
@@ -147,3 +165,35 @@ def test_rows_that_a_later_start_has_replaced_are_not_taken_for_those_of_an_earl
     third = run(folder, 1, rows=[member("a@x.org", "Cid")]).succeeded()
     assert third.files() == single(b"a@x.org,Cid,realized")
     assert "they were not computed again" not in third.stdout
+
+
+@pytest.mark.parametrize("ended", ["killed", "failed"])
+@pytest.mark.parametrize("again", [False, True], ids=["another run", "the same run"])
+def test_what_the_platform_took_of_a_run_that_did_not_end_is_what_it_has(folder: Path, ended: str, again: bool) -> None:
+    """`f` was added by it, and has left since."""
+    run(folder, 1).succeeded()
+    if ended == "killed":
+        assert killed(folder, 2, TAKEN, AFTER) == CHANGES
+    else:
+        write_profiles(folder / "profiles", AFTER)
+        (folder / "out" / "spring.csv").unlink()
+        arguments = command(*CRM, "checks=none", run_id="run-2", as_of=AS_OF)
+        done = subprocess.run([sys.executable, "-c", REFUSED, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Delivered and not taken back: spring.csv" in done.stderr) == (5, True), done.stderr
+    if again:
+        assert run(folder, 2).succeeded().files() == {}
+    third = run(folder, 3, rows=AFTER[:-1]).succeeded()
+    assert third.files() == single(b"f@x.org,Jane,exited")
+    assert third.record("run-3")["audiences"][0]["baseline"] == "run-2"
+    assert ("the platform has all of ups/seg-a, which is remembered" in third.stdout) == (not again)
+    late = run(folder, 2)
+    assert (late.code, late.files()) == (0 if again else 2, {})
+    assert run(folder, 4).succeeded().files() == single()
+
+
+def test_a_release_tells_what_it_has_taken_back_of_another_run(folder: Path) -> None:
+    killed(folder, 1, STAGED, BEFORE)
+    assert run(folder, 2, "guard.max_rows=1", "destination.path=nowhere/else").code == 3
+    killed(folder, 3, STAGED, BEFORE, "guard.min_rows=0", "release=run-2")
+    released = run(folder, 4, "release=run-2").succeeded()
+    assert "Run run-3 ended before its delivery was settled" in released.stdout

@@ -122,15 +122,23 @@ def folder_of(store: Store, before: Baseline) -> Path:
 
 
 def remember_left(
-    store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], parts: dict[str, dict[str, Any]] | None = None
+    store: Store,
+    activation: str,
+    *,
+    run_id: str,
+    sink: str,
+    files: dict[str, int] | None = None,
+    parts: dict[str, dict[str, Any]] | None = None,
+    audiences: dict[str, dict[str, Any]] | None = None,
 ) -> None:
     """After a delivery was taken back, but for files that took the place of older ones: the next run removes those that it does
-    not replace. Of one destination only, as ever.
+    not replace. Of one destination only, as ever. `audiences`: those of which the platform has all the same.
     """
-    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "parts": {}, "audiences": {}}
+    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "parts": {}}
     if last["sink"] == sink:
-        content = {**last, "files": {**last["files"], **files}, "parts": {**last["parts"], **(parts or {})}}
-        store.write(key(activation), json.dumps(content).encode())
+        last = {**last, "files": {**last["files"], **(files or {})}, "parts": {**last["parts"], **(parts or {})}}
+    content = {**last, "audiences": {**last.get("audiences", {}), **(audiences or {})}}
+    store.write(key(activation), json.dumps(content).encode())
 
 
 def remember(  # noqa: PLR0913  all that one entry of the state is made of, by name

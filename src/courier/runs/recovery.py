@@ -67,14 +67,36 @@ def _taken_back(store: Store, config: RunConfig, journal: Journal, lock: Alone, 
 
 
 def settle_failed(store: Store, journal: Journal) -> None:
-    """After a delivery was taken back. Files that took the place of older ones are still there, and ours."""
+    """After a delivery was taken back. Files that took the place of older ones are still there, and ours. One of which an
+    audience stays at the platform is left open: its next start sends the others, and another run remembers that audience.
+    """
     header = journal.header
     if header.phase != "failed":
         return
     left = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.delivered and state.staged}
     if header.replace and left:
         baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, files=left, parts=parts_of(journal))
+    if not _stayed(journal):
+        journal.settle()
+
+
+def _stayed(journal: Journal) -> dict[str, dict[str, Any]]:
+    """Audience key → the baseline that it is, where the platform has all its files of a delivery that was taken back otherwise."""
+    header = journal.header
+    planned = [(part.get("key"), state.delivered) for part, state in zip(header.planned, journal.states, strict=False)]
+    return {key: known for key, known in header.audiences.items() if (key, True) in planned and (key, False) not in planned}
+
+
+def _remember_stayed(store: Store, journal: Journal) -> str:
+    """What is sent from now on is compared with that; else who has left since would stay at the platform. In words."""
+    header, stayed, known = journal.header, _stayed(journal), baseline.load(store, journal.header.activation)
+    if not stayed:
+        return ""
+    then = {part["key"]: header.record["audiences"][part["audience"]].get("last") for part in header.planned}
+    newest = {key: each for key, each in stayed.items() if then[key] == (known[key].run_id if key in known else None)}
+    baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, audiences=newest)
     journal.settle()
+    return f"; the platform has all of {', '.join([*stayed][:5])}, which is remembered"
 
 
 def _destination_of(journal: Journal) -> DestinationConfig:
@@ -120,6 +142,7 @@ def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[s
         return [f"Run {run_id} had published its files when it ended; that is remembered now"]
     left, warnings = _taken_back(store, config, journal, lock, quick=True)
     gone = f"; delivered before that, and not taken back: {', '.join(left[:5])}" if left else ""
+    gone += _remember_stayed(store, journal)
     return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}", *warnings]
 
 

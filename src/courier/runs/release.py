@@ -106,6 +106,9 @@ def _is_newer(store: Store, published: str, record: dict[str, Any], audience: di
 
 def assert_not_released(store: Store, config: RunConfig) -> None:
     """Raise ConfigError where another run has released this one: its snapshot is what the next runs compare with."""
-    known = baseline.load(store, config.activation).values()  # where an older version has not marked it
-    if runs.released_by(store, config.run_id) is not None or any(before.run_id == config.run_id for before in known):
-        raise ConfigError("This run was held, and has been released since", where=f"run_id {config.run_id}", fix="use another run_id")
+    known = baseline.load(store, config.activation).values()  # of a delivery that was not taken back; older versions marked no release
+    where, fix = f"run_id {config.run_id}", "use another run_id"
+    if runs.released_by(store, config.run_id) is not None:
+        raise ConfigError("This run was held, and has been released since", where=where, fix=fix)
+    if any(before.run_id == config.run_id for before in known):
+        raise ConfigError("Another run has started since, and compares with what the platform has got of this one", where=where, fix=fix)
