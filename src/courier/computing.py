@@ -145,6 +145,7 @@ def _changes_path(run: runs.Run, ordinal: int) -> Path:
 def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot]) -> None:
     rejecting = [staged for staged, record in zip(snapshots, run.audiences, strict=True) if record.counts and record.counts.rejected]
     key = f"runs/{run.config.run_id}/rejects"
+    run.store.delete_folder(key)  # what an earlier start left
     for staged in rejecting:
         rejects.write(staged, ready.columns, ready.rules, run.store.folder(key))
     if rejecting:

@@ -97,10 +97,12 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
     with ExitStack() as stack:
         engine = stack.enter_context(computing.opened(config)) if config.engine.delivery == "executors" else None
         held = release.held_record(run.history, config, ready.baselines) if config.release else None
-        computed = held if before is None else before.header.record
+        computed = held or (before.header.record if before else None)  # what is held may have been computed anew since
         if computed is not None:
             snapshots, files = computing.reopened(run, computed)
         else:
+            if earlier:
+                earlier.outdate()
             snapshots, files, ready = computing.compute(run, ready, engine)
         if not files:
             _none_to_send(run)

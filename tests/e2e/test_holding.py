@@ -132,6 +132,15 @@ def test_row_rules_hold_reject_and_list(folder: Path) -> None:
     held(many, "segment seg-a (spring): 1 rows were rejected (rules.max_rejected_rows=0)")
 
 
+def test_rejects_of_an_earlier_start_are_not_listed_with_those_of_the_next(folder: Path) -> None:
+    reject = "++rules.rows={org: {column: email, regex: 'org$'}}"
+    write_profiles(folder / "profiles", [*rows("ab", "cd"), member("x@y.com", "seg-a"), member("z@y.com", "seg-b")])
+    activate(folder, BOTH, reject, "guard.max_rows=1").refused(3)
+    write_profiles(folder / "profiles", [*rows("ab", "cd"), member("z@y.com", "seg-b")])
+    job = activate(folder, BOTH, reject).succeeded()
+    assert [path.name for path in Path(job.record()["rejects"]).iterdir()] == ["1.csv"]
+
+
 def test_an_audience_is_held_where_too_large_a_share_of_its_rows_is_rejected(folder: Path) -> None:
     write_profiles(folder / "profiles", [*rows("abc", ""), member("x@y.com", "seg-a")])
     asked = ["audience.segments=[{id: seg-a, name: spring}]", "++rules.rows={org: {column: email, regex: 'org$'}}"]
@@ -298,6 +307,21 @@ def test_a_run_is_released_once_also_after_another_one_has_published(folder: Pat
     again = activate(folder, *named, run_id="run-1")  # whose rows would be older than those that were sent since
     assert (again.code, "This run was held, and has been released since" in again.stderr) == (2, True)
     assert sorted({name.partition("-spring")[0].partition("-autumn")[0] for name in again.files()}) == ["run-2", "run-3"]
+
+
+def test_what_is_held_is_not_released_before_the_rest_of_its_run_is_delivered(folder: Path) -> None:
+    """The other audience would be taken for published."""
+    (folder / "out").mkdir()
+    (folder / "out" / SPRING).write_bytes(b"not taken yet")
+    assert activate(folder, BOTH, MANY).code == 5
+    early = activate(folder, BOTH, MANY, "release=run-1", run_id="run-2")
+    assert (early.code, early.files()) == (2, {SPRING: b"not taken yet"})
+    assert "has not delivered what it did not hold" in early.stderr
+    assert "start it again with run_id=run-1" in early.stderr
+    (folder / "out" / SPRING).unlink()
+    assert held(activate(folder, BOTH, MANY), "seg-b").files() == {SPRING: content("ab")}
+    released = activate(folder, BOTH, MANY, "release=run-1", run_id="run-2").succeeded()
+    assert released.files() == {SPRING: content("ab"), AUTUMN: content("cde")}
 
 
 @pytest.mark.parametrize("as_of", [LATER, "2026-10-01T00:00:00Z"])

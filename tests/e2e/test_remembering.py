@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from activation import AS_OF, command
-from crm import ADDED, AFTER, BEFORE, CHANGED, CHANGES, CRM, REMOVED, crm_folder, lines, run, single
+from crm import ADDED, AFTER, BEFORE, CHANGED, CHANGES, CRM, REMOVED, crm_folder, lines, member, run, single
 from xdm_profiles import write_profiles
 
 
@@ -25,6 +25,7 @@ import os, signal, sys
 from courier.runs import baseline
 from courier import cli, runs
 from courier.delivery import journal
+from courier.destinations import local
 original = {owner}.{name}
 def killed(*arguments, **named):
     if {before}:
@@ -36,6 +37,24 @@ sys.exit(cli.run_activation(sys.argv[1:]))
 """
 MOMENTS = {"before it is remembered": ("baseline", "remember", True), "after": ("baseline", "remember", False)}
 STAGED = ("journal.Journal", "enter", True)
+DECIDED = ("journal.Journal", "enter", False)
+
+
+TAKEN = ("local.LocalConnection", "publish", False)
+REFUSED = """
+import os, sys
+from courier import cli
+from courier.destinations.local import LocalConnection
+from courier.errors import TerminalError
+publish = LocalConnection.publish
+def refused(self, staged, **named):
+    if staged.name.startswith("manifest"):
+        os.remove("out/spring.csv")
+        raise TerminalError("The disk is full")
+    return publish(self, staged, **named)
+LocalConnection.publish = refused
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
 
 
 def killed(folder: Path, number: int, moment: tuple[str, str, bool], rows: list[dict[str, Any]], *overrides: str) -> dict[str, bytes]:
@@ -116,3 +135,65 @@ def test_staged_changes_are_sent_by_the_next_start_of_the_same_run(folder: Path)
     again = run(folder, 2, rows=BEFORE).succeeded()
     assert again.files() == CHANGES
     assert "they were not computed again" in again.stdout
+
+
+@pytest.mark.parametrize("asked", [["export=full"], ["export.reset=true"]], ids=["full", "reset"])
+def test_a_killed_run_sends_no_older_rows_after_another_one(folder: Path, asked: list[str]) -> None:
+    """`d` has withdrawn consent meanwhile, as the other run had seen."""
+    assert killed(folder, 1, STAGED, BEFORE, *asked) == {}
+    sent = run(folder, 2, *asked, rows=AFTER).succeeded().files()
+    assert b"d@x.org" not in sent["spring.csv"]
+    again = run(folder, 1, *asked, rows=AFTER).succeeded()
+    assert again.files() == sent
+    assert "they were not computed again" not in again.stdout
+
+
+def test_a_release_is_finished_also_where_an_older_run_was_released_since_its_own_was_held(folder: Path) -> None:
+    asked = ["export=full"]
+    assert [run(folder, number, *asked, "guard.max_rows=1").code for number in (1, 2)] == [3, 3]
+    run(folder, 3, *asked, "release=run-1").succeeded()
+    killed(folder, 4, DECIDED, BEFORE, *asked, "release=run-2")
+    again = run(folder, 4, *asked, "release=run-2").succeeded()
+    assert again.files() == {"spring.csv": lines(*(b"%c@x.org,Jane" % letter for letter in b"abcde"), header=b"email,name")}
+    assert "this one finished it" in again.stdout
+
+
+def test_rows_that_a_later_start_has_replaced_are_not_taken_for_those_of_an_earlier_one(folder: Path) -> None:
+    """As many of them as before, which no check of the third start would have seen."""
+    assert killed(folder, 1, STAGED, [member("a@x.org", "Ann")]) == {}
+    assert run(folder, 1, "guard.min_rows=9", rows=[member("a@x.org", "Bea")]).code == 3
+    third = run(folder, 1, rows=[member("a@x.org", "Cid")]).succeeded()
+    assert third.files() == single(b"a@x.org,Cid,realized")
+    assert "they were not computed again" not in third.stdout
+
+
+@pytest.mark.parametrize("ended", ["killed", "failed"])
+@pytest.mark.parametrize("again", [False, True], ids=["another run", "the same run"])
+def test_what_the_platform_took_of_a_run_that_did_not_end_is_what_it_has(folder: Path, ended: str, again: bool) -> None:
+    """`f` was added by it, and has left since."""
+    run(folder, 1).succeeded()
+    if ended == "killed":
+        assert killed(folder, 2, TAKEN, AFTER) == CHANGES
+    else:
+        write_profiles(folder / "profiles", AFTER)
+        (folder / "out" / "spring.csv").unlink()
+        arguments = command(*CRM, "checks=none", run_id="run-2", as_of=AS_OF)
+        done = subprocess.run([sys.executable, "-c", REFUSED, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Delivered and not taken back: spring.csv" in done.stderr) == (5, True), done.stderr
+    if again:
+        assert run(folder, 2).succeeded().files() == {}
+    third = run(folder, 3, rows=AFTER[:-1]).succeeded()
+    assert third.files() == single(b"f@x.org,Jane,exited")
+    assert third.record("run-3")["audiences"][0]["baseline"] == "run-2"
+    assert ("the platform has all of ups/seg-a, which is remembered" in third.stdout) == (not again)
+    late = run(folder, 2)
+    assert (late.code, late.files()) == (0 if again else 2, {})
+    assert run(folder, 4).succeeded().files() == single()
+
+
+def test_a_release_tells_what_it_has_taken_back_of_another_run(folder: Path) -> None:
+    killed(folder, 1, STAGED, BEFORE)
+    assert run(folder, 2, "guard.max_rows=1", "destination.path=nowhere/else").code == 3
+    killed(folder, 3, STAGED, BEFORE, "guard.min_rows=0", "release=run-2")
+    released = run(folder, 4, "release=run-2").succeeded()
+    assert "Run run-3 ended before its delivery was settled" in released.stdout

@@ -30,7 +30,7 @@ def config(folder: Path, *overrides: str) -> RunConfig:
     return load([*fixed, *places, *overrides], now=datetime.now(UTC))
 
 
-def begun(folder: Path, phase: str, *, delivered: bool = False, baselines: dict[str, str] | None = None, **overrides: Any) -> Store:
+def begun(folder: Path, phase: str, *, delivered: bool = False, last: dict[str, str] | None = None, **overrides: Any) -> Store:
     """The journal of a start that has sent one file, unseen, under the configuration that `config` gives."""
     asked = config(folder, *overrides.pop("overrides", []))
     store = open_store(asked.state)
@@ -39,7 +39,7 @@ def begun(folder: Path, phase: str, *, delivered: bool = False, baselines: dict[
     if delivered:
         connection.publish(staged, replace=False)
     connection.close()
-    audiences = [{"baseline": (baselines or {}).get(segment.key)} for segment in asked.audience.segments]
+    audiences = [{"last": (last or {}).get(segment.key)} for segment in asked.audience.segments]
     header = Header(
         run_id="run-1",
         activation="demo",
@@ -160,9 +160,9 @@ def test_what_is_delivered_or_about_to_be_is_not_mixed_with_another_configuratio
     assert at(tmp_path) == before
 
 
-def test_what_changes_are_compared_with_is_part_of_it(tmp_path: Path) -> None:
-    asked = ["export=incremental"]
-    store = begun(tmp_path, "staging", overrides=asked, baselines={})
+@pytest.mark.parametrize("asked", [["export=incremental"], ["export=incremental", "export.reset=true"], ["export=full"]])
+def test_what_was_published_since_is_newer(tmp_path: Path, asked: list[str]) -> None:
+    store = begun(tmp_path, "staging", overrides=asked, last={})
     assert resumed(store, config(tmp_path, *asked)) is not None
     segment = config(tmp_path, *asked).audience.segments[0].key
     entry = asdict(baseline.Baseline("run-0", 0, 1, likeness.of_rows(config(tmp_path, *asked))))

@@ -124,6 +124,11 @@ class Journal:
             self.states = [replace(state, asked=True) for state in self.states]
         self._write_header(phase)
 
+    def outdate(self) -> None:
+        """The rows that it speaks of are about to be replaced: no later start of the run goes on with it."""
+        self.header = replace(self.header, fingerprint="")
+        self._write_header(self.header.phase)
+
     def settle(self) -> None:
         """Nothing of this delivery is open any more: what it has published is remembered, or it is taken back."""
         self._store.delete(self._marker)

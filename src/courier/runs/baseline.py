@@ -68,20 +68,15 @@ def load(store: Store, activation: str) -> dict[str, Baseline]:
     return _baselines(published(store, activation))
 
 
-def wanted(config: RunConfig, store: Store) -> dict[str, Baseline]:
-    """Audience key → what this run has to compare it with, whether it can or not; nothing in full exports and after a reset."""
-    if not config.export.incremental or config.export.reset:
-        return {}
-    known = load(store, config.activation)
-    return {segment.key: known[segment.key] for segment in config.audience.segments if segment.key in known}
-
-
 def to_compare(config: RunConfig, store: Store) -> dict[str, Baseline]:
     """The baselines that this run compares with; none in full exports and after a reset.
 
     Raises ConfigError where the mapping or the key has changed since, or the snapshot is gone.
     """
-    found, names = wanted(config, store), list(config.mapping.columns)
+    if not config.export.incremental or config.export.reset:
+        return {}
+    known, names = load(store, config.activation), list(config.mapping.columns)
+    found = {segment.key: known[segment.key] for segment in config.audience.segments if segment.key in known}
     for segment in config.audience.segments:
         before = found.get(segment.key)
         if before is not None and (before.shape != likeness.of_rows(config) or list(before.columns or names) != names):
@@ -127,15 +122,23 @@ def folder_of(store: Store, before: Baseline) -> Path:
 
 
 def remember_left(
-    store: Store, activation: str, *, run_id: str, sink: str, files: dict[str, int], parts: dict[str, dict[str, Any]] | None = None
+    store: Store,
+    activation: str,
+    *,
+    run_id: str,
+    sink: str,
+    files: dict[str, int] | None = None,
+    parts: dict[str, dict[str, Any]] | None = None,
+    audiences: dict[str, dict[str, Any]] | None = None,
 ) -> None:
     """After a delivery was taken back, but for files that took the place of older ones: the next run removes those that it does
-    not replace. Of one destination only, as ever.
+    not replace. Of one destination only, as ever. `audiences`: those of which the platform has all the same.
     """
-    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "parts": {}, "audiences": {}}
+    last = published(store, activation) or {"run_id": run_id, "sink": sink, "files": {}, "parts": {}}
     if last["sink"] == sink:
-        content = {**last, "files": {**last["files"], **files}, "parts": {**last["parts"], **(parts or {})}}
-        store.write(key(activation), json.dumps(content).encode())
+        last = {**last, "files": {**last["files"], **(files or {})}, "parts": {**last["parts"], **(parts or {})}}
+    content = {**last, "audiences": {**last.get("audiences", {}), **(audiences or {})}}
+    store.write(key(activation), json.dumps(content).encode())
 
 
 def remember(  # noqa: PLR0913  all that one entry of the state is made of, by name

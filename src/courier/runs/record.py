@@ -73,7 +73,8 @@ def moment(text: str) -> datetime:
 
 def restore(run: Run, record: dict[str, Any]) -> None:
     """Take over what an earlier start of the run had found out when it began to deliver."""
-    run.profiles, run.columns, run.warnings, run.consent = record["profiles"], record["columns"], record["warnings"], record["consent"]
+    run.profiles, run.columns, run.consent = record["profiles"], record["columns"], record["consent"]
+    run.warnings = [*dict.fromkeys([*record["warnings"], *run.warnings])]  # those of this start, too
     run.shape, run.rejects, run.types = record["shape"], record["rejects"], record.get("types", {})
     run.audiences = audiences(record)
     run.artefacts = run.artefacts or record.get("esp", {}).get("artefacts", [])

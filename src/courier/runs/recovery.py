@@ -28,12 +28,14 @@ def resumable(journal: Journal, config: RunConfig, store: Store, lock: Alone) ->
     """The journal of an earlier start of this run, if this one can go on with it; None where it starts from the beginning.
 
     What that start left in the middle of taking things back is taken back first. Raises ConfigError where files are
-    delivered already, or about to be, and the configuration is another one now, or what changes are compared with.
+    delivered already, or about to be, and the configuration is another one now, or another run has published since: its rows
+    are newer, and those of the earlier start would come last, with people who have left or said no in between.
     """
     if journal.header.phase == "published":
         return journal
-    same = likeness.of_delivery(config) == journal.header.fingerprint and _compared(journal, config) == {
-        key: before.run_id for key, before in baseline.wanted(config, store).items()
+    known = baseline.load(store, config.activation)
+    same = likeness.of_delivery(config) == journal.header.fingerprint and _last(journal, config) == {
+        segment.key: known[segment.key].run_id for segment in config.audience.segments if segment.key in known
     }
     committed = journal.header.phase == "publishing" or any(state.delivered for state in journal.states)
     if committed and not same:
@@ -65,14 +67,36 @@ def _taken_back(store: Store, config: RunConfig, journal: Journal, lock: Alone, 
 
 
 def settle_failed(store: Store, journal: Journal) -> None:
-    """After a delivery was taken back. Files that took the place of older ones are still there, and ours."""
+    """After a delivery was taken back. Files that took the place of older ones are still there, and ours. One of which an
+    audience stays at the platform is left open: its next start sends the others, and another run remembers that audience.
+    """
     header = journal.header
     if header.phase != "failed":
         return
     left = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.delivered and state.staged}
     if header.replace and left:
         baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, files=left, parts=parts_of(journal))
+    if not _stayed(journal):
+        journal.settle()
+
+
+def _stayed(journal: Journal) -> dict[str, dict[str, Any]]:
+    """Audience key → the baseline that it is, where the platform has all its files of a delivery that was taken back otherwise."""
+    header = journal.header
+    planned = [(part.get("key"), state.delivered) for part, state in zip(header.planned, journal.states, strict=False)]
+    return {key: known for key, known in header.audiences.items() if (key, True) in planned and (key, False) not in planned}
+
+
+def _remember_stayed(store: Store, journal: Journal) -> str:
+    """What is sent from now on is compared with that; else who has left since would stay at the platform. In words."""
+    header, stayed, known = journal.header, _stayed(journal), baseline.load(store, journal.header.activation)
+    if not stayed:
+        return ""
+    then = {part["key"]: header.record["audiences"][part["audience"]].get("last") for part in header.planned}
+    newest = {key: each for key, each in stayed.items() if then[key] == (known[key].run_id if key in known else None)}
+    baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, audiences=newest)
     journal.settle()
+    return f"; the platform has all of {', '.join([*stayed][:5])}, which is remembered"
 
 
 def _destination_of(journal: Journal) -> DestinationConfig:
@@ -87,10 +111,10 @@ def _destination_of(journal: Journal) -> DestinationConfig:
         raise ConfigError("The destination of an earlier delivery cannot be read", where=where, found=type(exc).__name__) from exc
 
 
-def _compared(journal: Journal, config: RunConfig) -> dict[str, str]:
-    """Audience key → the run that the earlier start compared with."""
+def _last(journal: Journal, config: RunConfig) -> dict[str, str]:
+    """Audience key → the run that had been published last when the earlier start began to deliver."""
     audiences = zip(config.audience.segments, journal.header.record.get("audiences", []), strict=False)
-    return {segment.key: audience["baseline"] for segment, audience in audiences if audience["baseline"]}
+    return {segment.key: audience["last"] for segment, audience in audiences if audience.get("last")}
 
 
 def settle_dead_runs(store: Store, config: RunConfig, lock: Alone) -> list[str]:
@@ -118,6 +142,7 @@ def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[s
         return [f"Run {run_id} had published its files when it ended; that is remembered now"]
     left, warnings = _taken_back(store, config, journal, lock, quick=True)
     gone = f"; delivered before that, and not taken back: {', '.join(left[:5])}" if left else ""
+    gone += _remember_stayed(store, journal)
     return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}", *warnings]
 
 

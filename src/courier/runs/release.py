@@ -42,6 +42,13 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
     where, record = store.shown(runs.key(str(config.release))), _record(store, config)
     if not any(audience["held"] for audience in record["audiences"]):
         raise ConfigError("This run holds nothing back", where=where, found=f"status {record['status']}")
+    if record["status"] not in ("held", "published"):  # its other audiences would be taken for published
+        raise ConfigError(
+            "This run has not delivered what it did not hold, so that comes first",
+            where=where,
+            found=f"status {record['status']}",
+            fix=f"start it again with run_id={config.release}, or start a new run instead",
+        )
     if record["shape"] != likeness.of_files(config):
         raise ConfigError("A held run is released with the configuration that it had", where=where, fix="start a new run instead")
     if runs.released_by(store, str(config.release)) is not None:
@@ -63,6 +70,7 @@ def held_record(store: Store, config: RunConfig, baselines: dict[str, Baseline])
                 found=f"segment {segment.id}, run {before.run_id}",
                 fix="start a new run",
             )
+        audience["last"] = before.run_id if before else None  # the releasing run's own
         audience["files"] = []
         audience["status"] = "failed" if audience["held"] else runs.PUBLISHED_BEFORE
         audience["held"] = None
@@ -98,6 +106,9 @@ def _is_newer(store: Store, published: str, record: dict[str, Any], audience: di
 
 def assert_not_released(store: Store, config: RunConfig) -> None:
     """Raise ConfigError where another run has released this one: its snapshot is what the next runs compare with."""
-    known = baseline.load(store, config.activation).values()  # where an older version has not marked it
-    if runs.released_by(store, config.run_id) is not None or any(before.run_id == config.run_id for before in known):
-        raise ConfigError("This run was held, and has been released since", where=f"run_id {config.run_id}", fix="use another run_id")
+    known = baseline.load(store, config.activation).values()  # of a delivery that was not taken back; older versions marked no release
+    where, fix = f"run_id {config.run_id}", "use another run_id"
+    if runs.released_by(store, config.run_id) is not None:
+        raise ConfigError("This run was held, and has been released since", where=where, fix=fix)
+    if any(before.run_id == config.run_id for before in known):
+        raise ConfigError("Another run has started since, and compares with what the platform has got of this one", where=where, fix=fix)
