@@ -33,24 +33,5 @@ SWITCHES = ("consent.rule", "file.formula_guard")
 TOP_LEVEL = {*GROUPS, "destination", "run_id", "as_of", "release"}
 
 
-def may_be_secret(override: str) -> bool:
-    """Whether what is set may be a secret: of such a key, of one that there is not, which may be such a key misspelt, or with a login."""
-    key, _, value = override.lstrip("+~").partition("=")
-    group, _, inside = key.partition(".")
-    kinds = schema.DESTINATIONS.values() if group == "destination" else [GROUPS[group]] if group in GROUPS else []
-    known = {f"{group}.{field.name}" for kind in kinds for field in fields(kind)} | TOP_LEVEL | CHOSEN
-    name = f"{group}.{inside.partition('.')[0]}" if inside else group
-    return name not in known or "@" in value or bool(SECRETS.search(override))
-
-
-def without_secret(override: str) -> str:
-    """An override as it is shown: where a secret could stand there, by mistake, its key alone."""
-    key, equals, _ = override.partition("=")
-    word, blank, _ = key.partition(" ")
-    if blank:
-        return f"{word} …"
-    return f"{key}=…" if equals and may_be_secret(override) else override
-
-
 def destinations_with(key: str) -> list[str]:
     return [name for name, kind in schema.DESTINATIONS.items() if key in {field.name for field in fields(kind)}]

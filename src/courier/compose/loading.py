@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -17,8 +14,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from courier import config as schema
 from courier import esp
-from courier.compose import shape, written
-from courier.compose.groups import CHOSEN, GROUPS, SWITCHES, TOP_LEVEL, destinations_with, may_be_secret, without_secret
+from courier.compose import refusals, shape, written
+from courier.compose.groups import CHOSEN, GROUPS, SWITCHES, TOP_LEVEL
 from courier.compose.typed import Activation, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
 from courier.secrets import SECRET_SETTING
@@ -142,21 +139,16 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
         with initialize_config_dir(str(shipped), version_base="1.3"):
             composed: DictConfig = compose("config", overrides=overrides, return_hydra_config=True)
     except MissingConfigException as exc:
-        raise _missing_option(exc, shipped, own) from exc
+        raise refusals.missing_option(exc.missing_cfg_file or "", exc.options or [], shipped, own) from exc
     except yaml.YAMLError as exc:
         raise shape.no_yaml(exc, one_line(exc)) from exc
     except (ConfigKeyError, ConfigAttributeError) as exc:
         raise ConfigError("The configuration has an unknown key", found=one_line(exc)) from exc
     except OverrideParseException as exc:
-        raise ConfigError(
-            "The command line cannot be read",
-            found=without_secret(exc.override or ""),
-            expected="group=option or group.key=value",
-            fix=f"a value with signs such as ~ = [ ; | {{ é or a blank takes quotes inside the shell's: {_quoted(exc.override or '')}",
-        ) from exc
+        raise refusals.unreadable(exc.override or "") from exc
     except ConfigCompositionException as exc:
         mixed = shape.misshapen(activation, written.content(activation)) if activation and "Cannot merge" in str(exc) else None
-        raise mixed or _bad_override(exc) from exc
+        raise mixed or refusals.bad_override(one_line(exc)) from exc
     except UnicodeDecodeError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as exc:  # ValueError: `mapping=null`
@@ -194,63 +186,3 @@ def _assert_groups(composed: DictConfig, activation: Path | None, folders: list[
             found=f"{group}: {option}",
             fix=f"a file of a group is chosen below `defaults`: - override /{group}: {shown}; or on the command line: {group}={option}",
         )
-
-
-def _quoted(override: str) -> str:
-    """The override itself with quotes, where these are likely to be all that it lacks, or an example."""
-    found = re.fullmatch(r"""(\+{0,2}[\w.]+)=([^\['"$`\\][^'"$`\\]*)""", override)
-    if not found:
-        return "\"file.delimiter=';'\""
-    return f"\"{found[1]}='{'…' if may_be_secret(override) else found[2]}'\""
-
-
-def _missing_option(exc: MissingConfigException, shipped: Path, own: Path | None) -> ConfigError:
-    missing = exc.missing_cfg_file or ""
-    group, _, option = missing.rpartition("/")
-    longer = [name for name in exc.options or [] if name.startswith(f"{option}_")]
-    fix = f"there are: {', '.join(longer)}" if option and len(longer) > 1 else nearest(option, exc.options or [])
-    where = f"group {group}"
-    if own is not None:
-        where += f", in {shipped / group} and {own / group}{'' if (own / group).is_dir() else ', which is no folder'}"
-        fix = written.misplaced(own, group, option) or fix
-    elif group == "activation" and fix.startswith("there are"):
-        fix += "; one of your own is found with --config-dir DIR, in DIR/activation"
-    return ConfigError(f"There is no configuration '{missing}'", where=where, fix=fix)
-
-
-def _bad_override(exc: ConfigCompositionException) -> ConfigError:
-    """Hydra says `Could not override 'file.delimeter'`; say which keys there are instead of how Hydra is built."""
-    text = one_line(exc)
-    if text.startswith("You must specify 'activation'"):
-        names = text.partition("Available options: ")[2].split()
-        return ConfigError("No activation is named", expected="activation=NAME", fix=f"choose one: {', '.join(names)}")
-    named = re.search(r"[Cc]ould not (?:override|append|find) '([^']+)'", text)
-    if not named:
-        return ConfigError("The command line cannot be applied to the configuration", found=text)
-    key = named.group(1)
-    group, *parts = key.split(".")
-    if group == "destination" and parts:
-        kinds = destinations_with(parts[0])
-        others = {field.name for kind in schema.DESTINATIONS.values() for field in fields(kind)}
-        fix = f"this key is of destination={' or '.join(kinds)}; choose that first" if kinds else nearest(parts[0], others)
-    else:
-        fix = _fix_of_unknown(group, parts) or f"to add what is not there yet, put a plus before it: +{key}=…"
-    return ConfigError("The command line sets an unknown key", found=key, fix=fix)
-
-
-def _fix_of_unknown(group: str, parts: list[str]) -> str | None:
-    """The nearest to the first part of a key that no configuration can have; None where there is no such part."""
-    kind = GROUPS.get(group)
-    if kind is None or not parts:
-        return nearest(group, TOP_LEVEL | {"activation"})
-    key, *inside = parts
-    hints = get_type_hints(kind)
-    if key not in hints:
-        return nearest(key, [field.name for field in fields(kind)])
-    if (group, key) == ("esp", "policies") and inside and inside[0] not in schema.POLICIES:
-        return nearest(inside[0], schema.POLICIES)
-    if (group, key) == ("esp", "policies"):
-        return f"policies are a platform's: choose one, such as esp={schema.EspConfig.PLATFORMS[1]}"
-    entry = (None, *get_args(hints[key]))[-1]
-    known = [field.name for field in fields(entry)] if is_dataclass(entry) else []
-    return nearest(inside[1], known) if len(inside) > 1 and known and inside[1] not in known else None
