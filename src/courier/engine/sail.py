@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from courier.buckets import region_of
 from courier.config import EngineConfig, SourceConfig
 from courier.engine.base import Engine
 from courier.engine.connect import connected
@@ -38,8 +39,8 @@ def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
     if source.endpoint_url:
         variables["AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL"] = source.endpoint_url
         variables["AWS_ALLOW_HTTP"] = "true" if source.endpoint_url.startswith("http://") else "false"
-    if source.region:
-        variables["AWS_REGION"] = source.region
+    if region := region_of(source):  # without one Sail asks AWS for the bucket's, also where the bucket is elsewhere
+        variables["AWS_REGION"] = region
     if source.has_keys:
         variables["AWS_ACCESS_KEY_ID"] = referred(source, "access_key_id") or ""
         variables["AWS_SECRET_ACCESS_KEY"] = referred(source, "secret_access_key") or ""
