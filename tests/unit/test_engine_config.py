@@ -137,3 +137,26 @@ def test_a_path_means_the_same_file_to_every_engine(kind: str, path: str, wanted
 def test_a_path_that_may_mean_two_files_to_a_server_of_spark_connect_is_refused() -> None:
     with pytest.raises(SourceError, match="read differently"):
         Engine(None, "connect", one_machine=True).path("s3://profiles/hour=10%3A00/a.parquet")
+
+
+def test_ctrl_c_ends_a_run_while_sail_computes_and_not_sail_before_it() -> None:
+    """Without its server the client would try for ten minutes to end the session."""
+    code = """if True:
+        import os, signal, time
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        try:
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(10)
+        except KeyboardInterrupt:
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:  # as in a notebook's next cell
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(10)
+                except KeyboardInterrupt:
+                    time.sleep(1)
+                    print(engine.session.range(3).count())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "3\n", done.stderr

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from courier.buckets import region_of
 from courier.config import EngineConfig, SourceConfig
@@ -28,9 +29,20 @@ def open_sail(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
         try:
             port = server.listening_address[1]
             with connected(f"sc://127.0.0.1:{port}", config) as session:
+                session.release_session_on_close = False  # it ends with its server
+                _leave_ctrl_c_to_python()
                 yield Engine(session, "sail", one_machine=True)
         finally:
             server.stop()
+
+
+def _leave_ctrl_c_to_python() -> None:
+    """Sail's server ends itself at Ctrl-C. The client would then ask it to end the session, and try that for ten minutes.
+
+    What sends signals to Sail is taken away by setting Python's own handler again; once the server has answered it is in place.
+    """
+    with suppress(ValueError):  # signals are of the main thread alone
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT) or signal.default_int_handler)
 
 
 def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
