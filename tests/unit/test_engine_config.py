@@ -160,3 +160,22 @@ def test_ctrl_c_ends_a_run_while_sail_computes_and_not_sail_before_it() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "3\n", done.stderr
+
+
+def test_a_session_of_the_notebook_is_neither_used_nor_stopped() -> None:
+    code = """if True:
+        from pysail.spark import SparkConnectServer
+        from pyspark.sql import SparkSession
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        mine = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
+        mine.conf.set("spark.sql.session.timeZone", "Europe/Paris")
+        for _ in range(2):
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+                print(engine.session is mine, engine.session.conf.get("spark.sql.session.timeZone"), engine.session.range(3).count())
+        print(mine.is_stopped, mine.conf.get("spark.sql.session.timeZone"), mine.range(2).count())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["False UTC 3", "False UTC 3", "False Europe/Paris 2"], done.stderr
