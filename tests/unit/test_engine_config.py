@@ -13,6 +13,7 @@ from pyspark.errors import PySparkException
 from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.engine import open_engine, source_errors
+from courier.engine.base import Engine
 from courier.engine.spark import s3a_settings
 from courier.errors import ConfigError, SourceError
 
@@ -28,14 +29,15 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         EngineConfig(driver_memory=text)
 
 
-def test_each_bucket_has_the_settings_of_whom_it_belongs_to(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+def test_each_bucket_has_the_settings_of_whom_it_belongs_to(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setenv("KEY", "id of the source")
     monkeypatch.setenv("SECRET", "secret of the source")
     monkeypatch.setenv("TOKEN", "token of the source")
     keys = {"access_key_id_env": "KEY", "secret_access_key_env": "SECRET", "session_token_env": "TOKEN"}
-    source = SourceConfig("s3://profiles/daily", "eu-north-1", **keys)
+    source = SourceConfig(f"{scheme}://profiles/daily", "eu-north-1", **keys)
     state = StateConfig(kind="s3", path="s3://state/courier", endpoint_url="https://store.example.com")
-    settings = s3a_settings(source, state, ["s3://lists/optouts.csv", "lists/local.csv"])
+    settings = s3a_settings(source, state, [f"{scheme}://lists/optouts.csv", "lists/local.csv"])
     assert {key.removeprefix("spark.hadoop.fs.s3a.bucket."): value for key, value in settings.items()} == {
         **{
             f"{bucket}.{name}": value
@@ -48,6 +50,7 @@ def test_each_bucket_has_the_settings_of_whom_it_belongs_to(monkeypatch: pytest.
             }.items()
         },
         "state.endpoint": "https://store.example.com",
+        "state.endpoint.region": "us-east-1",  # as the driver signs there
         "state.path.style.access": "true",
     }
 
@@ -116,3 +119,63 @@ with open_engine(config, source) as engine:
 def test_the_region_of_a_bucket(monkeypatch: pytest.MonkeyPatch, config: SourceConfig, region: str) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
     assert open_bucket(config).region == region
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "wanted"),
+    [
+        ("sail", "s3://profiles/hour=10%3A00/a b.parquet", "s3://profiles/hour=10%253A00/a b.parquet"),
+        ("sail", "/data/hour=10%3A00/a.parquet", "/data/hour=10%3A00/a.parquet"),
+        ("spark", "s3://profiles/hour=10%3A00/a.parquet", "s3a://profiles/hour=10%3A00/a.parquet"),
+        ("connect", "s3://profiles/50%/a.parquet", "s3a://profiles/50%/a.parquet"),
+    ],
+)
+def test_a_path_means_the_same_file_to_every_engine(kind: str, path: str, wanted: str) -> None:
+    assert Engine(None, kind, one_machine=True).path(path) == wanted
+
+
+def test_a_path_that_may_mean_two_files_to_a_server_of_spark_connect_is_refused() -> None:
+    with pytest.raises(SourceError, match="read differently"):
+        Engine(None, "connect", one_machine=True).path("s3://profiles/hour=10%3A00/a.parquet")
+
+
+def test_ctrl_c_ends_a_run_while_sail_computes_and_not_sail_before_it() -> None:
+    """Without its server the client would try for ten minutes to end the session."""
+    code = """if True:
+        import os, signal, time
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        try:
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(10)
+        except KeyboardInterrupt:
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:  # as in a notebook's next cell
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(10)
+                except KeyboardInterrupt:
+                    time.sleep(1)
+                    print(engine.session.range(3).count())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "3\n", done.stderr
+
+
+def test_a_session_of_the_notebook_is_neither_used_nor_stopped() -> None:
+    code = """if True:
+        from pysail.spark import SparkConnectServer
+        from pyspark.sql import SparkSession
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        mine = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
+        mine.conf.set("spark.sql.session.timeZone", "Europe/Paris")
+        for _ in range(2):
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+                print(engine.session is mine, engine.session.conf.get("spark.sql.session.timeZone"), engine.session.range(3).count())
+        print(mine.is_stopped, mine.conf.get("spark.sql.session.timeZone"), mine.range(2).count())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["False UTC 3", "False UTC 3", "False Europe/Paris 2"], done.stderr

@@ -51,6 +51,12 @@ def test_a_name_that_engines_take_for_a_pattern_is_refused(tmp_path: Path, name:
     assert refused(folder / "profiles-00000.parquet").startswith(message)
 
 
+def test_a_name_with_a_control_character_is_refused(tmp_path: Path) -> None:
+    """In a bucket Sail leaves a tab out, and finds no rows where there is no file of that name."""
+    folder = write_profiles(tmp_path / "a\tb", [profile()])
+    assert refused(folder).startswith("A file of the source has a control character in its name.")
+
+
 def test_a_folder_of_a_partition_is_read_whatever_its_name_begins_with(tmp_path: Path) -> None:
     """As Spark does: whoever is in it would get nothing."""
     write_profiles(tmp_path, [profile()])

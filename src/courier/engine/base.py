@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from courier.errors import SourceError
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -25,5 +30,16 @@ class Engine:
     spread: bool = False
 
     def path(self, path: str) -> str:
-        """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a, which Sail's server takes as well."""
-        return path if self.kind == "sail" else path.replace("s3://", "s3a://", 1)
+        """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a, which Sail's server takes as well.
+
+        Sail takes a key of a bucket for a part of an address, where %3A is a colon, and finds no rows where there is no such file.
+        Spark takes it as it is. Which of them a server of Spark Connect is, is not known.
+        """
+        in_bucket = path.startswith(("s3://", "s3a://"))
+        if self.kind == "sail":
+            return path.replace("%", "%25") if in_bucket else path
+        if self.kind == "connect" and in_bucket and ENCODED.search(path):
+            raise SourceError(
+                "A path in a bucket has what Spark and Sail read differently", where=path, expected="a path without %3A, %20 and the like"
+            )
+        return path.replace("s3://", "s3a://", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -48,15 +48,14 @@ def connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
 
     # A window over one sorted stream is what the Sail half wants, and the client warns of it on every query.
     warnings.filterwarnings("ignore", message="WARN WindowExpression: No Partition Defined", category=UserWarning)
-    with as_before(CLIENT_VARIABLES):
+    with as_before(CLIENT_VARIABLES), ExitStack() as opened:
         try:
-            session = SparkSession.builder.remote(url).getOrCreate()
+            # A new one: that of a notebook, say, is of another server, has other settings, and is not ours to stop.
+            session = SparkSession.builder.remote(url).create()
+            opened.callback(session.stop)
             for key, value in {**SPARK_SETTINGS, **config.settings}.items():
                 session.conf.set(key, value)
         except (PySparkException, OSError) as exc:
             # What stands after the address may be a token, and is quoted by pyspark.
             raise ConfigError("The engine cannot be reached", where=f"sc://{urlsplit(url).netloc}", found=type(exc).__name__) from None
-        try:
-            yield session
-        finally:
-            session.stop()
+        yield session

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from courier.buckets import region_of
 from courier.config import EngineConfig, SourceConfig
 from courier.engine.base import Engine
 from courier.engine.connect import connected
@@ -27,9 +29,20 @@ def open_sail(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
         try:
             port = server.listening_address[1]
             with connected(f"sc://127.0.0.1:{port}", config) as session:
+                session.release_session_on_close = False  # it ends with its server
+                _leave_ctrl_c_to_python()
                 yield Engine(session, "sail", one_machine=True)
         finally:
             server.stop()
+
+
+def _leave_ctrl_c_to_python() -> None:
+    """Sail's server ends itself at Ctrl-C. The client would then ask it to end the session, and try that for ten minutes.
+
+    What sends signals to Sail is taken away by setting Python's own handler again; once the server has answered it is in place.
+    """
+    with suppress(ValueError):  # signals are of the main thread alone
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT) or signal.default_int_handler)
 
 
 def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
@@ -38,8 +51,8 @@ def _aws_variables(source: SourceConfig) -> dict[str, str | None]:
     if source.endpoint_url:
         variables["AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL"] = source.endpoint_url
         variables["AWS_ALLOW_HTTP"] = "true" if source.endpoint_url.startswith("http://") else "false"
-    if source.region:
-        variables["AWS_REGION"] = source.region
+    if region := region_of(source):  # without one Sail asks AWS for the bucket's, also where the bucket is elsewhere
+        variables["AWS_REGION"] = region
     if source.has_keys:
         variables["AWS_ACCESS_KEY_ID"] = referred(source, "access_key_id") or ""
         variables["AWS_SECRET_ACCESS_KEY"] = referred(source, "secret_access_key") or ""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from courier.buckets import region_of
 from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.engine.base import Engine
 from courier.engine.settings import SPARK_SETTINGS
@@ -102,14 +103,15 @@ def s3a_settings(source: SourceConfig, state: StateConfig | None, lists: Sequenc
 
 def _of_bucket(path: str, config: SourceConfig | StateConfig) -> dict[str, str]:
     """Names that end in `access.key`, `secret.key` and `session.token` are those that Spark shows nowhere: neither in its UI nor in event logs."""
-    if not path.startswith("s3://"):
+    scheme, _, rest = path.partition("://")
+    if scheme not in ("s3", "s3a"):
         return {}
-    prefix, settings = f"spark.hadoop.fs.s3a.bucket.{path.removeprefix('s3://').partition('/')[0]}.", dict[str, str]()
+    prefix, settings = f"spark.hadoop.fs.s3a.bucket.{rest.partition('/')[0]}.", dict[str, str]()
     if config.endpoint_url:
         settings[f"{prefix}endpoint"] = config.endpoint_url
         settings[f"{prefix}path.style.access"] = "true"
-    if config.region:
-        settings[f"{prefix}endpoint.region"] = config.region
+    if region := region_of(config):
+        settings[f"{prefix}endpoint.region"] = region
     if config.has_keys:
         settings[f"{prefix}access.key"] = referred(config, "access_key_id") or ""
         settings[f"{prefix}secret.key"] = referred(config, "secret_access_key") or ""

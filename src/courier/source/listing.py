@@ -113,6 +113,8 @@ def _assert_plain(files: list[str]) -> list[str]:
             raise SourceError(
                 "A file of the source has a name that engines take for a pattern", where=file, expected="a path without * ? [ ] { }"
             )
+        if any(character < " " or character == "\x7f" for character in file):  # Sail leaves a tab out, and looks for another file
+            raise SourceError("A file of the source has a control character in its name", where=repr(file), fix="rename it")
     return files
 
 
