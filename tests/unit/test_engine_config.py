@@ -13,6 +13,7 @@ from pyspark.errors import PySparkException
 from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.engine import open_engine, source_errors
+from courier.engine.settings import sail_settings
 from courier.engine.spark import s3a_settings
 from courier.errors import ConfigError, SourceError
 
@@ -116,3 +117,17 @@ with open_engine(config, source) as engine:
 def test_the_region_of_a_bucket(monkeypatch: pytest.MonkeyPatch, config: SourceConfig, region: str) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
     assert open_bucket(config).region == region
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "at_once", "in_group"),
+    [(0, 32_768, 131_072), (300, 32_768, 131_072), (16_384, 1024, 8192), (512 << 20, 1, 1)],
+    ids=["not known", "narrow", "of hundreds of columns", "of very long texts"],
+)
+def test_sail_takes_fewer_rows_at_once_where_they_are_wide(
+    monkeypatch: pytest.MonkeyPatch, row_bytes: int, at_once: int, in_group: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    settings = sail_settings(2 << 30, row_bytes)
+    assert settings["SAIL_EXECUTION__BATCH_SIZE"] == str(at_once)
+    assert settings["SAIL_PARQUET__MAX_ROW_GROUP_SIZE"] == str(in_group)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FOOTERS_AT_ONCE = 16
+#: What an engine keeps of each value beside its text.
+VALUE_BYTES = 16
 CSV = (".csv", ".csv.gz")
 #: A line that has not the columns of the header, which is quoted: somebody stands there.
 ROW = re.compile(r"(?<=columns, got )(\d+):.*", re.DOTALL)
@@ -36,7 +38,7 @@ ROW = re.compile(r"(?<=columns, got )(\d+):.*", re.DOTALL)
 class ProfileSource:
     """The files of the source, as their footers describe them. `profiles` is the number of rows of all files; `others` are
     the files whose schema is not that of the first, in plain types as well; `written` is the first file's as its writer has called
-    it, and `others_written` that of the files where it is another.
+    it, and `others_written` that of the files where it is another. `size` is that of all values in bytes, as they are encoded before compression.
     """
 
     files: list[str]
@@ -46,14 +48,20 @@ class ProfileSource:
     written: pa.Schema
     others_written: dict[str, pa.Schema]
     int96: bool
+    size: int
+
+    def row_bytes(self, columns: int) -> int:
+        """About what a row of so many columns takes in memory, while it is computed."""
+        return self.size // max(1, self.profiles) + VALUE_BYTES * columns
 
 
 class Footer(NamedTuple):
-    """What a file's footer tells. `int96`: whether a timestamp of it is one."""
+    """What a file's footer tells. `int96`: whether a timestamp of it is one. `size`: of its values, before compression."""
 
     schema: pa.Schema
     rows: int
     int96: bool
+    size: int
 
 
 def inspect(source: SourceConfig) -> ProfileSource:
@@ -66,8 +74,9 @@ def inspect(source: SourceConfig) -> ProfileSource:
     others_written = {file: footer.schema for file, footer in zip(files, footers, strict=True) if not footer.schema.equals(written)}
     first = kinds.plain(written)
     others = {file: plain for file, schema in others_written.items() if not (plain := kinds.plain(schema)).equals(first)}
-    profiles, int96 = sum(footer.rows for footer in footers), any(footer.int96 for footer in footers)
-    return ProfileSource([prefix + file for file in files], first, profiles, others, written, others_written, int96)
+    profiles, size = sum(footer.rows for footer in footers), sum(footer.size for footer in footers)
+    int96 = any(footer.int96 for footer in footers)
+    return ProfileSource([prefix + file for file in files], first, profiles, others, written, others_written, int96, size)
 
 
 @contextmanager
@@ -170,7 +179,9 @@ def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> Foote
             # As int96 is read by engines: dates such as 9999-12-31 are no nanoseconds.
             parquet = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
             leaves = (parquet.schema.column(number) for number in range(len(parquet.schema)))
-            return Footer(parquet.schema_arrow, parquet.metadata.num_rows, any(leaf.physical_type == "INT96" for leaf in leaves))
+            size = sum(parquet.metadata.row_group(number).total_byte_size for number in range(parquet.num_row_groups))
+            int96 = any(leaf.physical_type == "INT96" for leaf in leaves)
+            return Footer(parquet.schema_arrow, parquet.metadata.num_rows, int96, size)
     except (OSError, pa.ArrowException) as exc:
         of_what, found = f"{what[0].lower()}{what[1:]}", str(exc)[:200]
         fix = "write it again, whole and as Parquet: no other format is read" if what == SOURCE else "write it again, whole"
