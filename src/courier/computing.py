@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(config: RunConfig) -> Iterator[Engine]:
+def opened(config: RunConfig, ready: Ready) -> Iterator[Engine]:
     lists = [each.path for each in config.suppression.lists.values()]
-    with open_engine(config.engine, config.source, config.state, lists) as engine:
+    row_bytes = ready.source.row_bytes(mapping.parts_read(ready.columns), len(ready.columns.columns))
+    with open_engine(config.engine, config.source, config.state, lists, row_bytes) as engine:
         cluster.assert_possible(engine, config)
         if config.engine.delivery == "executors":
             cluster.assert_ready(engine, config)
@@ -46,7 +47,7 @@ def compute(run: runs.Run, ready: Ready, given: Engine | None) -> tuple[list[Aud
         record.last = known[segment.key].run_id if segment.key in known else None
     if ready.suite.expectations and config.engine.kind != "sail":  # which starts at once; others are waited for
         checks.load_ahead()
-    with nullcontext(given) if given is not None else opened(config) as engine:
+    with nullcontext(given) if given is not None else opened(config, ready) as engine:
         with run.step("select, map, stage"):
             judged, ready = rows(config, ready, engine)
             run.types = ready.columns.types

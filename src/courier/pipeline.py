@@ -95,7 +95,7 @@ def _run(run: runs.Run, earlier: Journal | None, lock: Lock, progress: Progress 
     ready = reading.read(run, destination)
     artefacts = reading.artefacts(run, ready)
     with ExitStack() as stack:
-        engine = stack.enter_context(computing.opened(config)) if config.engine.delivery == "executors" else None
+        engine = stack.enter_context(computing.opened(config, ready)) if config.engine.delivery == "executors" else None
         held = release.held_record(run.history, config, ready.baselines) if config.release else None
         computed = held or (before.header.record if before else None)  # what is held may have been computed anew since
         if computed is not None:

@@ -24,6 +24,7 @@ from courier.masking import masked_lines
 from courier.plan import PlannedFile
 from courier.reading import Ready, check_templates, read
 from courier.render import render
+from courier.rows import footers
 from courier.rows.snapshot import AudienceSnapshot
 from courier.runs import release
 from courier.runs.report import audience_lines
@@ -33,6 +34,7 @@ from courier.state.scratch import scratch_folder
 SAMPLE_ROWS = 3
 #: Rows that are rendered to guess how many bytes a file will have.
 MEASURED_ROWS = 10_000
+MEASURED_BYTES = 32 * 1024 * 1024
 
 
 def preflight(config: RunConfig) -> Generator[str]:
@@ -109,9 +111,9 @@ def _computed(run: runs.Run, ready: Ready, stack: ExitStack) -> tuple[list[Audie
     config = run.config
     if config.release:
         if config.engine.delivery == "executors":
-            stack.enter_context(computing.opened(config))  # only for what it refuses
+            stack.enter_context(computing.opened(config, ready))  # only for what it refuses
         return *computing.reopened(run, release.held_record(run.history, config, ready.baselines)), ready
-    engine = stack.enter_context(computing.opened(config))
+    engine = stack.enter_context(computing.opened(config, ready))
     run.store = stack.enter_context(_workspace(config, engine, run.history))
     return computing.compute(run, ready, engine)
 
@@ -163,7 +165,8 @@ def _would_be_held(run: runs.Run) -> HeldError | None:
 
 def _measured(snapshot: AudienceSnapshot, file: PlannedFile, ready: Ready, config: RunConfig) -> tuple[int, list[str]]:
     """The plain bytes of a file, estimated by its first rows, and its first lines with letters and digits masked."""
-    few = replace(file.slice, rows=min(file.slice.rows, MEASURED_ROWS))
+    fitting = max(SAMPLE_ROWS, MEASURED_BYTES // max(1, footers.row_bytes(snapshot.footers)))
+    few = replace(file.slice, rows=min(file.slice.rows, MEASURED_ROWS, fitting))
     text = b"".join(render(snapshot, few, ready.columns, config.file))
     size = len(text) * file.slice.rows // few.rows if few.rows else len(text)
     lines = text.decode(config.file.encoding, errors="replace").splitlines()[: SAMPLE_ROWS + config.file.header]

@@ -76,3 +76,13 @@ def test_preflight_shows_masked_lines_in_their_encoding(folder: Path) -> None:
     job = run_job("preflight.py", folder, SEGMENTS, "file.encoding=utf-16").succeeded()
     assert "    email,phone,first_name,last_name,city,state,postal_code,birthday\n" in job.stdout
     assert "    x@xxxxxxx.xxx,,xxxx,xxx,xxxx,,,\n" in job.stdout
+
+
+def test_long_values_fit_into_little_memory(folder: Path) -> None:
+    """Rows are taken by their bytes: by their number alone, what sorts hand on was larger than all that they may hold."""
+    membership = {"ups": {"seg-a": ("realized", None, None)}}
+    write_profiles(folder / "profiles", [profile(email=f"{n}@x.com", last_name=f"{n} " * 20_000, segments=membership) for n in range(1500)])
+    job = activate(folder, SEGMENTS, "engine.driver_memory=256m").succeeded()
+    (content,) = job.files().values()
+    assert content.count(b"@x.com") == 1500
+    assert max(map(len, job.stdout.splitlines())) < 1100

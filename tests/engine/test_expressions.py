@@ -353,6 +353,13 @@ def test_what_cannot_be_used_is_refused_before_an_engine_starts(text: str) -> No
     assert REFUSED[text] in str(caught.value)
 
 
+def test_too_many_levels_are_refused_in_a_paragraph() -> None:
+    text = "case when person.gender = 'x' then 'y' else " * 200 + "'z'" + " end" * 200
+    with pytest.raises(ConfigError, match=r"too many levels .* Where: mapping\.columns\.x\. Found: case when .*…\. What") as caught:
+        mapping.resolve(MappingConfig({"x": ColumnConfig(expression=text)}), DedupConfig(), ExportConfig(), PROFILE_SCHEMA)
+    assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

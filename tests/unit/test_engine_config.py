@@ -14,6 +14,7 @@ from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.engine import open_engine, source_errors
 from courier.engine.base import Engine
+from courier.engine.settings import sail_settings
 from courier.engine.spark import s3a_settings
 from courier.errors import ConfigError, SourceError
 
@@ -179,3 +180,17 @@ def test_a_session_of_the_notebook_is_neither_used_nor_stopped() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["False UTC 3", "False UTC 3", "False Europe/Paris 2"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "at_once", "in_group"),
+    [(0, 32_768, 131_072), (300, 32_768, 131_072), (16_384, 1024, 8192), (512 << 20, 1, 1)],
+    ids=["not known", "narrow", "of hundreds of columns", "of very long texts"],
+)
+def test_sail_takes_fewer_rows_at_once_where_they_are_wide(
+    monkeypatch: pytest.MonkeyPatch, row_bytes: int, at_once: int, in_group: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    settings = sail_settings(2 << 30, row_bytes)
+    assert settings["SAIL_EXECUTION__BATCH_SIZE"] == str(at_once)
+    assert settings["SAIL_PARQUET__MAX_ROW_GROUP_SIZE"] == str(in_group)

@@ -89,3 +89,11 @@ def test_a_date_that_cannot_be_written_is_an_error_of_the_source(tmp_path: Path,
 def test_files_out_of_order_end_the_run(tmp_path: Path, files: list[list[Any]]) -> None:
     with pytest.raises(CourierError, match="did not keep the rows in order"):
         snapshot.stage(Rows(*files), Place(str(tmp_path / "snapshot")), 1, DISK, "c0")  # all that is asked of it
+
+
+def test_wide_rows_come_in_small_frames(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    pq.write_table(pa.table({"c0": [f"{number} " * 1_000_000 for number in range(40)]}), path)
+    frames = [len(frame) for frame in AudienceSnapshot(0, [path]).frames(["c0"], first_row=1)]
+    assert sum(frames) == 39
+    assert max(frames) < 20

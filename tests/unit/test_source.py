@@ -260,3 +260,12 @@ def test_memberships_in_another_shape_are_told_with_their_file() -> None:
 
 def test_memberships_in_the_shape_of_xdm_are_taken() -> None:
     audience.assert_memberships(PROFILE_SCHEMA)
+
+
+def test_what_a_row_takes_is_known_from_the_footers(tmp_path: Path) -> None:
+    for number in range(2):
+        write_profiles(tmp_path / str(number), [profile(last_name=f"{number}{letter}" * 5000) for letter in "abc"])
+    source = inspect(SourceConfig(str(tmp_path)))
+    assert 10_000 < source.row_bytes(["person"], 8) < 11_500
+    assert source.row_bytes(["person.name"], 1008) == source.row_bytes(["person.name"], 8) + 16_000
+    assert source.row_bytes(["person.nam", "homeAddress"], 8) < 500  # what is not read counts for nothing

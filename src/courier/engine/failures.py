@@ -18,7 +18,7 @@ CAUSE = re.compile(r"^Caused by: (?:\w+\.)*(\w+)", re.MULTILINE)
 DAMAGED = "a file of the source may be damaged: write it again"
 #: What to do, by what is in an engine's message; the first that is there.
 ADVICE = {
-    "Failed to allocate": "give it more: engine.driver_memory=4g",
+    "Failed to allocate": "give it more than it has: engine.driver_memory",
     "No space left": "free some space where the state store is (state.path), or where sorts are spilled to (TMPDIR)",
     "incorrect number of fields": "a line of a suppression list in CSV has more or fewer values than its header has names: mend that file",
     "DIVIDE_BY_ZERO": ZERO,

@@ -11,15 +11,15 @@ from courier.buckets import region_of
 from courier.config import EngineConfig, SourceConfig
 from courier.engine.base import Engine
 from courier.engine.connect import connected
-from courier.engine.settings import SAIL_SETTINGS
+from courier.engine.settings import sail_settings
 from courier.engine.variables import environment
 from courier.secrets import referred
 
 
 @contextmanager
-def open_sail(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]:
+def open_sail(config: EngineConfig, source: SourceConfig, row_bytes: int) -> Iterator[Engine]:
     # Sail's own variables win where the user has set them.
-    wanted = {**SAIL_SETTINGS, "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(config.driver_memory_bytes)}
+    wanted = sail_settings(config.driver_memory_bytes, row_bytes)
     settings = {name: os.environ.get(name, value) for name, value in wanted.items()}
     with environment({**settings, **_aws_variables(source)}):
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  an engine is loaded only when it is chosen

@@ -5,7 +5,7 @@ columns p0, p1, …, and the columns of the file c0, c1, … (a dot or a blank i
 places); the names of the header are a matter of rendering.
 """
 
-from courier.mapping.columns import inputs, typed, values
+from courier.mapping.columns import inputs, parts_read, typed, values
 from courier.mapping.model import IDENTITY, MARK, SAID, STATUS, MappedColumn, Mapping, assert_fanned_out
 from courier.mapping.resolving import resolve
 
@@ -18,6 +18,7 @@ __all__ = [
     "Mapping",
     "assert_fanned_out",
     "inputs",
+    "parts_read",
     "resolve",
     "typed",
     "values",

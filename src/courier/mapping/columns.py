@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 def inputs(mapping: Mapping) -> list[Column]:
     """What is read of a profile, under the engine's names."""
     return [expressions.value(root, steps).alias(name) for name, (root, steps) in mapping.steps.items()]
+
+
+def parts_read(mapping: Mapping) -> list[str]:
+    """The parts of a profile that hold what is read, by the names of their fields, joined with dots: of a list or a map the whole."""
+    parts = []
+    for root, steps in mapping.steps.values():
+        names = takewhile(lambda step: isinstance(step, xdm.Field), steps)
+        parts.append(".".join([root, *(step.name for step in names if isinstance(step, xdm.Field))]))
+    return parts
 
 
 def values(mapping: Mapping) -> list[Column]:

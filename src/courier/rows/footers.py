@@ -20,6 +20,12 @@ def rows(footers: Sequence[pq.FileMetaData]) -> int:
     return sum(int(footer.num_rows) for footer in footers)
 
 
+def row_bytes(footers: Sequence[pq.FileMetaData]) -> int:
+    """What the values of a row take on average, as they are encoded before compression."""
+    groups = (footer.row_group(number) for footer in footers for number in range(footer.num_row_groups))
+    return sum(int(group.total_byte_size) for group in groups) // max(1, rows(footers))
+
+
 def assert_in_order(footers: Sequence[pq.FileMetaData], name: str, where: str) -> None:
     """Raise CourierError where a file's values come before those of the file before it.
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 ROWS_PER_BATCH = 65_536
+#: Wide rows are fewer, or some batches that become text at once were gigabytes.
+BATCH_BYTES = 32 * 1024 * 1024
 FOOTERS_AT_ONCE = 16
 
 
@@ -52,7 +54,8 @@ class AudienceSnapshot:
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream `columns` of all rows.
 
-        Peak memory: one row group (at most `ROWS_PER_ROW_GROUP` rows on Sail, about `ROW_GROUP_BYTES` on Spark).
+        Peak memory: one row group (on Sail at most `ROWS_PER_ROW_GROUP` rows, and about `WIDE_ROW_GROUP_BYTES`; on Spark
+        about `ROW_GROUP_BYTES`).
         """
         for file in self.files:
             with pq.ParquetFile(_opened(file), pre_buffer=isinstance(file, StoredFile)) as parquet:
@@ -75,7 +78,8 @@ class AudienceSnapshot:
                     else:
                         scan = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns)
                         rows = scan.slice(start, end - start).collect()
-                    yield from rows.slice(max(first_row - start, 0)).iter_slices(ROWS_PER_BATCH)
+                    fitting = len(rows) * BATCH_BYTES // max(1, int(rows.estimated_size()))
+                    yield from rows.slice(max(first_row - start, 0)).iter_slices(max(1, min(ROWS_PER_BATCH, fitting)))
             first_row = max(first_row - end, 0)
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FOOTERS_AT_ONCE = 16
+#: What an engine keeps of each value beside its text.
+VALUE_BYTES = 16
 CSV = (".csv", ".csv.gz")
 #: A line that has not the columns of the header, which is quoted: somebody stands there.
 ROW = re.compile(r"(?<=columns, got )(\d+):.*", re.DOTALL)
@@ -36,7 +38,8 @@ ROW = re.compile(r"(?<=columns, got )(\d+):.*", re.DOTALL)
 class ProfileSource:
     """The files of the source, as their footers describe them. `profiles` is the number of rows of all files; `others` are
     the files whose schema is not that of the first, in plain types as well; `written` is the first file's as its writer has called
-    it, and `others_written` that of the files where it is another.
+    it, and `others_written` that of the files where it is another. `leaf_bytes`: what each leaf takes in a row of the largest file, as
+    it is encoded before compression.
     """
 
     files: list[str]
@@ -46,14 +49,21 @@ class ProfileSource:
     written: pa.Schema
     others_written: dict[str, pa.Schema]
     int96: bool
+    leaf_bytes: dict[str, float]
+
+    def row_bytes(self, read: Iterable[str], columns: int) -> int:
+        """About what a row of so many columns takes in memory while it is computed, where these parts of a profile are read."""
+        below = tuple(f"{part}." for part in read)
+        return int(sum(size for leaf, size in self.leaf_bytes.items() if f"{leaf}.".startswith(below))) + VALUE_BYTES * columns
 
 
 class Footer(NamedTuple):
-    """What a file's footer tells. `int96`: whether a timestamp of it is one."""
+    """What a file's footer tells. `int96`: whether a timestamp of it is one. `size`: of its values, before compression."""
 
     schema: pa.Schema
     rows: int
     int96: bool
+    size: int
 
 
 def inspect(source: SourceConfig) -> ProfileSource:
@@ -67,7 +77,9 @@ def inspect(source: SourceConfig) -> ProfileSource:
     first = kinds.plain(written)
     others = {file: plain for file, schema in others_written.items() if not (plain := kinds.plain(schema)).equals(first)}
     profiles, int96 = sum(footer.rows for footer in footers), any(footer.int96 for footer in footers)
-    return ProfileSource([prefix + file for file in files], first, profiles, others, written, others_written, int96)
+    largest = files[max(range(len(files)), key=lambda number: footers[number].size)]
+    leaf_bytes = _leaf_bytes(filesystem, largest)
+    return ProfileSource([prefix + file for file in files], first, profiles, others, written, others_written, int96, leaf_bytes)
 
 
 @contextmanager
@@ -165,12 +177,30 @@ def list_columns(
 
 
 def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> Footer:
+    with _readable(file, what), filesystem.open_input_file(file) as stream:
+        # As int96 is read by engines: dates such as 9999-12-31 are no nanoseconds.
+        parquet = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
+        leaves = (parquet.schema.column(number) for number in range(len(parquet.schema)))
+        size = sum(parquet.metadata.row_group(number).total_byte_size for number in range(parquet.num_row_groups))
+        int96 = any(leaf.physical_type == "INT96" for leaf in leaves)
+        return Footer(parquet.schema_arrow, parquet.metadata.num_rows, int96, size)
+
+
+def _leaf_bytes(filesystem: pafs.FileSystem, file: str) -> dict[str, float]:
+    """Of one file alone: what thousands of files have for each of thousands of leaves would not fit into memory."""
+    with _readable(file, SOURCE), filesystem.open_input_file(file) as stream:
+        footer = pq.read_metadata(stream)
+    found: dict[str, float] = {}
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for leaf in map(group.column, range(group.num_columns)):
+            found[leaf.path_in_schema] = found.get(leaf.path_in_schema, 0) + leaf.total_uncompressed_size / max(1, footer.num_rows)
+    return found
+
+
+@contextmanager
+def _readable(file: str, what: str) -> Iterator[None]:
     try:
-        with filesystem.open_input_file(file) as stream:
-            # As int96 is read by engines: dates such as 9999-12-31 are no nanoseconds.
-            parquet = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
-            leaves = (parquet.schema.column(number) for number in range(len(parquet.schema)))
-            return Footer(parquet.schema_arrow, parquet.metadata.num_rows, any(leaf.physical_type == "INT96" for leaf in leaves))
+        yield
     except (OSError, pa.ArrowException) as exc:
         of_what, found = f"{what[0].lower()}{what[1:]}", str(exc)[:200]
         fix = "write it again, whole and as Parquet: no other format is read" if what == SOURCE else "write it again, whole"

@@ -44,6 +44,9 @@ def parse(
         whole = Writer(reader.literals, kind_of).part(trees[0])
     except RefusedError as refused:
         raise ConfigError("An expression cannot be used", where=f"{where}: {text}", found=refused.found, fix=refused.fix) from refused
+    except RecursionError:  # whose own traceback has a thousand lines
+        fix = "one case with a when for each of them; concat(…) for a chain of ||; in (…) for a chain of or"
+        raise ConfigError("An expression has too many levels inside of each other", where=where, found=f"{text[:100]}…", fix=fix) from None
     except SqlglotError as exc:
         raise ConfigError("An expression cannot be used", where=f"{where}: {text}", found=str(exc).splitlines()[0][:200]) from exc
     return whole.sql, None if whole.family == "null" else whole.kind
