@@ -148,7 +148,7 @@ MUTATIONS = [
         "SFTP: a limit on the greeting",
         "destinations/sftp/connect.py",
         "transport.banner_timeout = patience",
-        "transport.banner_timeout = 30",
+        "transport.banner_timeout = 3600",
         (TRUST, "says_nothing"),
     ),
     Mutation(

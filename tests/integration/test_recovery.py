@@ -129,7 +129,16 @@ def test_a_file_that_the_platform_took_before_the_next_start_is_not_sent_again(s
         *((0, step) for step in [("discard", 1), ("discard", 2), ("update", 1), ("update", 4)]),
         *(
             (1, step)
-            for step in [("discard", 1), ("discard", 2), ("remove", 1), ("update", 1), ("update", 2), ("update", 3), ("update", 4)]
+            for step in [
+                ("discard", 1),
+                ("discard", 2),
+                ("discard", 3),
+                ("remove", 1),
+                ("update", 1),
+                ("update", 2),
+                ("update", 3),
+                ("update", 4),
+            ]
         ),
     ],
 )
