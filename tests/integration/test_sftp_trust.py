@@ -221,7 +221,7 @@ def test_a_key_file_that_is_missing(openssh: SftpServer, tmp_path: Path) -> None
 # The way there
 
 
-def unreachable(host: str, port: int, seconds: float = 5) -> TransientError:
+def unreachable(host: str, port: int, seconds: float = 5, login_seconds: float = 20) -> TransientError:
     config = SftpPasswordConfig(
         kind="sftp_password",
         host=host,
@@ -230,6 +230,7 @@ def unreachable(host: str, port: int, seconds: float = 5) -> TransientError:
         password_env=PASSWORD_ENV,
         connect_timeout_seconds=5,
         banner_timeout_seconds=seconds,
+        login_timeout_seconds=login_seconds,
     )
     with pytest.raises(TransientError) as raised:
         open_destination(config, RUN_ID).connect()
@@ -258,7 +259,7 @@ def test_a_name_that_is_not_known() -> None:
 @pytest.mark.usefixtures("_password")
 def test_a_server_that_says_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        error = unreachable("127.0.0.1", silent.getsockname()[1], seconds=0.5)
+        error = unreachable("127.0.0.1", silent.getsockname()[1], seconds=0.5, login_seconds=600)  # which would end the wait as well
         assert_says(error, "127.0.0.1", "no answer within 0.5 seconds")
 
 
