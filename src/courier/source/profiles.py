@@ -38,8 +38,7 @@ ROW = re.compile(r"(?<=columns, got )(\d+):.*", re.DOTALL)
 class ProfileSource:
     """The files of the source, as their footers describe them. `profiles` is the number of rows of all files; `others` are
     the files whose schema is not that of the first, in plain types as well; `written` is the first file's as its writer has called
-    it, and `others_written` that of the files where it is another. `leaf_bytes`: what each leaf takes in a row of the largest file, as
-    it is encoded before compression.
+    it, and `others_written` that of the files where it is another. `largest`: the footer of the file with the most bytes.
     """
 
     files: list[str]
@@ -49,37 +48,43 @@ class ProfileSource:
     written: pa.Schema
     others_written: dict[str, pa.Schema]
     int96: bool
-    leaf_bytes: dict[str, float]
+    largest: pq.FileMetaData
 
     def row_bytes(self, read: Iterable[str], columns: int) -> int:
-        """About what a row of so many columns takes in memory while it is computed, where these parts of a profile are read."""
-        below = tuple(f"{part}." for part in read)
-        return int(sum(size for leaf, size in self.leaf_bytes.items() if f"{leaf}.".startswith(below))) + VALUE_BYTES * columns
+        """About what a row of so many columns takes in memory while it is computed, where these parts of a profile are read: by what
+        the largest file has, as it is encoded before compression.
+        """
+        footer, below = self.largest, tuple(f"{part}." for part in read)
+        leaves = [number for number in range(footer.num_columns) if f"{footer.schema.column(number).path}.".startswith(below)]
+        groups = map(footer.row_group, range(footer.num_row_groups))
+        size = sum(int(group.column(number).total_uncompressed_size) for group in groups for number in leaves)
+        return size // max(1, int(footer.num_rows)) + VALUE_BYTES * columns
 
 
 class Footer(NamedTuple):
-    """What a file's footer tells. `int96`: whether a timestamp of it is one. `size`: of its values, before compression."""
+    """What a file's footer tells. `int96`: whether a timestamp of it is one."""
 
     schema: pa.Schema
-    rows: int
     int96: bool
-    size: int
+    metadata: pq.FileMetaData
 
 
 def inspect(source: SourceConfig) -> ProfileSource:
     """List the files and read their footers. Raises SourceError for a missing or empty source and an unreadable file."""
     filesystem, prefix, path = listing.opened(source)
     files = listing.listed(filesystem, path, source.path if prefix else path)
+    schemas, profiles, int96, largest, most = list[pa.Schema](), 0, False, None, -1
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        footers = list(pool.map(lambda file: _footer(filesystem, file), files))
-    written = footers[0].schema
-    others_written = {file: footer.schema for file, footer in zip(files, footers, strict=True) if not footer.schema.equals(written)}
+        for footer in pool.map(lambda file: _footer(filesystem, file), files):  # what thousands of them have would fill the memory
+            schemas.append(footer.schema)
+            profiles, int96 = profiles + footer.metadata.num_rows, int96 or footer.int96
+            if (size := _size(footer.metadata)) > most:
+                largest, most = footer.metadata, size
+    written = schemas[0]
+    others_written = {file: schema for file, schema in zip(files, schemas, strict=True) if not schema.equals(written)}
     first = kinds.plain(written)
     others = {file: plain for file, schema in others_written.items() if not (plain := kinds.plain(schema)).equals(first)}
-    profiles, int96 = sum(footer.rows for footer in footers), any(footer.int96 for footer in footers)
-    largest = files[max(range(len(files)), key=lambda number: footers[number].size)]
-    leaf_bytes = _leaf_bytes(filesystem, largest)
-    return ProfileSource([prefix + file for file in files], first, profiles, others, written, others_written, int96, leaf_bytes)
+    return ProfileSource([prefix + file for file in files], first, profiles, others, written, others_written, int96, largest)
 
 
 @contextmanager
@@ -181,20 +186,12 @@ def _footer(filesystem: pafs.FileSystem, file: str, what: str = SOURCE) -> Foote
         # As int96 is read by engines: dates such as 9999-12-31 are no nanoseconds.
         parquet = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
         leaves = (parquet.schema.column(number) for number in range(len(parquet.schema)))
-        size = sum(parquet.metadata.row_group(number).total_byte_size for number in range(parquet.num_row_groups))
         int96 = any(leaf.physical_type == "INT96" for leaf in leaves)
-        return Footer(parquet.schema_arrow, parquet.metadata.num_rows, int96, size)
+        return Footer(parquet.schema_arrow, int96, parquet.metadata)
 
 
-def _leaf_bytes(filesystem: pafs.FileSystem, file: str) -> dict[str, float]:
-    """Of one file alone: what thousands of files have for each of thousands of leaves would not fit into memory."""
-    with _readable(file, SOURCE), filesystem.open_input_file(file) as stream:
-        footer = pq.read_metadata(stream)
-    found: dict[str, float] = {}
-    for group in map(footer.row_group, range(footer.num_row_groups)):
-        for leaf in map(group.column, range(group.num_columns)):
-            found[leaf.path_in_schema] = found.get(leaf.path_in_schema, 0) + leaf.total_uncompressed_size / max(1, footer.num_rows)
-    return found
+def _size(footer: pq.FileMetaData) -> int:
+    return sum(int(footer.row_group(number).total_byte_size) for number in range(footer.num_row_groups))
 
 
 @contextmanager
