@@ -8,7 +8,7 @@ WORKERS ?= 4
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run profiles preflight history install install-dev java jdk maven sshd gpg test test-paramiko4 test-older-spark mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport bench-scaling fault-run clean
+.PHONY: help run profiles preflight history install install-dev java jdk maven sshd gpg test test-unit test-paramiko4 test-older-spark mutation-test cluster-test dist lint format lock bench bench-audiences bench-transport bench-scaling fault-run clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ gpg:
 
 test: install-dev java sshd gpg ## Run all tests (installs Java, sshd and gpg by apt where it can)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-unit: install-dev gpg ## Run the tests of single functions, which compose no configuration and start no engine (half a minute)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
 
 $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/paramiko4 'paramiko>=4,<5'

@@ -27,7 +27,7 @@ FAULTS, DELIVERY, RECOVERY = "integration/test_faults.py", "integration/test_del
 BACK, RESUMING = "integration/test_taking_back.py", "integration/test_resuming.py"
 WORKERS = "integration/test_workers.py"
 HOLDING, REMEMBERING, STARTS = (f"e2e/test_{kind}.py" for kind in ("holding", "remembering", "starts"))
-LIKENESS, STATE = "unit/test_likeness.py", "integration/test_state.py"
+LIKENESS, STATE = "configuration/test_likeness.py", "integration/test_state.py"
 SFTP, S3, TRUST, LOCAL, LOCK = (
     f"{kind}.py"
     for kind in ("integration/test_sftp", "integration/test_s3", "integration/test_sftp_trust", "integration/test_local", "unit/test_lock")
@@ -77,7 +77,7 @@ MUTATIONS = [
         "compose/loading.py",
         "    written.check_name(name)\n",
         "",
-        ("unit/test_config.py", "has_one_name"),
+        ("configuration/test_config.py", "has_one_name"),
     ),
     Mutation(
         "connection dropped mid-file",

@@ -1,0 +1,92 @@
+"""Engines that are opened and closed: what they are given, and what they leave alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from courier.config import EngineConfig, SourceConfig
+from courier.engine import open_engine
+
+
+def test_sail_sees_the_keys_of_the_source_and_nothing_of_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "id of the source")
+    monkeypatch.setenv("SECRET", "secret of the source")
+    own = {"AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "mine", "AWS_SESSION_TOKEN": "mine", "AWS_PROFILE": "mine"}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    source = SourceConfig("s3://profiles/daily", access_key_id_env="KEY", secret_access_key_env="SECRET")
+    with open_engine(EngineConfig(), source):
+        assert [os.environ.get(name) for name in own] == ["id of the source", "secret of the source", None, None]
+    assert {name: os.environ.get(name) for name in own} == own
+
+
+@pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java")
+def test_no_secret_is_on_the_command_line_that_starts_java_and_spark_has_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "Hunter2-id")
+    monkeypatch.setenv("SECRET", "Hunter2-of-the-source")
+    program = """
+from contextlib import suppress
+from pathlib import Path
+from courier.config import EngineConfig, SourceConfig
+from courier.engine import open_engine
+source = SourceConfig("s3://profiles/daily", access_key_id_env="KEY", secret_access_key_env="SECRET")
+config = EngineConfig("spark", master="local[1]", driver_memory="613m", settings={"spark.ssl.keyPassword": "Hunter2-of-mine"})
+with open_engine(config, source) as engine:
+    java = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            java += [line for line in [path.read_bytes()] if b"spark.driver.memory=613m" in line]
+    print(len(java), any(b"Hunter2" in line for line in java))
+    conf = engine.session.sparkContext.getConf()
+    for name in ("hadoop.fs.s3a.bucket.profiles.secret.key", "ssl.keyPassword", "master", "driver.memory"):
+        print(conf.get(f"spark.{name}"))
+"""
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False", "Hunter2-of-the-source", "Hunter2-of-mine", "local[1]", "613m"]
+
+
+def test_ctrl_c_ends_a_run_while_sail_computes_and_not_sail_before_it() -> None:
+    """Without its server the client would try for ten minutes to end the session."""
+    code = """if True:
+        import os, signal, time
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        try:
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(10)
+        except KeyboardInterrupt:
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:  # as in a notebook's next cell
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    time.sleep(10)
+                except KeyboardInterrupt:
+                    time.sleep(1)
+                    print(engine.session.range(3).count())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "3\n", done.stderr
+
+
+def test_a_session_of_the_notebook_is_neither_used_nor_stopped() -> None:
+    code = """if True:
+        from pysail.spark import SparkConnectServer
+        from pyspark.sql import SparkSession
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+        mine = SparkSession.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
+        mine.conf.set("spark.sql.session.timeZone", "Europe/Paris")
+        for _ in range(2):
+            with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+                print(engine.session is mine, engine.session.conf.get("spark.sql.session.timeZone"), engine.session.range(3).count())
+        print(mine.is_stopped, mine.conf.get("spark.sql.session.timeZone"), mine.range(2).count())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["False UTC 3", "False UTC 3", "False Europe/Paris 2"], done.stderr
