@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,32 @@ def test_keys_that_are_too_long_are_never_cut(engine: Engine, tmp_path: Path, na
 def test_a_digest_that_is_too_long_is_never_cut(engine: Engine, tmp_path: Path) -> None:
     keys = ["+mapping.columns.MOBILE_NUMBER_.hash=sha256_phone", "esp.policies.length=fix"]
     assert judged(engine, tmp_path, "oracle_responsys", "phone", ["+46701234567"], *keys) == {"+46701234567": "not: length"}
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("oracle_responsys", ["+mapping.columns.DIGEST={source: mobilePhone.number, hash: sha256_phone}"]),  # a number has 50 characters
+        (
+            "salesforce_marketing_cloud",  # a postal code has 20
+            [
+                "mapping.columns.PostalCode.source=mobilePhone.number",
+                "+mapping.columns.PostalCode.hash=sha256_phone",
+                "~mapping.columns.MobilePhone",
+            ],
+        ),
+    ],
+)
+def test_a_digest_is_not_held_to_the_length_of_what_it_is_of(engine: Engine, tmp_path: Path, name: str, digest: list[str]) -> None:
+    found = judged(engine, tmp_path, name, "phone", ["+46701234567"], *digest)
+    assert found == {"+46701234567": hashlib.sha256(b"+46701234567").hexdigest()}
+
+
+def test_fields_of_the_platform_that_no_preset_has_are_held_to_what_they_take(engine: Engine, tmp_path: Path) -> None:
+    added = "+mapping.columns.EMAIL_FORMAT_.source=person.name.firstName"
+    assert judged(engine, tmp_path / "1", "oracle_responsys", "first_name", ["H", "x"], added) == {"H": "H", "x": "not: value"}
+    long, added = "x" * 51, "+mapping.columns.COUNTRY_.source=person.name.firstName"
+    assert judged(engine, tmp_path / "2", "oracle_responsys", "first_name", [long], added) == {long: long[:50]}
 
 
 @pytest.mark.parametrize(("field", "text"), [("first_name", "x" * 31), ("email", f"{'x' * 60}@{'y' * 64}.com"), ("loyalty_ids", "x" * 256)])

@@ -17,7 +17,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import ColumnConfig, RowRuleConfig, RulesConfig, RunConfig
 from courier.errors import ConfigError
-from courier.esp.base import MONTH_AND_DAY, Platform, Source, StandardColumn
+from courier.esp.base import MONTH_AND_DAY, Platform, Source
 from courier.esp.changes import fixes
 from courier.esp.platforms import platform_of
 from courier.mapping import Mapping
@@ -90,7 +90,7 @@ def _is_about(rule: ValueRule, kind: pa.DataType) -> bool:
 
 
 def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnConfig) -> Iterator[ValueRule]:
-    standard = platform.column(name, column.source)
+    standard = platform.column(name, column.source, hashed=bool(column.hash))
     role = standard.role if standard and not column.hash else ""
     if role == "email":
         yield from _email(config, platform, name)
@@ -108,7 +108,7 @@ def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnC
         yield _rule(config, "value", name, standard.source, " or ".join(standard.allowed), allowed=list(standard.allowed))
     if standard is None:
         yield from _numbers(config, platform, name)
-    limit = length_of(platform, standard, role)
+    limit = platform.length(standard, hashed=bool(column.hash)) if role != "birthday" else None  # its own rule says it
     if limit:
         yield from _long(config, name, limit, cuttable=_cuttable(config, name, role))
 
@@ -124,14 +124,6 @@ def _numbers(config: RunConfig, platform: Platform, name: str) -> Iterator[Value
     if platform.empty_number and _policy(config, "empty_number", platform.empty_number) == "reject":
         test = RowRuleConfig(column=name, required=True)
         yield ValueRule("empty_number", name, test, "a number that is there", platform.empty_number, numbers=True)
-
-
-def length_of(platform: Platform, standard: StandardColumn | None, role: str) -> tuple[int, Source] | None:
-    if role == "birthday":
-        return None  # its own rule says it
-    if standard and standard.length:
-        return standard.length, standard.source
-    return platform.text_length if standard is None else None
 
 
 def _cuttable(config: RunConfig, name: str, role: str) -> bool:
