@@ -58,7 +58,9 @@ ADDRESSES = [BLANK, INSIDE, TWO, ALONE, NO_TOP, LONG_LOCAL, LONGER_LOCAL, ACCENT
     [
         ("adobe_campaign", "warn", {}),
         ("adobe_campaign", "reject", dict.fromkeys((BLANK, INSIDE, TWO, ALONE, NO_TOP, LONG_LOCAL, LONGER_LOCAL), "not: email")),
+        ("adobe_campaign", "fix", {BLANK: "a@example.com"}),
         ("oracle_responsys", "warn", {}),
+        ("oracle_responsys", "fix", {BLANK: "a@example.com"}),
         (
             "salesforce_marketing_cloud",
             "fix",
@@ -70,6 +72,12 @@ ADDRESSES = [BLANK, INSIDE, TWO, ALONE, NO_TOP, LONG_LOCAL, LONGER_LOCAL, ACCENT
 def test_addresses(engine: Engine, tmp_path: Path, name: str, policy: str, found: dict[str, str]) -> None:
     rows = judged(engine, tmp_path, name, "email", ADDRESSES, f"esp.policies.email={policy}", "dedup.normalize=false")
     assert rows == {address: found.get(address, address) for address in ADDRESSES}
+
+
+def test_addresses_that_responsys_takes_for_one_are_one_row(engine: Engine, tmp_path: Path) -> None:
+    """It takes blanks off the ends of values."""
+    found = judged(engine, tmp_path, "oracle_responsys", "email", [" a@example.com", "a@example.com "])
+    assert found == {" a@example.com": "a@example.com", "a@example.com ": "not: deduplicated"}
 
 
 NUMBERS = ["+46701234567", "+46 (0)70-123 45 67", "0046701234567", "0701234567", "+0701234567", "unknown"]

@@ -111,11 +111,14 @@ class ByteLimit:
 
 @dataclass(frozen=True)
 class EmailRule:
-    """What an address has to look like: a pattern that all engines read alike. Its length is its column's."""
+    """What an address has to look like: a pattern that all engines read alike. Its length is its column's. `blanks`: who says that
+    blanks at its ends are nothing, where that is another document.
+    """
 
     pattern: str
     expected: str
     source: Source
+    blanks: Source | None = None
 
 
 @dataclass(frozen=True)

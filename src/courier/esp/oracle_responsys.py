@@ -105,6 +105,7 @@ PLATFORM = Platform(
         rf"^[^@{BLANKS}]{{1,64}}@[^@{BLANKS}.]+(\.[^@{BLANKS}.]+)+$",
         "one @, a domain with a dot, no blanks",
         Source("RFC 5321, 4.5.3.1", "our choice"),
+        LOADING,  # so that two addresses which differ in them are one key
     ),
     dates=DateRule(
         "yyyy-MM-dd HH:mm:ss",

@@ -3,7 +3,7 @@
 What a policy does to a row that breaks a rule: `fail` holds the audience, `reject` leaves the row out, `warn` counts it.
 `fix` changes the value first: a text that is too long is cut, blanks around an address go, a telephone number gets the
 platform's form, a birthday that is no month and day is left empty. What cannot be mended is rejected, but for telephone
-numbers, which are sent as they are, and counted. An address, a number, a key and a digest are never cut.
+numbers, and addresses where no document says what they are, which are sent as they are, and counted. An address, a number, a key and a digest are never cut.
 """
 
 from __future__ import annotations
@@ -161,8 +161,9 @@ def _fixed(rule: str, name: str, source: Source, expected: str) -> ValueRule:
 def _email(config: RunConfig, platform: Platform, name: str) -> Iterator[ValueRule]:
     email = platform.email
     if _policy(config, "email", email.source) == "fix":
-        yield _fixed("email", name, email.source, "no blanks around it")
-    yield _rule(config, "email", name, email.source, email.expected, regex=email.pattern)
+        yield _fixed("email", name, email.blanks or email.source, "no blanks around it")
+    unfixed = "reject" if email.source.documented else "warn"  # no row is left out for what is only our choice
+    yield _rule(config, "email", name, email.source, email.expected, unfixed=unfixed, regex=email.pattern)
 
 
 def _phone(config: RunConfig, platform: Platform, name: str) -> Iterator[ValueRule]:
