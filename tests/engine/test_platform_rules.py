@@ -161,6 +161,12 @@ def test_fields_of_the_platform_that_no_preset_has_are_held_to_what_they_take(en
     assert judged(engine, tmp_path / "2", "oracle_responsys", "first_name", [long], added) == {long: long[:50]}
 
 
+def test_a_number_with_a_format_has_no_more_digits_than_eloqua_takes(engine: Engine, tmp_path: Path) -> None:
+    number = "+mapping.columns.Own={expression: 'cast(person.name.firstName as decimal(38,6))', format: '0.0000'}"
+    fits, long = "-999999999999999.12345", "1000000000000000"
+    assert judged(engine, tmp_path, "oracle_eloqua", "first_name", [fits, long], number) == {fits: fits, long: "not: number"}
+
+
 @pytest.mark.parametrize(("field", "text"), [("first_name", "x" * 31), ("email", f"{'x' * 60}@{'y' * 64}.com"), ("loyalty_ids", "x" * 256)])
 def test_campaigns_lengths_are_told_and_held_to_by_no_default(engine: Engine, tmp_path: Path, field: str, text: str) -> None:
     """They are Standard's, and Campaign is v7 and v8 as well."""

@@ -118,9 +118,12 @@ def _numbers(config: RunConfig, platform: Platform, name: str) -> Iterator[Value
     if platform.number:
         most, after = platform.number.integer_digits, platform.number.decimals
         action = ACTIONS[_policy(config, "number", platform.number.source)]
+        formatted = config.mapping.columns[name].format.startswith("0")  # a number that is a text by now
         test = RowRuleConfig(column=name, max_integer_digits=most, max_decimals=after, on_failure=action)
+        if formatted:
+            test = RowRuleConfig(column=name, regex=rf"^-?[0-9]{{1,{most}}}(\.[0-9]{{1,{after}}}0*)?$", on_failure=action)
         expected = f"a number of at most {most} digits before the point, and {after} after it"
-        yield ValueRule("number", name, test, expected, platform.number.source, numbers=True)
+        yield ValueRule("number", name, test, expected, platform.number.source, numbers=not formatted)
     if platform.empty_number and _policy(config, "empty_number", platform.empty_number) == "reject":
         test = RowRuleConfig(column=name, required=True)
         yield ValueRule("empty_number", name, test, "a number that is there", platform.empty_number, numbers=True)
