@@ -205,6 +205,44 @@ def test_a_digest_is_a_text_of_its_length_in_a_data_extension() -> None:
     assert by_name == {"EmailAddress": ("Text", 254), "MobilePhone": ("Text", 64)}
 
 
+def test_a_digest_goes_to_a_field_of_its_own_and_not_to_that_of_what_it_is_of() -> None:
+    """An import would put it in the place of the address."""
+    digest = "+mapping.columns.DIGEST={source: personalEmail.address, hash: sha256_email}"
+    eloqua = made("esp=oracle_eloqua", digest)
+    assert parsed(eloqua["vip.bulk-import.json"])["fields"]["DIGEST"] == "{{Contact.Field(C_DIGEST1)}}"
+    assert sheet(eloqua["vip.mapping.csv"])[-1] == ["DIGEST", "C_DIGEST1", "text", "100", ""]
+    assert sheet(made("esp=oracle_responsys", digest)["vip.mapping.csv"])[-1] == ["DIGEST", "DIGEST (your own)", "STR500", "500", ""]
+    assert sheet(made("esp=adobe_campaign", digest)["vip.columns.csv"])[-1][7] == "(your own)"
+    assert parsed(made("esp=salesforce_marketing_cloud", digest)["vip.dataExtension-meta.json"])["Fields"][-1]["MaxLength"] == 4000
+
+
+def test_a_field_is_that_of_one_column() -> None:
+    """Where the column of the address shows another one, the first goes to a field of its own."""
+    swapped = ["mapping.columns.EmailAddress.source=_acme.memberNumber", "+mapping.columns.Private.source=personalEmail.address"]
+    fields = parsed(made("esp=oracle_eloqua", *swapped)["vip.bulk-import.json"])["fields"]
+    assert (fields["EmailAddress"], fields["Private"]) == ("{{Contact.Field(C_EmailAddress)}}", "{{Contact.Field(C_Private1)}}")
+
+
+def test_fields_of_the_platform_that_no_preset_has_are_known_by_their_names() -> None:
+    added = ["+mapping.columns.COUNTRY_.source=homeAddress.country", "+mapping.columns.EMAIL_FORMAT_.source=loyalty.tier"]
+    digest = "+mapping.columns.EMAIL_SHA256_HASH_={source: personalEmail.address, hash: sha256_email}"
+    lines = sheet(made("esp=oracle_responsys", *added, digest)["vip.mapping.csv"])
+    assert lines[-3:] == [
+        ["COUNTRY_", "COUNTRY_", "STR50", "50", ""],
+        ["EMAIL_FORMAT_", "EMAIL_FORMAT_", "CHAR", "1", ""],
+        ["EMAIL_SHA256_HASH_", "EMAIL_SHA256_HASH_", "STR100", "100", ""],
+    ]
+    eloqua = made("esp=oracle_eloqua", "+mapping.columns.Country.source=homeAddress.country")
+    assert parsed(eloqua["vip.bulk-import.json"])["fields"]["Country"] == "{{Contact.Field(C_Country)}}"
+
+
+def test_numbers_and_times_have_no_length_in_a_sheet() -> None:
+    added = ["+mapping.columns.POINTS.source=loyalty.points", "+mapping.columns.JOINED.source=loyalty.joinDate"]
+    assert [line[2:4] for line in sheet(made("esp=oracle_eloqua", *added)["vip.mapping.csv"])[-2:]] == [["numeric", ""], ["date", ""]]
+    kinds = [line[2:4] for line in sheet(made("esp=oracle_responsys", *added)["vip.mapping.csv"])[-2:]]
+    assert kinds == [["INTEGER", ""], ["TIMESTAMP", ""]]
+
+
 def test_an_external_key_has_at_most_36_characters() -> None:
     found = made("esp=salesforce_marketing_cloud", f"audience.segments=[{{id: 8f7b1c2e-5d3a-4b6f-9a10-2c4e6f8a0b1d, name: {'x' * 40}}}]")
     (content,) = (parsed(text) for name, text in found.items() if name.endswith("dataExtension-meta.json"))

@@ -95,6 +95,11 @@ def test_a_guide_has_each_column(name: str) -> None:
     found = {row[0]: row[1:5] for row in rows((GUIDES / f"{name}.md").read_text()) if len(row) == 6}
     for column in esp.PLATFORMS[name].columns:
         assert found[f"`{column.name}`"] == [f"`{column.path}`", column.kind, str(column.length or ""), column.target]
+    further = {row[0]: row[1:] for row in rows((GUIDES / f"{name}.md").read_text()) if len(row) == 5}
+    for field in esp.PLATFORMS[name].fields:
+        kind, length, shown, source = further[f"`{field.name}`"]
+        assert [kind, length, source] == [field.kind, str(field.length or ""), str(field.source)]
+        assert shown == " ".join(f"`{text}`" for text in field.allowed) or shown == field.target
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,6 +124,6 @@ def test_the_expression_for_states_of_two_letters_is_one_that_the_preset_takes(n
         ],
         now=datetime(2026, 11, 1, tzinfo=UTC),
     )
-    assert esp.PLATFORMS[name].column(column, "").path == "homeAddress.stateProvince"  # type: ignore[union-attr]
+    assert esp.PLATFORMS[name].column(column, "", hashed=False).path == "homeAddress.stateProvince"  # type: ignore[union-attr]
     resolved = mapping.resolve(config.mapping, config.dedup, config.export, PROFILE_SCHEMA)
     assert keys["expression"] in [each.source for each in resolved.columns]

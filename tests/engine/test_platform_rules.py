@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ ADDRESSES = [BLANK, INSIDE, TWO, ALONE, NO_TOP, LONG_LOCAL, LONGER_LOCAL, ACCENT
     [
         ("adobe_campaign", "warn", {}),
         ("adobe_campaign", "reject", dict.fromkeys((BLANK, INSIDE, TWO, ALONE, NO_TOP, LONG_LOCAL, LONGER_LOCAL), "not: email")),
+        ("adobe_campaign", "fix", {BLANK: "a@example.com"}),
         ("oracle_responsys", "warn", {}),
+        ("oracle_responsys", "fix", {BLANK: "a@example.com"}),
         (
             "salesforce_marketing_cloud",
             "fix",
@@ -69,6 +72,12 @@ ADDRESSES = [BLANK, INSIDE, TWO, ALONE, NO_TOP, LONG_LOCAL, LONGER_LOCAL, ACCENT
 def test_addresses(engine: Engine, tmp_path: Path, name: str, policy: str, found: dict[str, str]) -> None:
     rows = judged(engine, tmp_path, name, "email", ADDRESSES, f"esp.policies.email={policy}", "dedup.normalize=false")
     assert rows == {address: found.get(address, address) for address in ADDRESSES}
+
+
+def test_addresses_that_responsys_takes_for_one_are_one_row(engine: Engine, tmp_path: Path) -> None:
+    """It takes blanks off the ends of values."""
+    found = judged(engine, tmp_path, "oracle_responsys", "email", [" a@example.com", "a@example.com "])
+    assert found == {" a@example.com": "a@example.com", "a@example.com ": "not: deduplicated"}
 
 
 NUMBERS = ["+46701234567", "+46 (0)70-123 45 67", "0046701234567", "0701234567", "+0701234567", "unknown"]
@@ -124,6 +133,38 @@ def test_keys_that_are_too_long_are_never_cut(engine: Engine, tmp_path: Path, na
 def test_a_digest_that_is_too_long_is_never_cut(engine: Engine, tmp_path: Path) -> None:
     keys = ["+mapping.columns.MOBILE_NUMBER_.hash=sha256_phone", "esp.policies.length=fix"]
     assert judged(engine, tmp_path, "oracle_responsys", "phone", ["+46701234567"], *keys) == {"+46701234567": "not: length"}
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("oracle_responsys", ["+mapping.columns.DIGEST={source: mobilePhone.number, hash: sha256_phone}"]),  # a number has 50 characters
+        (
+            "salesforce_marketing_cloud",  # a postal code has 20
+            [
+                "mapping.columns.PostalCode.source=mobilePhone.number",
+                "+mapping.columns.PostalCode.hash=sha256_phone",
+                "~mapping.columns.MobilePhone",
+            ],
+        ),
+    ],
+)
+def test_a_digest_is_not_held_to_the_length_of_what_it_is_of(engine: Engine, tmp_path: Path, name: str, digest: list[str]) -> None:
+    found = judged(engine, tmp_path, name, "phone", ["+46701234567"], *digest)
+    assert found == {"+46701234567": hashlib.sha256(b"+46701234567").hexdigest()}
+
+
+def test_fields_of_the_platform_that_no_preset_has_are_held_to_what_they_take(engine: Engine, tmp_path: Path) -> None:
+    added = "+mapping.columns.EMAIL_FORMAT_.source=person.name.firstName"
+    assert judged(engine, tmp_path / "1", "oracle_responsys", "first_name", ["H", "x"], added) == {"H": "H", "x": "not: value"}
+    long, added = "x" * 51, "+mapping.columns.COUNTRY_.source=person.name.firstName"
+    assert judged(engine, tmp_path / "2", "oracle_responsys", "first_name", [long], added) == {long: long[:50]}
+
+
+def test_a_number_with_a_format_has_no_more_digits_than_eloqua_takes(engine: Engine, tmp_path: Path) -> None:
+    number = "+mapping.columns.Own={expression: 'cast(person.name.firstName as decimal(38,6))', format: '0.0000'}"
+    fits, long = "-999999999999999.12345", "1000000000000000"
+    assert judged(engine, tmp_path, "oracle_eloqua", "first_name", [fits, long], number) == {fits: fits, long: "not: number"}
 
 
 @pytest.mark.parametrize(("field", "text"), [("first_name", "x" * 31), ("email", f"{'x' * 60}@{'y' * 64}.com"), ("loyalty_ids", "x" * 256)])

@@ -111,11 +111,14 @@ class ByteLimit:
 
 @dataclass(frozen=True)
 class EmailRule:
-    """What an address has to look like: a pattern that all engines read alike. Its length is its column's."""
+    """What an address has to look like: a pattern that all engines read alike. Its length is its column's. `blanks`: who says that
+    blanks at its ends are nothing, where that is another document.
+    """
 
     pattern: str
     expected: str
     source: Source
+    blanks: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -177,11 +180,20 @@ class Platform:
     fixed_name: Note | None = None  # an import reads one name
     name_on_s3: Note | None = None  # what an import from S3 finds a file by: no time but the day
     expected_columns: tuple[tuple[str, Note], ...] = ()  # headers that a file is to have
+    fields: tuple[StandardColumn, ...] = ()  # further fields of the platform, which are no columns of the preset
+    digest: int = 0  # the artefacts make a field of digests at least so long
 
-    def column(self, name: str, path: str) -> StandardColumn | None:
-        """The standard column that a column of the mapping is: by its name, in any case, else by its path."""
-        by_name = next((each for each in self.columns if each.name.casefold() == name.casefold()), None)
-        return by_name or next((each for each in self.columns if each.path == path), None)
+    def column(self, name: str, path: str, *, hashed: bool) -> StandardColumn | None:
+        """The standard column that a column of the mapping is: by its name, in any case, else by its path. A digest of an address is no
+        address, so that its path says nothing.
+        """
+        by_name = next((each for each in (*self.columns, *self.fields) if each.name.casefold() == name.casefold()), None)
+        return by_name or next((each for each in self.columns if each.path == path and not hashed), None)
+
+    def length(self, standard: StandardColumn | None, *, hashed: bool) -> tuple[int, Source] | None:
+        """The most characters of a text, and who says so."""
+        found = (standard.length, standard.source) if standard and standard.length else None if standard else self.text_length
+        return found and (max(found[0], self.digest if hashed else 0), found[1])
 
 
 XDM = Source("AdobeDocs/experience-platform.en help/destinations/catalog/email-marketing/overview.md")

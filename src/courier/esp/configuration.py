@@ -132,8 +132,9 @@ def _columns(config: RunConfig, platform: Platform) -> Iterator[Violation]:
         if column.required and column.name.casefold() not in folded and column.path not in paths:
             why = "the import is made with this column, and without it finds or reaches nobody"
             yield Violation("columns", "mapping.columns", f"no column {column.name}", column.name, why, Source("the presets", "our choice"))
-    strange = [name for name in config.mapping.columns if name.casefold() not in standard]
-    added = [name for name in header(config) if name not in config.mapping.columns and name.casefold() not in standard]
+    known = {*standard, *(field.name.casefold() for field in platform.fields)}
+    strange = [name for name in config.mapping.columns if name.casefold() not in known]
+    added = [name for name in header(config) if name not in config.mapping.columns and name.casefold() not in known]
     if added:
         why = f"column `{added[0]}` needs a field of that name at the platform"
         yield Violation("columns", "export.status_column", added[0], "a field that is there", why, Source("the presets", "our choice"))

@@ -14,7 +14,7 @@ from courier.errors import ConfigError
 from courier.esp.base import Platform, Source
 from courier.esp.changes import Fixed, cut, dated, fixes, matching, phone
 from courier.esp.platforms import platform_of
-from courier.esp.values import BIRTHDAY, CHANGED, ValueRule, length_of, value_rules
+from courier.esp.values import BIRTHDAY, CHANGED, ValueRule, value_rules
 from courier.expressions import trimmed
 from courier.mapping import MappedColumn, Mapping
 
@@ -53,8 +53,10 @@ def _changes(config: RunConfig, platform: Platform, name: str) -> Iterator[tuple
     yield "email", trimmed
     yield "birthday", lambda value: matching(value, BIRTHDAY)
     yield "phone", lambda value: phone(value, platform.phone.form)
-    standard = platform.column(name, config.mapping.columns[name].source) if name in config.mapping.columns else None
-    limit = length_of(platform, standard, "")
+    known = config.mapping.columns.get(name)
+    hashed = known is not None and bool(known.hash)
+    standard = platform.column(name, known.source, hashed=hashed) if known else None
+    limit = platform.length(standard, hashed=hashed)
     if limit:
         yield "length", lambda value: cut(value, limit[0])
 

@@ -65,6 +65,10 @@ PLATFORM = Platform(
         StandardColumn("BirthDayMonth", "person.birthDayAndMonth", "text", 5, "C_Birth_Day_Month1", MONTH_AND_DAY, role="birthday"),
         StandardColumn("LoyaltyId", "loyalty.loyaltyID[0]", "text", 100, "C_Loyalty_Id1", TYPES, role="key"),
     ),
+    fields=(  # their statements: public clients on GitHub, as are those of the columns
+        StandardColumn("BusPhone", "", "text", 100, "C_BusPhone", TYPES),
+        StandardColumn("Country", "", "text", 100, "C_Country", TYPES),
+    ),
     key=KeyRule((), 1, "contacts are matched by one field, the email address or another unique one; its duplicates are rejected", NO_EMAIL),
     phone=PhoneRule("plus", Source("E.164, https://www.twilio.com/docs/glossary/what-e164", "secondary")),
     email=EmailRule(rf"^[^{BLANKS}]+$", "no blanks, of which a no-break space makes an address unusable", UPLOADING),

@@ -81,6 +81,18 @@ PLATFORM = Platform(
         StandardColumn("BIRTH_MMDD", "person.birthDayAndMonth", "STR25", 5, "BIRTH_MMDD (your own)", MONTH_AND_DAY, role="birthday"),
         StandardColumn("CUSTOMER_ID_", "loyalty.loyaltyID[0]", "STR255", 255, "CUSTOMER_ID_", SYSTEM, role="key"),
     ),
+    fields=(
+        StandardColumn("RIID_", "", "INTEGER", None, "RIID_", SYSTEM),
+        StandardColumn("EMAIL_FORMAT_", "", "CHAR", 1, "EMAIL_FORMAT_", SYSTEM, allowed=("H", "T", "U")),
+        StandardColumn("EMAIL_DELIVERABILITY_STATUS_", "", "CHAR", 1, "EMAIL_DELIVERABILITY_STATUS_", SYSTEM, allowed=("D", "U")),
+        StandardColumn("EMAIL_PERMISSION_REASON_", "", "STR255", 255, "EMAIL_PERMISSION_REASON_", SYSTEM),
+        StandardColumn("EMAIL_MD5_HASH_", "", "STR50", 50, "EMAIL_MD5_HASH_", SYSTEM, role="key"),
+        StandardColumn("EMAIL_SHA256_HASH_", "", "STR100", 100, "EMAIL_SHA256_HASH_", SYSTEM, role="key"),
+        StandardColumn("MOBILE_COUNTRY_", "", "STR25", 25, "MOBILE_COUNTRY_", SYSTEM),
+        StandardColumn("POSTAL_STREET_1_", "", "STR255", 255, "POSTAL_STREET_1_", SYSTEM),
+        StandardColumn("POSTAL_STREET_2_", "", "STR255", 255, "POSTAL_STREET_2_", SYSTEM),
+        StandardColumn("COUNTRY_", "", "STR50", 50, "COUNTRY_", SYSTEM),
+    ),
     key=KeyRule(
         ("RIID_", "CUSTOMER_ID_", "EMAIL_ADDRESS_", "MOBILE_NUMBER_", "EMAIL_MD5_HASH_", "EMAIL_SHA256_HASH_"),
         2,
@@ -93,6 +105,7 @@ PLATFORM = Platform(
         rf"^[^@{BLANKS}]{{1,64}}@[^@{BLANKS}.]+(\.[^@{BLANKS}.]+)+$",
         "one @, a domain with a dot, no blanks",
         Source("RFC 5321, 4.5.3.1", "our choice"),
+        LOADING,  # so that two addresses which differ in them are one key
     ),
     dates=DateRule(
         "yyyy-MM-dd HH:mm:ss",

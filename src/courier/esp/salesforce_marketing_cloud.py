@@ -100,6 +100,7 @@ PLATFORM = Platform(
         Source("WSDL of the SOAP API: ImportDefinition.ControlColumn", "secondary"),
     ),
     text_length=(4000, FIELDS),
+    digest=64,  # of SHA-256, the longest
     exact_header=Source(REQUIREMENTS.document, "our choice"),  # exactly those of your data extension, whose names may be others
     name_on_s3=Note(
         "a scheduled import finds a file by year, month and day, and file drops, which find other names, are of the Enhanced SFTP only",

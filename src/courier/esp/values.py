@@ -3,7 +3,7 @@
 What a policy does to a row that breaks a rule: `fail` holds the audience, `reject` leaves the row out, `warn` counts it.
 `fix` changes the value first: a text that is too long is cut, blanks around an address go, a telephone number gets the
 platform's form, a birthday that is no month and day is left empty. What cannot be mended is rejected, but for telephone
-numbers, which are sent as they are, and counted. An address, a number, a key and a digest are never cut.
+numbers, and addresses where no document says what they are, which are sent as they are, and counted. An address, a number, a key and a digest are never cut.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import ColumnConfig, RowRuleConfig, RulesConfig, RunConfig
 from courier.errors import ConfigError
-from courier.esp.base import MONTH_AND_DAY, Platform, Source, StandardColumn
+from courier.esp.base import MONTH_AND_DAY, Platform, Source
 from courier.esp.changes import fixes
 from courier.esp.platforms import platform_of
 from courier.mapping import Mapping
@@ -90,7 +90,7 @@ def _is_about(rule: ValueRule, kind: pa.DataType) -> bool:
 
 
 def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnConfig) -> Iterator[ValueRule]:
-    standard = platform.column(name, column.source)
+    standard = platform.column(name, column.source, hashed=bool(column.hash))
     role = standard.role if standard and not column.hash else ""
     if role == "email":
         yield from _email(config, platform, name)
@@ -108,7 +108,7 @@ def _of_column(config: RunConfig, platform: Platform, name: str, column: ColumnC
         yield _rule(config, "value", name, standard.source, " or ".join(standard.allowed), allowed=list(standard.allowed))
     if standard is None:
         yield from _numbers(config, platform, name)
-    limit = length_of(platform, standard, role)
+    limit = platform.length(standard, hashed=bool(column.hash)) if role != "birthday" else None  # its own rule says it
     if limit:
         yield from _long(config, name, limit, cuttable=_cuttable(config, name, role))
 
@@ -118,20 +118,15 @@ def _numbers(config: RunConfig, platform: Platform, name: str) -> Iterator[Value
     if platform.number:
         most, after = platform.number.integer_digits, platform.number.decimals
         action = ACTIONS[_policy(config, "number", platform.number.source)]
+        formatted = config.mapping.columns[name].format.startswith("0")  # a number that is a text by now
         test = RowRuleConfig(column=name, max_integer_digits=most, max_decimals=after, on_failure=action)
+        if formatted:
+            test = RowRuleConfig(column=name, regex=rf"^-?[0-9]{{1,{most}}}(\.[0-9]{{1,{after}}}0*)?$", on_failure=action)
         expected = f"a number of at most {most} digits before the point, and {after} after it"
-        yield ValueRule("number", name, test, expected, platform.number.source, numbers=True)
+        yield ValueRule("number", name, test, expected, platform.number.source, numbers=not formatted)
     if platform.empty_number and _policy(config, "empty_number", platform.empty_number) == "reject":
         test = RowRuleConfig(column=name, required=True)
         yield ValueRule("empty_number", name, test, "a number that is there", platform.empty_number, numbers=True)
-
-
-def length_of(platform: Platform, standard: StandardColumn | None, role: str) -> tuple[int, Source] | None:
-    if role == "birthday":
-        return None  # its own rule says it
-    if standard and standard.length:
-        return standard.length, standard.source
-    return platform.text_length if standard is None else None
 
 
 def _cuttable(config: RunConfig, name: str, role: str) -> bool:
@@ -169,8 +164,9 @@ def _fixed(rule: str, name: str, source: Source, expected: str) -> ValueRule:
 def _email(config: RunConfig, platform: Platform, name: str) -> Iterator[ValueRule]:
     email = platform.email
     if _policy(config, "email", email.source) == "fix":
-        yield _fixed("email", name, email.source, "no blanks around it")
-    yield _rule(config, "email", name, email.source, email.expected, regex=email.pattern)
+        yield _fixed("email", name, email.blanks or email.source, "no blanks around it")
+    unfixed = "reject" if email.source.documented else "warn"  # no row is left out for what is only our choice
+    yield _rule(config, "email", name, email.source, email.expected, unfixed=unfixed, regex=email.pattern)
 
 
 def _phone(config: RunConfig, platform: Platform, name: str) -> Iterator[ValueRule]:

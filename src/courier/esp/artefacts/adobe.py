@@ -65,11 +65,10 @@ def _sheet(subject: Subject) -> bytes:
     """One row a column of the file: what to choose for it in the loading activity, and where it goes."""
     rows = []
     for column in subject.columns:
-        known = subject.standard(column)
         formats = subject.platform.dates
         form = "" if not is_moment(column) else formats.date if _type(column) == "date" else formats.timestamp
         nulls = NO_NULLS if column.mandatory else NULLS
-        target = known.target if known else "(your own)"
+        target = subject.target(column) or "(your own)"
         key = "yes" if column.name in subject.key else ""
         rows.append([column.name, column.name, _type(column), subject.length(column) or "", form, nulls, ON_ERROR, target, key])
     return as_sheet(["name", "label", "type", "length", "date format", "NULL", "error processing", "target", "reconciliation key"], rows)

@@ -24,8 +24,7 @@ TEXTS = (25, 50, 100, 255, 500)
 
 def _statement(subject: Subject, column: MappedColumn) -> str:
     """Eloqua's name of a contact field. It gives custom ones a 1 at the end (secondary: public clients on GitHub)."""
-    known = subject.standard(column)
-    return known.target if known else f"C_{identifier(column.name, 90)}1"
+    return subject.target(column) or f"C_{identifier(column.name, 90)}1"
 
 
 def _fits_bulk(config: RunConfig) -> bool:
@@ -54,7 +53,13 @@ def _bulk_import(subject: Subject) -> bytes:
 
 def _eloqua_sheet(subject: Subject) -> bytes:
     rows = [
-        [column.name, _statement(subject, column), _eloqua_type(column), subject.length(column) or "", _yes(column.name in subject.key)]
+        [
+            column.name,
+            _statement(subject, column),
+            kind := _eloqua_type(column),
+            _length(subject, column, kind),
+            _yes(column.name in subject.key),
+        ]
         for column in subject.columns
     ]
     return as_sheet(["column of the file", "contact field", "type", "length", "match field"], rows)
@@ -64,6 +69,11 @@ def _eloqua_type(column: MappedColumn) -> str:
     if is_moment(column):
         return "date"
     return "numeric" if column.kind is not None and xdm.is_number(column.kind) else "text"
+
+
+def _length(subject: Subject, column: MappedColumn, kind: str) -> int | str:
+    """Of texts alone: numbers and times have none."""
+    return (subject.length(column) or "") if kind.startswith(("text", "STR", "CHAR")) else ""
 
 
 def _yes(condition: bool) -> str:
@@ -86,9 +96,8 @@ def _responsys_type(subject: Subject, column: MappedColumn) -> str:
 def _connect_sheet(subject: Subject) -> bytes:
     rows = []
     for column in subject.columns:
-        known = subject.standard(column)
-        target = known.target if known else f"{column.name} (your own)"
-        rows.append([column.name, target, _responsys_type(subject, column), subject.length(column) or "", _yes(column.name in subject.key)])
+        target, kind = subject.target(column) or f"{column.name} (your own)", _responsys_type(subject, column)
+        rows.append([column.name, target, kind, _length(subject, column, kind), _yes(column.name in subject.key)])
     return as_sheet(["column of the file", "field of the profile list", "type", "length", "match column"], rows)
 
 

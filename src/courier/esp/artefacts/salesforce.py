@@ -20,8 +20,6 @@ from courier.names import macros, parsed, safe
 
 #: External keys have at most so many characters. Source: developer.salesforce.com creating_a_data_extension_using_web_service_api
 KEY_CHARACTERS = 36
-#: The longest digest that a column can have, of SHA-256.
-DIGEST_CHARACTERS = 64
 #: Of accounts with the Enhanced SFTP. A location on S3 is named by whoever sets it up.
 ENHANCED_SFTP = "ExactTarget Enhanced FTP"
 FILE_TYPES = {",": "CSV", "\t": "TAB"}
@@ -76,8 +74,7 @@ def _field(subject: Subject, column: MappedColumn) -> dict[str, Any]:
     kind = _kind(subject, column)
     field: dict[str, Any] = {"Name": column.name, "FieldType": kind}
     if kind in ("Text", "EmailAddress"):  # the length of a Phone field is not documented
-        length = subject.length(column)
-        field["MaxLength"] = max(length, DIGEST_CHARACTERS) if column.hashed and length else length
+        field["MaxLength"] = subject.length(column)
     return {**field, "IsPrimaryKey": column.name in subject.key, "IsRequired": column.mandatory or column.name in subject.key}
 
 

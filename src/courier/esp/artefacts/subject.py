@@ -39,12 +39,20 @@ class Subject:
         return key(self.config)
 
     def standard(self, column: MappedColumn) -> StandardColumn | None:
-        return self.platform.column(column.name, column.source)
+        return self.platform.column(column.name, column.source, hashed=column.hashed)
+
+    def target(self, column: MappedColumn) -> str | None:
+        """The standard field that it goes to: by its name, or by its path where no other column has the field's name. None is a field
+        of the user's own.
+        """
+        known = self.standard(column)
+        others = {each.name.casefold() for each in self.columns if each is not column}
+        return known.target if known and known.name.casefold() not in others else None
 
     def length(self, column: MappedColumn) -> int | None:
         """Of a text: the one that its values are held to."""
-        known = self.standard(column)
-        return known.length if known else self.platform.text_length[0] if self.platform.text_length else None
+        limit = self.platform.length(self.standard(column), hashed=column.hashed)
+        return limit and limit[0]
 
     @property
     def stem(self) -> str:
