@@ -205,6 +205,24 @@ def test_a_shorter_run_removes_the_parts_of_the_longer_one_also_where_names_tell
     assert "spring-2-of-2.csv is not the file that an earlier run left there, so it stays" in job.stdout
 
 
+def test_the_trigger_of_a_part_that_is_left_over_goes_with_it(folder: Path) -> None:
+    """Or the platform would be told to read a file that is no more; a part that comes again is not announced before it is there."""
+    static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace", "trigger=ready"]
+    triggers = ["spring.csv.ready", "spring_2.csv.ready"]
+    assert sorted(activate(folder, *static, "file.max_rows=1").succeeded().files()) == [
+        "spring.csv",
+        triggers[0],
+        "spring_2.csv",
+        triggers[1],
+    ]
+    second = activate(folder, *static, run_id="run-2").succeeded()
+    assert second.files() == {"spring.csv": CONTENT, "spring.csv.ready": b""}
+    activate(folder, *static, "file.max_rows=1", run_id="run-3").succeeded()
+    (folder / "out" / triggers[1]).write_bytes(b"somebody else's")
+    fourth = activate(folder, *static, "trigger=none", run_id="run-4").succeeded()
+    assert fourth.files() == {"spring.csv": CONTENT, "spring.csv.ready": b"", "spring_2.csv.ready": b"somebody else's"}
+
+
 def test_a_shorter_run_at_another_place_removes_nothing_there(folder: Path) -> None:
     static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace"]
     longer = activate(folder, *static, "file.max_rows=1").succeeded().files()
