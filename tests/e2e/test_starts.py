@@ -240,6 +240,17 @@ def test_files_of_an_earlier_day_are_not_taken_for_parts(folder: Path) -> None:
     assert sorted(job.files()) == ["spring-20261101-1-of-2.csv", "spring-20261101-2-of-2.csv", "spring-20261102-1-of-1.csv"]
 
 
+def test_what_is_remembered_does_not_grow_with_each_run_after_a_segment_was_dropped(folder: Path) -> None:
+    """The files of the one that was dropped stay known, and of the others those of the last run alone."""
+    both = SEGMENTS.replace("]", ", {id: seg-gone, name: autumn}]")
+    dated = ["file.name='{segment_name}-{date}'", "trigger=ready"]
+    activate(folder, both, *dated).succeeded()
+    activate(folder, SEGMENTS, *dated, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    content = json.loads((folder / "state" / "activations" / "demo" / "published.json").read_text())
+    days = {"autumn-20261101.csv", "spring-20261102.csv"}
+    assert content["files"].keys() == content["parts"].keys() == days | {f"{name}.ready" for name in days}
+
+
 def test_parts_that_an_older_version_has_remembered_are_removed(folder: Path) -> None:
     static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace"]
     activate(folder, *static, "file.max_rows=1").succeeded()
