@@ -23,6 +23,7 @@ from targets import Target, local_target, sftp_key_target
 from courier.delivery.journal import Journal
 from courier.destinations import Staged
 from courier.destinations.local import LocalConnection
+from courier.destinations.sftp.connection import SftpConnection
 from courier.errors import TerminalError, TransientError
 from courier.runs import baseline, recovery
 
@@ -221,6 +222,26 @@ def test_what_took_the_place_of_older_files_is_remembered_for_the_next_run(local
     assert sorted(local.target.visible()) == ["a.csv", "a_2.csv"]
     last = baseline.published(local.store, "demo")
     assert (last["sink"], last["files"]) == ("the target", {name: len(content(name)) for name in NAMES[:2]})
+
+
+def test_what_replaced_older_files_and_stays_is_not_said_to_be_taken_by_the_platform(
+    make_target: Callable[[str], Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = make_target("sftp_key_ed25519").with_config(publish="direct", on_conflict="replace")
+    sender, begin = Sender(target, tmp_path / "state"), SftpConnection.begin
+
+    def full(connection: SftpConnection, name: str) -> Staged:
+        if name == MANIFEST:
+            raise TerminalError("The disk is full")
+        return begin(connection, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SftpConnection, "begin", full)
+        with pytest.raises(TerminalError, match=r"Delivered and not taken back: a\.csv"):
+            sender.send()
+    journal = sender.send()
+    assert [state.confirmed for state in journal.states[:3]] == [True, True, True]
+    sender.assert_delivered()
 
 
 def test_a_later_undo_of_what_a_run_has_settled_changes_nothing(local: Sender) -> None:
