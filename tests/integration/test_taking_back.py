@@ -284,6 +284,20 @@ def test_what_may_not_be_deleted_keeps_nothing_else_from_being_taken_back(
     sender.assert_delivered()
 
 
+def test_an_older_file_that_may_not_be_written_to_is_not_removed(openssh: SftpServer, tmp_path: Path) -> None:
+    """With `publish=direct` a file has its final name from the start, and until it is opened the older one has it."""
+    target = sftp_key_target(openssh, "ed25519").with_config(connections=1, on_conflict="replace", publish="direct")
+    target.put("a.csv", b"older")
+    (target.folder / "a.csv").chmod(0o444)
+    sender = Sender(target, tmp_path / "state")
+    with pytest.raises(TerminalError, match=r"'a\.csv' cannot be written"):
+        sender.send()
+    assert (target.everything(), sender.phase()) == ({"a.csv": b"older"}, "failed")
+    (target.folder / "a.csv").unlink()
+    sender.send()
+    sender.assert_delivered()
+
+
 def test_a_folder_in_the_place_of_a_file_that_replaces(openssh: SftpServer, tmp_path: Path) -> None:
     """It stays where it is, and the next start has nothing to clear up."""
     target = sftp_key_target(openssh, "ed25519").with_config(connections=1, on_conflict="replace")
