@@ -205,6 +205,24 @@ def test_a_shorter_run_removes_the_parts_of_the_longer_one_also_where_names_tell
     assert "spring-2-of-2.csv is not the file that an earlier run left there, so it stays" in job.stdout
 
 
+def test_the_trigger_of_a_part_that_is_left_over_goes_with_it(folder: Path) -> None:
+    """Or the platform would be told to read a file that is no more; a part that comes again is not announced before it is there."""
+    static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace", "trigger=ready"]
+    triggers = ["spring.csv.ready", "spring_2.csv.ready"]
+    assert sorted(activate(folder, *static, "file.max_rows=1").succeeded().files()) == [
+        "spring.csv",
+        triggers[0],
+        "spring_2.csv",
+        triggers[1],
+    ]
+    second = activate(folder, *static, run_id="run-2").succeeded()
+    assert second.files() == {"spring.csv": CONTENT, "spring.csv.ready": b""}
+    activate(folder, *static, "file.max_rows=1", run_id="run-3").succeeded()
+    (folder / "out" / triggers[1]).write_bytes(b"somebody else's")
+    fourth = activate(folder, *static, "trigger=none", run_id="run-4").succeeded()
+    assert fourth.files() == {"spring.csv": CONTENT, "spring.csv.ready": b"", "spring_2.csv.ready": b"somebody else's"}
+
+
 def test_a_shorter_run_at_another_place_removes_nothing_there(folder: Path) -> None:
     static = [SEGMENTS, "file.name='{segment_name}'", "destination.on_conflict=replace"]
     longer = activate(folder, *static, "file.max_rows=1").succeeded().files()
@@ -220,6 +238,17 @@ def test_files_of_an_earlier_day_are_not_taken_for_parts(folder: Path) -> None:
     activate(folder, *dated, "file.max_rows=1").succeeded()
     job = activate(folder, *dated, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
     assert sorted(job.files()) == ["spring-20261101-1-of-2.csv", "spring-20261101-2-of-2.csv", "spring-20261102-1-of-1.csv"]
+
+
+def test_what_is_remembered_does_not_grow_with_each_run_after_a_segment_was_dropped(folder: Path) -> None:
+    """The files of the one that was dropped stay known, and of the others those of the last run alone."""
+    both = SEGMENTS.replace("]", ", {id: seg-gone, name: autumn}]")
+    dated = ["file.name='{segment_name}-{date}'", "trigger=ready"]
+    activate(folder, both, *dated).succeeded()
+    activate(folder, SEGMENTS, *dated, run_id="run-2", as_of="2026-11-02T00:00:00Z").succeeded()
+    content = json.loads((folder / "state" / "activations" / "demo" / "published.json").read_text())
+    days = {"autumn-20261101.csv", "spring-20261102.csv"}
+    assert content["files"].keys() == content["parts"].keys() == days | {f"{name}.ready" for name in days}
 
 
 def test_parts_that_an_older_version_has_remembered_are_removed(folder: Path) -> None:

@@ -23,6 +23,7 @@ from targets import Target, local_target, sftp_key_target
 from courier.delivery.journal import Journal
 from courier.destinations import Staged
 from courier.destinations.local import LocalConnection
+from courier.destinations.sftp.connection import SftpConnection
 from courier.errors import TerminalError, TransientError
 from courier.runs import baseline, recovery
 
@@ -223,6 +224,26 @@ def test_what_took_the_place_of_older_files_is_remembered_for_the_next_run(local
     assert (last["sink"], last["files"]) == ("the target", {name: len(content(name)) for name in NAMES[:2]})
 
 
+def test_what_replaced_older_files_and_stays_is_not_said_to_be_taken_by_the_platform(
+    make_target: Callable[[str], Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = make_target("sftp_key_ed25519").with_config(publish="direct", on_conflict="replace")
+    sender, begin = Sender(target, tmp_path / "state"), SftpConnection.begin
+
+    def full(connection: SftpConnection, name: str) -> Staged:
+        if name == MANIFEST:
+            raise TerminalError("The disk is full")
+        return begin(connection, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SftpConnection, "begin", full)
+        with pytest.raises(TerminalError, match=r"Delivered and not taken back: a\.csv"):
+            sender.send()
+    journal = sender.send()
+    assert [state.confirmed for state in journal.states[:3]] == [True, True, True]
+    sender.assert_delivered()
+
+
 def test_a_later_undo_of_what_a_run_has_settled_changes_nothing(local: Sender) -> None:
     killed_when_the_first_was_published(local)
     settle(local)
@@ -260,6 +281,20 @@ def test_what_may_not_be_deleted_keeps_nothing_else_from_being_taken_back(
         assert "it needs s3:DeleteObject" in caplog.text
         assert (sorted(plain.visible()), plain.uploads(), sender.phase()) == (["a.csv"], [], "undoing")
         sender.send()
+    sender.assert_delivered()
+
+
+def test_an_older_file_that_may_not_be_written_to_is_not_removed(openssh: SftpServer, tmp_path: Path) -> None:
+    """With `publish=direct` a file has its final name from the start, and until it is opened the older one has it."""
+    target = sftp_key_target(openssh, "ed25519").with_config(connections=1, on_conflict="replace", publish="direct")
+    target.put("a.csv", b"older")
+    (target.folder / "a.csv").chmod(0o444)
+    sender = Sender(target, tmp_path / "state")
+    with pytest.raises(TerminalError, match=r"'a\.csv' cannot be written"):
+        sender.send()
+    assert (target.everything(), sender.phase()) == ({"a.csv": b"older"}, "failed")
+    (target.folder / "a.csv").unlink()
+    sender.send()
     sender.assert_delivered()
 
 

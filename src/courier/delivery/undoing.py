@@ -49,8 +49,9 @@ class Undoing:
         def attempt(connection: Connection) -> None:
             if asked and not self._context.journal.states[number].removing and (self._context.direct or not connection.remains(staged)):
                 # Of the same size, since anybody else may have put a file there after the platform had taken ours.
-                if replacing or state.name in others or connection.size(state.name) != staged.size:
-                    self._context.journal.update(number, delivered=True, confirmed=False)  # replaced another, or was taken by the platform
+                there = state.name not in others and connection.size(state.name) == staged.size
+                if replacing or not there:  # it has replaced another, or was taken by the platform
+                    self._context.journal.update(number, delivered=True, confirmed=there)
                     return
                 self._context.lock.assert_held()  # or another start may have published it
                 # Written down first: what is gone after this was removed by us, and must be sent again.

@@ -152,14 +152,15 @@ def remember(  # noqa: PLR0913  all that one entry of the state is made of, by n
     parts: dict[str, dict[str, Any]] | None = None,
     gone: Collection[str] = (),
 ) -> None:
-    """After publishing. Audiences that were not published this time keep their baseline.
+    """After publishing. Audiences that were not published this time keep their baseline, and their files are still known.
 
     `files`: name → bytes. `parts`: name → which part it is of how many, of which audience and change, so that a later run knows
     what it does not replace. `gone`: files of earlier runs that are no more: whatever gets one of these names now is not ours.
     """
     last = published(store, activation)
     known = last.get("audiences", {})
-    others = last["files"] if {*known} - {*audiences} and last["sink"] == sink else {}
+    others: dict[str, int] = last["files"] if {*known} - {*audiences} and last["sink"] == sink else {}
+    others = {name: size for name, size in others.items() if last["parts"].get(name, {}).get("key") not in audiences}
     kept = {**{name: size for name, size in others.items() if name not in gone}, **files}
     told = {name: part for name, part in {**last.get("parts", {}), **(parts or {})}.items() if name in kept}
     content = {"run_id": run_id, "sink": sink, "files": kept, "parts": told, "audiences": {**known, **audiences}}

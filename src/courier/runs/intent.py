@@ -18,6 +18,9 @@ from courier.runs.run import Run
 def new_journal(run: Run, files: list[PlannedFile], before: Journal | None) -> Journal:
     """The plan of a delivery. From an earlier start of the run it takes over what is delivered or staged already."""
     config = run.config
+    closing = closing_names(config, files)
+    triggers = closing[-len(files) :] if config.trigger.per == "file" else [None] * len(files)
+    names = [*(file.name for file in files), *closing]
     header = Header(
         run_id=config.run_id,
         activation=config.activation,
@@ -27,9 +30,9 @@ def new_journal(run: Run, files: list[PlannedFile], before: Journal | None) -> J
         sink=config.destination.address,
         destination=asdict(config.destination),
         replace=config.destination.on_conflict == "replace",
-        names=[*(file.name for file in files), *closing_names(config, files)],
-        planned=[_planned(config, file) for file in files],
-        stale=_stale(run, files),
+        names=names,
+        planned=[_planned(config, file, trigger) for file, trigger in zip(files, triggers, strict=True)],
+        stale=_stale(run, files, names),
         audiences=_baselines(run, files),
         record=as_json(run),
         epoch=before.header.epoch if before else "",
@@ -42,9 +45,11 @@ def new_journal(run: Run, files: list[PlannedFile], before: Journal | None) -> J
     return Journal(run.store, header, states)
 
 
-def _planned(config: RunConfig, file: PlannedFile) -> dict[str, Any]:
+def _planned(config: RunConfig, file: PlannedFile, trigger: str | None) -> dict[str, Any]:
+    """`trigger`: the name of its own one, where each file has one."""
     key, change = config.audience.segments[file.audience].key, file.slice.change
-    return {"audience": file.audience, "key": key, "change": change, "part": file.part, "parts": file.parts, "rows": file.slice.rows}
+    part = {"audience": file.audience, "key": key, "change": change, "part": file.part, "parts": file.parts, "rows": file.slice.rows}
+    return {**part, "trigger": trigger} if trigger else part
 
 
 def _baselines(run: Run, files: list[PlannedFile]) -> dict[str, dict[str, Any]]:
@@ -59,17 +64,32 @@ def _baselines(run: Run, files: list[PlannedFile]) -> dict[str, dict[str, Any]]:
 
 
 def parts_of(journal: Journal) -> dict[str, dict[str, Any]]:
-    """Name → which part it is of how many, of which audience and change."""
-    planned = zip(journal.header.planned, journal.states, strict=False)
-    return {state.name: {key: part[key] for key in ("key", "change", "part", "parts")} for part, state in planned if "key" in part}
+    """Name → which part it is of how many, of which audience and change; a file's own trigger is known by `of`, the file's name."""
+    found = {}
+    for planned, state in zip(journal.header.planned, journal.states, strict=False):
+        if "key" in planned:
+            found[state.name] = {key: planned[key] for key in ("key", "change", "part", "parts")}
+            if "trigger" in planned:
+                found[planned["trigger"]] = {**found[state.name], "of": state.name}
+    return found
 
 
-def _stale(run: Run, files: list[PlannedFile]) -> dict[str, int]:
-    """Files that the last published run left under names that this one would give to its parts, and that it does not replace."""
+def files_of(journal: Journal, *, delivered: bool = False) -> dict[str, int]:
+    """Name → bytes of the data files and their own triggers; of those alone that stay delivered, where that is asked."""
+    header = journal.header
+    ours = {*header.names[: len(header.planned)], *(planned["trigger"] for planned in header.planned if "trigger" in planned)}
+    there = [state for state in journal.states if state.name in ours and (state.delivered or not delivered)]
+    return {state.name: state.staged.size for state in there if state.staged}
+
+
+def _stale(run: Run, files: list[PlannedFile], names: list[str]) -> dict[str, int]:
+    """Files that the last published run left under names that this one would give to its parts, and that it does not replace by
+    one of its `names`. The trigger of such a file goes before it: a platform that finds the one looks for the other.
+    """
     config, last = run.config, baseline.published(run.store, run.config.activation)
     if config.destination.on_conflict != "replace" or last.get("sink") != config.destination.address:
         return {}
-    ours: dict[str, int] = {name: size for name, size in last["files"].items() if name not in {file.name for file in files}}
+    ours: dict[str, int] = {name: size for name, size in last["files"].items() if name not in names}
     known: dict[str, dict[str, Any]] = {name: part for name, part in last["parts"].items() if name in ours}
     stale: dict[str, int] = {}
     if ours:
@@ -79,11 +99,12 @@ def _stale(run: Run, files: list[PlannedFile]) -> dict[str, int]:
                 continue
             mine = [(name, part) for name, part in known.items() if part["key"] == segment.key and part["change"] in changes(config)]
             # A name of an earlier day or run is no name of this one's: the platform may not have taken that file yet.
-            names = [name for name, part in mine if part_name(config, audience, part) == name]
+            left = [name for name, part in mine if part_name(config, audience, part) == name]
             for change in changes(config):  # what an older version has remembered by its name alone
                 later = later_parts(config, audience, parts.get((audience, change), 0), change)
-                names += itertools.takewhile(lambda name: name in ours and name not in known, later)
-            stale.update({name: ours[name] for name in names})
+                left += itertools.takewhile(lambda name: name in ours and name not in known, later)
+            triggers = [name for name, part in mine if part.get("of") in left]
+            stale.update({name: ours[name] for name in [*triggers, *left]})
     return stale
 
 

@@ -19,7 +19,7 @@ from courier.destinations import open_destination
 from courier.errors import ConfigError, CourierError
 from courier.esp.artefacts import beside
 from courier.runs import baseline, likeness
-from courier.runs.intent import parts_of
+from courier.runs.intent import files_of, parts_of
 from courier.runs.restoring import restored
 from courier.state import Store
 
@@ -73,7 +73,7 @@ def settle_failed(store: Store, journal: Journal) -> None:
     header = journal.header
     if header.phase != "failed":
         return
-    left = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.delivered and state.staged}
+    left = files_of(journal, delivered=True)
     if header.replace and left:
         baseline.remember_left(store, header.activation, run_id=header.run_id, sink=header.sink, files=left, parts=parts_of(journal))
     if not _stayed(journal):
@@ -172,13 +172,12 @@ def remember_published(store: Store, journal: Journal, lock: Alone, save: Callab
     header = journal.header
     if header.record.get("released"):
         runs.mark_released(store, header.record["released"], header.run_id)
-    files = {state.name: state.staged.size for state in journal.states[: len(header.planned)] if state.staged}
     baseline.remember(
         store,
         header.activation,
         run_id=header.run_id,
         sink=header.sink,
-        files=files,
+        files=files_of(journal),
         audiences=header.audiences,
         parts=parts_of(journal),
         gone=header.stale,

@@ -26,11 +26,14 @@ READ_ADVICE = "allow the user to read its files in this folder, or set destinati
 
 @dataclass
 class Memory:
-    """What all connections of one destination know. `stubborn`: files that the server opened again and then wrote nothing to."""
+    """What all connections of one destination know. `stubborn`: files that the server opened again and then wrote nothing to.
+    `untouched`: those with `publish=direct` that were begun and not opened yet: what has their names is still the older file.
+    """
 
     attempt: str = ""
     proofs: Proofs = field(default_factory=dict)
     stubborn: set[str] = field(default_factory=set)
+    untouched: set[str] = field(default_factory=set)
 
 
 class SftpConnection(RemoteFolder):
@@ -40,7 +43,7 @@ class SftpConnection(RemoteFolder):
         super().__init__(session, config, memory.proofs if config.verify == "sha256" else None)
         self._run_id, self._refuses_existing = run_id, refuses_existing
         self._direct, self._replacing = config.direct, config.on_conflict == "replace"
-        self._stubborn, self._attempt = memory.stubborn, memory.attempt
+        self._stubborn, self._untouched, self._attempt = memory.stubborn, memory.untouched, memory.attempt
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -52,6 +55,7 @@ class SftpConnection(RemoteFolder):
         """With `publish=direct` this is when a file gets its name, long after the first look for others of that name."""
         if self._direct:
             self._assert_free(name)
+            self._untouched.add(self._unseen(name))
         return Staged(name, 0, {"path": self._unseen(name)})
 
     def _assert_free(self, name: str) -> None:
@@ -92,7 +96,13 @@ class SftpConnection(RemoteFolder):
                     keep(Staged(begun.name, size, begun.token))
 
         with translated(self._where, f"'{begun.name}' cannot be written"):
-            handle = self._session.open(path, FOR_WRITING if begun.size else FOR_WRITING | CREATE | TRUNCATE)
+            self._untouched.discard(path)  # it may be opened, and the answer lost
+            try:
+                handle = self._session.open(path, FOR_WRITING if begun.size else FOR_WRITING | CREATE | TRUNCATE)
+            except Refusal:
+                if self._direct and not begun.size:
+                    self._untouched.add(path)
+                raise
             upload = Upload(self._session, handle, begun.size, tell)
             try:
                 upload.write(proof.watched(chunks) if proof else chunks)
@@ -132,6 +142,8 @@ class SftpConnection(RemoteFolder):
 
     def discard(self, staged: Staged) -> None:
         path, final = staged.token["path"], self._path(staged.name)
+        if path in self._untouched:
+            return
         with translated(self._where, "A temporary file cannot be removed", fix=REMOVE_ADVICE):
             if path.endswith(ASIDE) and not self._exists(final):
                 self._session.rename(path, final)
