@@ -183,6 +183,26 @@ def test_a_session_of_the_notebook_is_neither_used_nor_stopped() -> None:
 
 
 @pytest.mark.parametrize(
+    "variables",
+    [{"http_proxy": "http://127.0.0.1:9", "no_proxy": "example.com"}, {"SPARK_CONNECT_AUTHENTICATE_TOKEN": "of-another-server"}],
+    ids=["a proxy", "a token"],
+)
+def test_what_a_shell_has_for_other_servers_does_not_keep_the_client_from_sail(variables: dict[str, str]) -> None:
+    """It would try for ten minutes, by the proxy or with TLS."""
+    code = """if True:
+        import os
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+            print(engine.session.range(3).count())
+        print(os.environ.get("no_grpc_proxy"), os.environ.get("SPARK_CONNECT_AUTHENTICATE_TOKEN"))
+    """
+    environment = {**os.environ, **variables}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["3", f"None {variables.get('SPARK_CONNECT_AUTHENTICATE_TOKEN')}"], done.stderr
+
+
+@pytest.mark.parametrize(
     ("row_bytes", "at_once", "in_group"),
     [(0, 32_768, 131_072), (300, 32_768, 131_072), (16_384, 1024, 8192), (512 << 20, 1, 1)],
     ids=["not known", "narrow", "of hundreds of columns", "of very long texts"],
