@@ -191,12 +191,14 @@ def test_a_spark_that_a_notebook_has_open_is_used_in_a_session_of_its_own_and_go
         mine = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
         mine.conf.set("spark.sql.session.timeZone", "Europe/Paris")
         for _ in range(2):
-            with open_engine(EngineConfig("spark"), SourceConfig("profiles")) as engine:
+            with open_engine(EngineConfig("spark"), SourceConfig("s3://crm/daily", "eu-north-1")) as engine:
                 print(engine.session is mine, engine.session.conf.get("spark.sql.session.timeZone"), engine.session.range(3).count())
+                hadoop = engine.session._jsparkSession.sessionState().newHadoopConf()
+                print(hadoop.get("fs.s3a.bucket.crm.endpoint.region"))
         print(mine.conf.get("spark.sql.session.timeZone"), mine.range(2).count())
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
-    assert done.stdout.splitlines() == ["False UTC 3", "False UTC 3", "Europe/Paris 2"], done.stderr
+    assert done.stdout.splitlines() == [*["False UTC 3", "eu-north-1"] * 2, "Europe/Paris 2"], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,8 @@ def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | 
             settings |= {"spark.master": config.master or "local[*]", "spark.driver.memory": config.driver_memory}
             settings["spark.ui.enabled"] = "false"
         settings |= {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}
-        opened = (
-            SparkContext._active_spark_context is not None
-        )  # by a notebook, say, whose session has other settings and is not ours to stop
+        # By a notebook, say, whose session has other settings and is not ours to stop.
+        opened = SparkContext._active_spark_context is not None
         try:
             session = _beside(settings) if opened else _new(settings, submitted=submitted)
         except (PySparkException, OSError) as exc:
@@ -74,8 +73,9 @@ def _beside(settings: dict[str, str]) -> SparkSession:
 
     session = SparkSession.builder.getOrCreate().newSession()
     for key, value in settings.items():
-        if key.startswith("spark.hadoop.") or session.conf.isModifiable(key):
-            session.conf.set(key, value)
+        hadoop = key.removeprefix("spark.hadoop.")  # the prefix is of a new Spark's alone
+        if hadoop != key or session.conf.isModifiable(key):
+            session.conf.set(hadoop, value)
     return session
 
 
