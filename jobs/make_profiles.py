@@ -8,6 +8,9 @@ try:
     from courier.synthetic import write_profiles
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}. Run `make install` once, and start this with .venv/bin/python.")
+except KeyboardInterrupt:  # loading takes a second
+    print("Stopped before the beginning.", file=sys.stderr)
+    sys.exit(130)
 
 
 def main() -> int:
@@ -23,6 +26,12 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"The profiles cannot be written to {options.folder}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped before the end. No profiles are left there.", file=sys.stderr)
+        return 130
     print(f"{options.profiles:,} profiles in {len(files)} file(s) under {options.folder}")
     return 0
 

@@ -221,19 +221,27 @@ def profiles(count: int, seed: int = 7) -> Iterator[pa.Table]:
 def write_profiles(folder: Path, count: int, seed: int = 7) -> list[Path]:
     """Write `count` profiles as Parquet files of at most `PROFILES_PER_FILE` rows into `folder`, and return the files.
 
+    All of them or none: `make` takes a folder that is there for a whole sample.
     Raises ValueError when the folder already has Parquet files: mixing two samples would double the profiles.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("*.parquet")):
         raise ValueError(f"{folder} already holds Parquet files; remove them or choose another folder")
     written: list[Path] = []
-    chunks = profiles(count, seed)
-    for number, _ in enumerate(range(0, count, PROFILES_PER_FILE)):
-        path = folder / f"profiles-{number:05d}.parquet"
-        first = next(chunks)
-        with pq.ParquetWriter(path, first.schema) as writer:
-            writer.write_table(first)
-            for chunk in itertools.islice(chunks, PROFILES_PER_FILE // PROFILES_PER_CHUNK - 1):
-                writer.write_table(chunk)
-        written.append(path)
+    try:
+        chunks = profiles(count, seed)
+        for number, _ in enumerate(range(0, count, PROFILES_PER_FILE)):
+            written.append(folder / f"profiles-{number:05d}.parquet")
+            first = next(chunks)
+            with pq.ParquetWriter(written[-1], first.schema) as writer:
+                writer.write_table(first)
+                for chunk in itertools.islice(chunks, PROFILES_PER_FILE // PROFILES_PER_CHUNK - 1):
+                    writer.write_table(chunk)
+    except BaseException:  # Ctrl-C, too
+        for path in written:
+            path.unlink(missing_ok=True)
+        if made:
+            folder.rmdir()
+        raise
     return written

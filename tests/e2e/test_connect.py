@@ -132,6 +132,14 @@ def test_a_server_that_is_not_there_is_told_at_once(folder: Path) -> None:
     job.refused(2, "The engine cannot be reached. Where: engine.remote sc://127.0.0.1:1. Found: Connection refused.")
 
 
+def test_a_server_that_does_not_speak_spark_connect_is_told_in_seconds(folder: Path) -> None:
+    """As at another port. The client itself would try for ten minutes, and Ctrl-C not end it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        remote = f"sc://127.0.0.1:{silent.getsockname()[1]}"
+        job = activate(folder, SEGMENTS, "engine=connect", f"engine.remote={remote}")
+    job.refused(2, f"The engine cannot be reached. Where: engine.remote {remote}.", "for 20 seconds", "look at the port")
+
+
 def test_a_preflight_computes_where_the_server_can_write(folder: Path) -> None:
     """That is the state store's folder, and not this machine's temporary one."""
     if not can_mount():

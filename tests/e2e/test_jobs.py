@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,25 @@ def test_a_sample_has_one_profile_or_more(tmp_path: Path, count: str) -> None:
     assert (job.code, job.stdout) == (2, "")
     assert f"at least 1 is needed, not {count}" in job.stderr
     assert not (tmp_path / "profiles").exists()
+
+
+def test_a_sample_that_cannot_be_written_is_one_paragraph(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    job = start_job("make_profiles.py", tmp_path, "file/profiles")
+    assert (job.code, job.stdout) == (2, "")
+    assert job.stderr.startswith("The profiles cannot be written to file/profiles: ")
+    assert "Traceback" not in job.stderr
+
+
+@pytest.mark.parametrize("job", sorted(JOBS.glob("*.py")), ids=lambda job: job.name)
+def test_ctrl_c_in_the_first_second_is_no_traceback(job: Path, tmp_path: Path) -> None:
+    """While the modules are loaded."""
+    (tmp_path / "courier").mkdir()
+    (tmp_path / "courier" / "__init__.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, str(job)], env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped before the beginning.\n")
 
 
 @pytest.mark.parametrize("job", ["activate.py", "preflight.py"])

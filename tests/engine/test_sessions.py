@@ -90,3 +90,42 @@ def test_a_session_of_the_notebook_is_neither_used_nor_stopped() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["False UTC 3", "False UTC 3", "False Europe/Paris 2"], done.stderr
+
+
+@pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java")
+def test_a_spark_that_a_notebook_has_open_is_used_in_a_session_of_its_own_and_goes_on() -> None:
+    code = """if True:
+        from pyspark.sql import SparkSession
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        mine = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+        mine.conf.set("spark.sql.session.timeZone", "Europe/Paris")
+        for _ in range(2):
+            with open_engine(EngineConfig("spark"), SourceConfig("s3://crm/daily", "eu-north-1")) as engine:
+                print(engine.session is mine, engine.session.conf.get("spark.sql.session.timeZone"), engine.session.range(3).count())
+                hadoop = engine.session._jsparkSession.sessionState().newHadoopConf()
+                print(hadoop.get("fs.s3a.bucket.crm.endpoint.region"))
+        print(mine.conf.get("spark.sql.session.timeZone"), mine.range(2).count())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout.splitlines() == [*["False UTC 3", "eu-north-1"] * 2, "Europe/Paris 2"], done.stderr
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"http_proxy": "http://127.0.0.1:9", "no_proxy": "example.com"}, {"SPARK_CONNECT_AUTHENTICATE_TOKEN": "of-another-server"}],
+    ids=["a proxy", "a token"],
+)
+def test_what_a_shell_has_for_other_servers_does_not_keep_the_client_from_sail(variables: dict[str, str]) -> None:
+    """It would try for ten minutes, by the proxy or with TLS."""
+    code = """if True:
+        import os
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        with open_engine(EngineConfig(), SourceConfig("profiles")) as engine:
+            print(engine.session.range(3).count())
+        print(os.environ.get("no_grpc_proxy"), os.environ.get("SPARK_CONNECT_AUTHENTICATE_TOKEN"))
+    """
+    environment = {**os.environ, **variables}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["3", f"None {variables.get('SPARK_CONNECT_AUTHENTICATE_TOKEN')}"], done.stderr

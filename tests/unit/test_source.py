@@ -91,6 +91,22 @@ def test_a_source_that_is_not_there_is_answered_with_what_to_do(tmp_path: Path) 
     assert "has no Parquet files" in refused(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "denied", [PermissionError(13, "Permission denied"), OSError("AWS Error ACCESS_DENIED during HeadObject operation")]
+)
+def test_a_file_that_may_not_be_read_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, denied: OSError
+) -> None:
+    def refusing(*_: object, **__: object) -> None:
+        raise denied
+
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(pq, "ParquetFile", refusing)
+    message = refused(tmp_path)
+    assert message.startswith(f"A file of the source may not be read. Where: {tmp_path}/x.parquet. Found: {denied}.")
+    assert message.endswith("What to do: give this user the right to.")
+
+
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 but not really")
     message = refused(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,3 +93,24 @@ def test_a_folder_that_has_profiles_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="already holds Parquet files; remove them or choose another folder"):
         synthetic.write_profiles(tmp_path, 10)
     assert [file.name for file in tmp_path.iterdir()] == ["mine.parquet"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_sample_that_is_cut_short_leaves_nothing_that_make_takes_for_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    def interrupted(count: int, seed: int) -> Iterator[pa.Table]:
+        yield from whole(count, seed)
+        raise KeyboardInterrupt
+
+    whole = synthetic.profiles
+    monkeypatch.setattr(synthetic, "profiles", interrupted)
+    monkeypatch.setattr(synthetic, "PROFILES_PER_CHUNK", 10)
+    monkeypatch.setattr(synthetic, "PROFILES_PER_FILE", 20)
+    folder = tmp_path / "profiles"
+    if there:
+        folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        synthetic.write_profiles(folder, 30)
+    assert list(folder.glob("*")) == []
+    assert folder.exists() == there

@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from courier.config import EngineConfig, SourceConfig
 from courier.engine.base import Engine
 from courier.engine.settings import SPARK_SETTINGS
-from courier.engine.variables import CLIENT_VARIABLES, as_before
+from courier.engine.variables import CLIENT_VARIABLES, as_before, environment
 from courier.errors import ConfigError
 from courier.secrets import referred
 
@@ -37,7 +37,9 @@ def open_connect(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]
         raise ConfigError("The engine cannot be reached", where=f"engine.remote sc://{url.netloc}", found=exc.strerror or str(exc)) from exc
     token = referred(config, "token")
     parameters = f"{'' if ';' in str(config.remote) else '/'};token={token}" if token else ""
-    with connected(f"{str(config.remote).rstrip('/')}{parameters}", config) as session:
+    address = f"{str(config.remote).rstrip('/')}{parameters}"
+    _assert_answers(address)
+    with connected(address, config) as session:
         yield Engine(session, "connect", one_machine=True, remote=remote, spread=remote and not config.shared_disk)
 
 
@@ -48,7 +50,7 @@ def connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
 
     # A window over one sorted stream is what the Sail half wants, and the client warns of it on every query.
     warnings.filterwarnings("ignore", message="WARN WindowExpression: No Partition Defined", category=UserWarning)
-    with as_before(CLIENT_VARIABLES), ExitStack() as opened:
+    with as_before(CLIENT_VARIABLES), _without_proxy(url), ExitStack() as opened:
         try:
             # A new one: that of a notebook, say, is of another server, has other settings, and is not ours to stop.
             session = SparkSession.builder.remote(url).create()
@@ -59,3 +61,25 @@ def connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
             # What stands after the address may be a token, and is quoted by pyspark.
             raise ConfigError("The engine cannot be reached", where=f"sc://{urlsplit(url).netloc}", found=type(exc).__name__) from None
         yield session
+
+
+def _without_proxy(url: str) -> AbstractContextManager[None]:
+    """gRPC asks the proxy of `http_proxy` for each host that is not excepted, this machine too."""
+    return environment({"no_grpc_proxy": urlsplit(url).hostname})
+
+
+def _assert_answers(url: str) -> None:
+    """A session tries for ten minutes to begin, and once more at the end of the process, whatever Ctrl-C says."""
+    from grpc import FutureTimeoutError, channel_ready_future  # noqa: PLC0415  an engine is loaded only when it is chosen
+    from pyspark.sql.connect.client import DefaultChannelBuilder  # noqa: PLC0415  see above
+
+    with _without_proxy(url), DefaultChannelBuilder(url).toChannel() as channel:
+        try:
+            channel_ready_future(channel).result(CONNECT_SECONDS)
+        except FutureTimeoutError:
+            raise ConfigError(
+                "The engine cannot be reached",
+                where=f"engine.remote sc://{urlsplit(url).netloc}",
+                found=f"nothing that answers as Spark Connect does, for {CONNECT_SECONDS:.0f} seconds",
+                fix="look at the port, and whether the server wants TLS (use_ssl=true in engine.remote) or has none",
+            ) from None

@@ -21,7 +21,8 @@ def open_sail(config: EngineConfig, source: SourceConfig, row_bytes: int) -> Ite
     # Sail's own variables win where the user has set them.
     wanted = sail_settings(config.driver_memory_bytes, row_bytes)
     settings = {name: os.environ.get(name, value) for name, value in wanted.items()}
-    with environment({**settings, **_aws_variables(source)}):
+    # A token that a shell has for another server would have the client ask this one for TLS.
+    with environment({**settings, **_aws_variables(source), "SPARK_CONNECT_AUTHENTICATE_TOKEN": None}):
         from pysail.spark import SparkConnectServer  # noqa: PLC0415  an engine is loaded only when it is chosen
 
         server = SparkConnectServer("127.0.0.1", 0)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> Iterator[Engine]:
-    from pyspark.errors import PySparkException  # noqa: PLC0415  an engine is loaded only when it is chosen
-    from pyspark.sql import SparkSession  # noqa: PLC0415
+    from pyspark import SparkContext  # noqa: PLC0415  an engine is loaded only when it is chosen
+    from pyspark.errors import PySparkException  # noqa: PLC0415
 
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     # Python in tasks is this one, unless the cluster's user has named another.
@@ -35,13 +35,10 @@ def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | 
             settings |= {"spark.master": config.master or "local[*]", "spark.driver.memory": config.driver_memory}
             settings["spark.ui.enabled"] = "false"
         settings |= {**SPARK_SETTINGS, **s3a_settings(source, state, lists), **config.settings}
-        builder = SparkSession.builder
-        for key, value in settings.items():
-            builder = builder.config(key, value)
+        # By a notebook, say, whose session has other settings and is not ours to stop.
+        opened = SparkContext._active_spark_context is not None
         try:
-            if not submitted:
-                _start_java(settings)
-            session = builder.getOrCreate()
+            session = _beside(settings) if opened else _new(settings, submitted=submitted)
         except (PySparkException, OSError) as exc:
             raise ConfigError(
                 "Spark cannot be started",
@@ -55,7 +52,31 @@ def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | 
         try:
             yield Engine(session, "spark", one_machine=False, remote=remote, spread=remote and not config.shared_disk)
         finally:
-            session.stop()
+            if not opened:
+                session.stop()
+
+
+def _new(settings: dict[str, str], *, submitted: bool) -> SparkSession:
+    from pyspark.sql import SparkSession  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+    if not submitted:
+        _start_java(settings)
+    builder = SparkSession.builder
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def _beside(settings: dict[str, str]) -> SparkSession:
+    """A session of our own in the Spark that is open. What only a new Spark takes, such as its memory, is as it is there."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+    session = SparkSession.builder.getOrCreate().newSession()
+    for key, value in settings.items():
+        hadoop = key.removeprefix("spark.hadoop.")  # the prefix is of a new Spark's alone
+        if hadoop != key or session.conf.isModifiable(key):
+            session.conf.set(hadoop, value)
+    return session
 
 
 def _start_java(settings: dict[str, str]) -> None:

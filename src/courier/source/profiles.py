@@ -200,6 +200,8 @@ def _readable(file: str, what: str) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as exc:
         of_what, found = f"{what[0].lower()}{what[1:]}", str(exc)[:200]
+        if isinstance(exc, PermissionError) or "ACCESS_DENIED" in found:  # of a disk, of S3
+            raise SourceError(f"A file of {of_what} may not be read", where=file, found=found, fix="give this user the right to") from exc
         fix = "write it again, whole and as Parquet: no other format is read" if what == SOURCE else "write it again, whole"
         raise SourceError(f"A file of {of_what} is no readable Parquet file", where=file, found=found, fix=fix) from exc
 
