@@ -9,15 +9,19 @@ from collections.abc import Iterable, Iterator
 QUOTED = re.compile(r"'(?:.*'|.*)", re.DOTALL)
 #: What may be a value of a row in an engine's message, where it has no quotes.
 VALUES = re.compile(r"(?<=value )(?!of )\S+|(?<=value of )\S+|-?\d[\d.,]{3,}\w*")
-#: Of a line; a value can have megabytes.
+#: Of a line, or of one value; it can have megabytes.
 SHOWN_CHARACTERS = 1_000
 
 
 def masked_lines(lines: Iterable[str], *, header: bool) -> Iterator[str]:
     """The first lines of a file, each as far as it is shown; of those below its header only the shape."""
     for number, line in enumerate(lines):
-        shown = line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}…"
-        yield shown if header and number == 0 else masked(shown)
+        yield beginning(line) if header and number == 0 else masked(beginning(line))
+
+
+def beginning(text: str) -> str:
+    """Of a long one as much as is shown."""
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def masked(text: str) -> str:

@@ -21,7 +21,7 @@ from courier.engine import Engine
 from courier.errors import ConfigError, CourierError, HeldError, TransientError
 from courier.reading import Ready
 from courier.render import Rendering
-from courier.rows.snapshot import AudienceSnapshot
+from courier.rows.snapshot import AudienceSnapshot, LastRead
 from courier.runs import intent, recovery, release, retention
 from courier.state import open_store
 from courier.state.lock import Lock, locked
@@ -132,9 +132,10 @@ def _deliver(run: runs.Run, lock: Lock, destination: Destination, sending: Sendi
             run.warnings += esp.check_sizes(config, [(each.planned.own_name, each.size, each.plain_size) for each in sent])
             return manifest.closing_contents(config, columns.header, sent, sending.artefacts)
 
+        shared = LastRead()
         to_send = [
             FileToSend(
-                lambda file=file: Rendering(snapshots[file.audience], file, columns, config, sending.ready.keys),  # type: ignore[misc]  # mypy cannot type a default
+                lambda file=file: Rendering(snapshots[file.audience], file, columns, config, sending.ready.keys, shared),  # type: ignore[misc]  # mypy cannot type a default
                 rows=file.slice.rows,
                 repeatable=not config.file.encrypted,
             )

@@ -8,13 +8,18 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from activation import JOBS, LOG_LINE, activate, command
 from recording_server import PASSWORD, USERNAME, recording_server
 from xdm_profiles import profile, write_profiles
+
+from courier import pipeline
+from courier.compose import load
 
 SEGMENTS = "audience.segments=[{id: seg-a, name: spring sale}]"
 HEADER = b"email,phone,first_name,last_name,city,state,postal_code,birthday\n"
@@ -289,3 +294,15 @@ def test_a_run_that_is_stopped_while_it_sends_shows_nothing(folder: Path, stop: 
         assert record["status"] == "failed"
         assert "stopped" in record["error"]["message"]
         server.stall_writes = False
+
+
+def test_small_files_of_a_run_are_cut_from_one_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them read the whole row group that it is a part of."""
+    write_profiles(tmp_path / "profiles", [member(f"{number}@example.com") for number in range(10, 40)])
+    monkeypatch.chdir(tmp_path)
+    reads, read = [], pl.scan_parquet
+    monkeypatch.setattr(pl, "scan_parquet", lambda *given, **named: reads.append(1) or read(*given, **named))
+    run = pipeline.activate(load(command(SEGMENTS, "checks=none", "file.max_rows=2"), now=datetime.now(UTC)))
+    assert [len(audience.files) for audience in run.audiences] == [15]
+    assert b"".join(path.read_bytes().removeprefix(HEADER) for path in (tmp_path / "out").glob("demo_*")).count(b"@example.com") == 30
+    assert len(reads) == 1

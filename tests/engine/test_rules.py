@@ -247,6 +247,17 @@ def test_the_rejects_tell_the_key_the_rule_the_column_and_the_masked_value(engin
     assert stat.S_IMODE((tmp_path / "0.csv").stat().st_mode) == 0o600
 
 
+def test_of_a_long_value_the_rejects_have_the_beginning(engine: Engine, tmp_path: Path) -> None:
+    """One that was rejected for its 20 megabytes had 26 more in the state store."""
+    columns = {"email": "personalEmail.address", "first": "person.name.firstName", "city": "homeAddress.city"}
+    rows = [member(email="a@x.com", first_name="Zoë-" * 500_000, city="Rome"), member(email="b@x.com", first_name="ok" * 500, city="Rome")]
+    ran = run_rows(engine, tmp_path, rows, columns, key=["email"], row_rules=RulesConfig({"first": rule(max_length=3)}))
+    rejects.write(ran.snapshots[0], ran.ready.columns, ran.ready.rules, tmp_path)
+    assert (tmp_path / "0.csv").read_text() == (
+        f"email,rule,column,value\na@x.com,first,first,{'xxx-' * 250}…\nb@x.com,first,first,{'xx' * 500}\n"
+    )
+
+
 REASONS = ConsentConfig()
 
 

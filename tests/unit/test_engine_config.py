@@ -61,11 +61,34 @@ def test_each_bucket_has_the_settings_of_whom_it_belongs_to(monkeypatch: pytest.
             "Csv error: incorrect number of fields for line 100002, expected 2 got 1",
             "a line of a suppression list in CSV has more or fewer",
         ),
+        (
+            'No such file or directory (os error 2) at path "/nowhere/.tmphJXos7"',
+            "what sorts spill goes to the temporary folder: set TMPDIR",
+        ),
+        ("Unable to copy data to file: File too large (os error 27)", r"raise the limit for the size of one file \(ulimit -f\)"),
     ],
 )
 def test_what_an_engine_says_is_told_with_what_helps(said: str, fix: str) -> None:
     with pytest.raises(SourceError, match=f"What to do: {fix}"), source_errors("writing"):
         raise PySparkException(said)
+
+
+class PanicException(BaseException):
+    """What a panic of Rust is in Python."""
+
+
+def test_sail_that_may_start_no_thread_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a limit of processes or of memory. It was a fault of the tool (exit code 1)."""
+
+    def panics(*_: object) -> None:
+        raise PanicException("OS can't spawn worker thread: Resource temporarily unavailable (os error 11)")
+
+    monkeypatch.setattr("pysail.spark.SparkConnectServer", panics)
+    with (
+        pytest.raises(ConfigError, match=r"Sail cannot be started\. Found: OS can't spawn .* What to do: let it have more threads"),
+        open_engine(EngineConfig(), SourceConfig("profiles")),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +28,7 @@ from courier.render import assert_writable, render
 from courier.render.dialect import Dialect
 from courier.rows import counts
 from courier.rows.counts import Slice
-from courier.rows.snapshot import AudienceSnapshot
+from courier.rows.snapshot import AudienceSnapshot, LastRead
 
 E, D = "exported", "deduplicated"
 TEXT = pa.string()
@@ -208,6 +210,40 @@ def test_slices_go_over_files_and_row_groups(tmp_path: Path, rows_per_group: int
     parts = [b"".join(render(snapshot, cut, mapped(TEXT), FileConfig(header=False))).decode().split() for cut in cuts]
     exported = ["0", "1", "4", "6", "7", "8", "9"]
     assert parts == [exported[n : n + max_rows] for n in range(0, len(exported), max_rows)]
+
+
+def test_small_files_read_each_row_group_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file read whole groups again: a million rows in files of a hundred were a million rows ten thousand times."""
+    outcomes = [E, D, E, E, E] * 40
+    snapshot = staged(tmp_path, [[([str(number)], outcome) for number, outcome in enumerate(outcomes)]], [TEXT], rows_per_group=50)
+    _, (cuts,) = counts.slices(snapshot.batches(counts.COUNTED), 3)
+    reads, read = [], pl.scan_parquet
+    monkeypatch.setattr(pl, "scan_parquet", lambda *given, **named: reads.append(1) or read(*given, **named))
+    shared = LastRead()
+    parts = [b"".join(render(snapshot, cut, mapped(TEXT), FileConfig(header=False), shared=shared)).decode().split() for cut in cuts]
+    exported = [str(number) for number, outcome in enumerate(outcomes) if outcome == E]
+    assert parts == [exported[n : n + 3] for n in range(0, len(exported), 3)]
+    assert len(reads) == 4
+
+
+def test_threads_that_want_one_row_group_wait_for_one_reading() -> None:
+    shared, reads = LastRead(), list[str]()
+
+    def read(name: str) -> pl.DataFrame:
+        time.sleep(0.05)
+        reads.append(name)
+        return pl.DataFrame({"name": [name]})
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [*pool.map(lambda name: shared.taken((name,), lambda: read(name))["name"][0], "aaaaaaaa")]
+    assert (taken, reads) == (["a"] * 8, ["a"])
+    with pytest.raises(OSError, match="gone"):
+        shared.taken(("b",), _fail)
+    assert shared.taken(("b",), lambda: read("b"))["name"][0] == "b"  # what could not be read is not taken for read
+
+
+def _fail() -> pl.DataFrame:
+    raise OSError("gone")
 
 
 def test_each_part_has_the_header_and_the_byte_order_mark(tmp_path: Path) -> None:

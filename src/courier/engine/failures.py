@@ -20,6 +20,9 @@ DAMAGED = "a file of the source may be damaged: write it again"
 ADVICE = {
     "Failed to allocate": "give it more than it has: engine.driver_memory",
     "No space left": "free some space where the state store is (state.path), or where sorts are spilled to (TMPDIR)",
+    # A temporary file that could not be made: what Sail spills. Where it is full, the line above says so.
+    'at path "': "what sorts spill goes to the temporary folder: set TMPDIR to one that is there and may be written",
+    "File too large": "raise the limit for the size of one file (ulimit -f)",
     "incorrect number of fields": "a line of a suppression list in CSV has more or fewer values than its header has names: mend that file",
     "DIVIDE_BY_ZERO": ZERO,
     "Division by zero": ZERO,

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from courier.buckets import region_of
 from courier.config import EngineConfig, SourceConfig
@@ -13,6 +14,7 @@ from courier.engine.base import Engine
 from courier.engine.connect import connected
 from courier.engine.settings import sail_settings
 from courier.engine.variables import environment
+from courier.errors import ConfigError
 from courier.secrets import referred
 
 
@@ -23,10 +25,7 @@ def open_sail(config: EngineConfig, source: SourceConfig, row_bytes: int) -> Ite
     settings = {name: os.environ.get(name, value) for name, value in wanted.items()}
     # A token that a shell has for another server would have the client ask this one for TLS.
     with environment({**settings, **_aws_variables(source), "SPARK_CONNECT_AUTHENTICATE_TOKEN": None}):
-        from pysail.spark import SparkConnectServer  # noqa: PLC0415  an engine is loaded only when it is chosen
-
-        server = SparkConnectServer("127.0.0.1", 0)
-        server.start(background=True)
+        server = _started()
         try:
             port = server.listening_address[1]
             with connected(f"sc://127.0.0.1:{port}", config) as session:
@@ -35,6 +34,21 @@ def open_sail(config: EngineConfig, source: SourceConfig, row_bytes: int) -> Ite
                 yield Engine(session, "sail", one_machine=True)
         finally:
             server.stop()
+
+
+def _started() -> Any:
+    """Raises ConfigError where this process may have no more threads or memory: that is a panic of Rust, which is no Exception."""
+    from pysail.spark import SparkConnectServer  # noqa: PLC0415  an engine is loaded only when it is chosen
+
+    try:
+        server = SparkConnectServer("127.0.0.1", 0)
+        server.start(background=True)
+    except BaseException as exc:
+        if type(exc).__name__ != "PanicException":  # Rust's own, which cannot be imported
+            raise
+        fix = "let it have more threads and memory: the limits of processes and of memory of the container, or ulimit -u and ulimit -v"
+        raise ConfigError("Sail cannot be started", found=str(exc)[:200], fix=fix) from exc
+    return server
 
 
 def _leave_ctrl_c_to_python() -> None:

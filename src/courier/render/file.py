@@ -22,7 +22,7 @@ from courier.render.keys import Keys
 from courier.render.policies import Notes, Policies
 from courier.rows.counts import Slice
 from courier.rows.outcomes import EXPORTED
-from courier.rows.snapshot import AudienceSnapshot
+from courier.rows.snapshot import AudienceSnapshot, LastRead
 
 BATCHES_AT_ONCE = 3
 
@@ -35,13 +35,21 @@ class Rendering:
     which column what was changed or found (column → what → rows). They are right when all is taken.
     """
 
-    def __init__(self, snapshot: AudienceSnapshot, file: PlannedFile, mapping: Mapping, config: RunConfig, keys: Keys | None) -> None:
+    def __init__(
+        self,
+        snapshot: AudienceSnapshot,
+        file: PlannedFile,
+        mapping: Mapping,
+        config: RunConfig,
+        keys: Keys | None,
+        shared: LastRead | None = None,
+    ) -> None:
         if config.file.encrypted and keys is None:
             raise CourierError("A file that is to be encrypted has no keys")  # it must never go out as plain text
         self.plain_bytes = 0
         self.plain_sha256 = ""
         self.notes: dict[str, dict[str, int]] = {}
-        text = self._measured(render(snapshot, file.slice, mapping, config.file, self._note))
+        text = self._measured(render(snapshot, file.slice, mapping, config.file, self._note, shared))
         member = config.file.member_name(file.own_name)
         final = compressed(text, config.file.compression, config.file.level, member, config.as_of)
         self._chunks = prefetched(final if keys is None else encrypted(final, keys))
@@ -68,10 +76,16 @@ class Rendering:
 
 
 def render(
-    snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping, config: FileConfig, note: Callable[[Notes], None] = lambda _: None
+    snapshot: AudienceSnapshot,
+    cut: Slice,
+    mapping: Mapping,
+    config: FileConfig,
+    note: Callable[[Notes], None] = lambda _: None,
+    shared: LastRead | None = None,
 ) -> Generator[bytes]:
     """Yield the text of one file. Raises CourierError when the snapshot holds other rows than were planned, and HeldError
-    for a value that cannot be written. `note` is called for each batch, before its text is yielded.
+    for a value that cannot be written. `note` is called for each batch, before its text is yielded. `shared` is that of all
+    files of a run.
 
     Batches become text in threads beside the reading of the next ones, and are yielded in their order. Peak memory: one
     row group of the snapshot and `BATCHES_AT_ONCE` batches with their text, whatever the size of the file.
@@ -86,7 +100,7 @@ def render(
         return text
 
     with ThreadPoolExecutor(BATCHES_AT_ONCE) as pool:
-        for rows in _exported(snapshot, cut, mapping):
+        for rows in _exported(snapshot, cut, mapping, shared):
             running.append(pool.submit(dialect.lines, rows))
             if len(running) == BATCHES_AT_ONCE:
                 yield next_text()
@@ -94,7 +108,7 @@ def render(
             yield next_text()
 
 
-def _exported(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping) -> Iterator[pl.DataFrame]:
+def _exported(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping, shared: LastRead | None) -> Iterator[pl.DataFrame]:
     """The rows of one file, batch by batch."""
     names = [column.engine_name for column in mapping.columns]
     missing = cut.rows
@@ -103,7 +117,7 @@ def _exported(snapshot: AudienceSnapshot, cut: Slice, mapping: Mapping) -> Itera
     if cut.change is not None:
         wanted &= pl.col("change") == cut.change
         marks.append("change")
-    for read in snapshot.frames([*names, *marks], cut.first_row) if missing else ():
+    for read in snapshot.frames([*names, *marks], cut.first_row, cut.rows, shared) if missing else ():
         rows = read.filter(wanted).select(names).head(missing)
         missing -= len(rows)
         if len(rows):

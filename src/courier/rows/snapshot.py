@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 65_536
 #: Wide rows are fewer, or some batches that become text at once were gigabytes.
 BATCH_BYTES = 32 * 1024 * 1024
+#: Of a file of a few rows no more is looked at; fewer at a time are slower, where many rows are not sent.
+LEAST_ROWS = 1024
 FOOTERS_AT_ONCE = 16
 
 
@@ -61,11 +64,16 @@ class AudienceSnapshot:
             with pq.ParquetFile(_opened(file), pre_buffer=isinstance(file, StoredFile)) as parquet:
                 yield from parquet.iter_batches(ROWS_PER_BATCH, columns=columns)
 
-    def frames(self, columns: list[str], first_row: int = 0) -> Iterator[pl.DataFrame]:
+    def frames(
+        self, columns: list[str], first_row: int = 0, about: int | None = None, shared: LastRead | None = None
+    ) -> Iterator[pl.DataFrame]:
         """Stream `columns` of the rows from `first_row` on; row groups before it are not read. Peak memory as of `batches`.
 
-        Polars reads the files of a disk itself, in a third of the time that it takes to convert what Arrow has read.
+        `about`: how many rows are wanted, where that is known. Where they are fewer than a row group has, it is taken from
+        `shared`, and the frames are small. Polars reads the files of a disk itself, in a third of the time that it takes to
+        convert what Arrow has read.
         """
+        shared = shared or LastRead()
         for file in self.files:
             with pq.ParquetFile(_opened(file), pre_buffer=isinstance(file, StoredFile)) as parquet:
                 end = 0
@@ -73,14 +81,41 @@ class AudienceSnapshot:
                     start, end = end, end + parquet.metadata.row_group(group).num_rows
                     if first_row >= end:
                         continue
-                    if isinstance(file, StoredFile):
-                        rows = pl.DataFrame(parquet.read_row_group(group, columns=columns))
-                    else:
-                        scan = pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns)
-                        rows = scan.slice(start, end - start).collect()
-                    fitting = len(rows) * BATCH_BYTES // max(1, int(rows.estimated_size()))
+                    read = partial(_read, file, parquet, group, start, columns)
+                    small = about is not None and about < end - start
+                    rows = shared.taken((file, group, *columns), read) if small else read()
+                    fitting = min(
+                        len(rows) * BATCH_BYTES // max(1, int(rows.estimated_size())),
+                        ROWS_PER_BATCH if about is None else max(about, LEAST_ROWS),
+                    )
                     yield from rows.slice(max(first_row - start, 0)).iter_slices(max(1, min(ROWS_PER_BATCH, fitting)))
             first_row = max(first_row - end, 0)
+
+
+class LastRead:
+    """The row group that was read last. Of many small files, the next one begins where the one before ends, so each group is
+    read about once, however many files it goes to. Peak memory: that group.
+    """
+
+    def __init__(self) -> None:
+        self._mutex, self._group, self._rows = Lock(), tuple[Any, ...](), pl.DataFrame()
+
+    def taken(self, group: tuple[Any, ...], read: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """The rows of this group. Several threads that want it wait for one that reads it."""
+        with self._mutex:
+            if group != self._group:
+                self._group, self._rows = (), pl.DataFrame()  # never two of them
+                self._rows = read()
+                self._group = group
+            return self._rows
+
+
+def _read(file: Path | StoredFile, parquet: pq.ParquetFile, group: int, start: int, columns: list[str]) -> pl.DataFrame:
+    """A row group, which begins at `start` of the file."""
+    if isinstance(file, StoredFile):
+        return pl.DataFrame(parquet.read_row_group(group, columns=columns))
+    rows = int(parquet.metadata.row_group(group).num_rows)
+    return pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns).slice(start, rows).collect()
 
 
 def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_by: str | None = None) -> list[AudienceSnapshot]:

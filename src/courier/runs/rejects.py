@@ -1,7 +1,7 @@
 """The rejects of a run, for those who correct profiles: `runs/<run_id>/rejects/<ordinal>.csv` of the state store.
 
 One line a rejected row: the key (as it is: the state store is private), the rule, the column, and the value that the rule
-found fault with, as the file would have it, masked.
+found fault with, as the file would have it, masked; of a long value the beginning.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from courier.mapping import MappedColumn, Mapping
-from courier.masking import masked
+from courier.masking import beginning, masked
 from courier.render.dialect import as_text
 from courier.rows.rules import REJECTED
 from courier.rows.snapshot import AudienceSnapshot
@@ -20,7 +20,8 @@ from courier.rows.snapshot import AudienceSnapshot
 
 def write(snapshot: AudienceSnapshot, mapping: Mapping, columns: dict[str, MappedColumn], folder: Path) -> None:
     """Memory: one batch of the snapshot."""
-    names = [column.engine_name for column in mapping.columns]
+    shown = {column.engine_name for column in (*mapping.key, *columns.values())}
+    names = [column.engine_name for column in mapping.columns if column.engine_name in shown]
     path = folder / f"{snapshot.ordinal}.csv"
     path.touch(mode=0o600)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -31,4 +32,4 @@ def write(snapshot: AudienceSnapshot, mapping: Mapping, columns: dict[str, Mappe
             for row in rejected.select(as_text(name, kind).alias(name) for name, kind in rejected.schema.items()).rows(named=True):
                 rule = row["outcome"].removeprefix(REJECTED)
                 keys = [row[column.engine_name] for column in mapping.key]
-                lines.writerow([*keys, rule, columns[rule].name, masked(row[columns[rule].engine_name] or "")])
+                lines.writerow([*keys, rule, columns[rule].name, masked(beginning(row[columns[rule].engine_name] or ""))])
