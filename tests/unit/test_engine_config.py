@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 
 from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
-from courier.engine import source_errors
+from courier.engine import open_engine, source_errors
 from courier.engine.base import Engine
 from courier.engine.settings import sail_settings
 from courier.engine.spark import s3a_settings
