@@ -181,6 +181,65 @@ def test_a_run_that_slept_after_its_last_file_does_not_say_that_it_is_published(
     sender.assert_nothing()
 
 
+def test_a_run_that_sleeps_between_two_publications_publishes_nothing_more(sender: Sender) -> None:
+    """The run that took over may have looked already for what is to be taken back."""
+    sender = replace(sender, target=sender.target.with_config(connections=1))
+    lock = Sleeper(sender, lambda: None, tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=lock, progress=WhenPublished("a.csv", lock.sleep))
+    assert [*sender.target.visible()] == ["a.csv"]
+
+
+def test_a_run_that_sleeps_before_many_are_published_at_once_publishes_none(make_target: MakeTarget, tmp_path: Path) -> None:
+    sender = Sender(make_target("sftp_key_ed25519"), tmp_path / "state", names=[f"{number}.csv" for number in range(40)])
+    lock = Sleeper(sender, lambda: None, tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=AsleepAfter(lock))
+    assert sender.target.visible() == {}
+
+
+class AsleepAfter:
+    """It falls asleep as soon as it was told that the lock is its own."""
+
+    def __init__(self, lock: Sleeper) -> None:
+        self._lock, self._asleep = lock, False
+
+    @property
+    def lost(self) -> bool:
+        return self._lock.lost
+
+    def assert_held(self) -> None:
+        self._lock.assert_held()
+        if not self._asleep:
+            self._asleep = True
+            self._lock.sleep()
+
+    def assert_live(self) -> None:
+        self._lock.assert_live()
+
+
+def test_a_run_that_sleeps_before_it_removes_what_was_stale_leaves_the_newer_file(sender: Sender) -> None:
+    """Of the same name, and as many bytes."""
+    sender = replace(sender, stale={"old_4.csv": 4}, target=sender.target.with_config(connections=1), closing=[])
+    lock = Sleeper(sender, lambda: sender.target.put("old_4.csv", b"newr"), tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=lock, progress=WhenPublished("a_3.csv", lock.sleep))
+    assert sender.target.visible()["old_4.csv"] == b"newr"
+
+
+def test_a_sleeper_does_not_go_on_with_what_is_written_to_directly(openssh: SftpServer, tmp_path: Path) -> None:
+    sender = Sender(sftp_key_target(openssh, "ed25519").with_config(publish="direct"), tmp_path / "state", names=["a.csv"])
+    lock = Sleeper(sender, lambda: sender.target.put("a.csv", b"newer"), tired=False)
+
+    def render(name: str) -> Iterator[bytes]:
+        lock.sleep()
+        yield content(name)
+
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(render, lock=lock)
+    assert sender.target.visible() == {"a.csv": b"newer"}
+
+
 def test_a_state_store_that_fails_when_all_is_published_is_told_and_nothing_is_sent_twice(sender: Sender) -> None:
     """As on a full disk."""
     away = sender.state.with_name("away")
