@@ -385,6 +385,14 @@ MUTATIONS = [
     ),
     Mutation(
         "the server lies about size",
+        "sftp: it may have looked too early",
+        "destinations/sftp/transfer.py",
+        "        return self._looked_for(path)\n",
+        "        return size\n",
+        (SFTP, "looks_before"),
+    ),
+    Mutation(
+        "the server lies about size",
         "local: the size is compared",
         "destinations/local.py",
         "assert_size(begun.name, str(self._folder), sent=sent, found=_size(path))",

@@ -37,6 +37,7 @@ class RecordingServer:
     refuse_to_byte: int | None = None  # and those beyond it are taken again, as where somebody makes room
     cut_at_byte: int | None = None  # the connection is lost when this byte is written; once
     size_error: int = 0  # the size that it tells is off by so much
+    early_looks: int = 0  # for so many looks it tells what a file was before its last write
     takes: bool = False  # a file is moved away as soon as it has its final name
     sizes: str = "told"  # told | listed | secret: whether attributes hold a file's size, or only those in a listing, or none
     replaces: bool = False  # a plain rename replaces a file, as some servers do it
@@ -229,7 +230,9 @@ class _Files(asyncssh.SFTPServer):
         if self._record.sizes != "told":
             attributes.size = None
         elif attributes.size is not None:
-            attributes.size += self._record.size_error
+            early = Path(path.decode()).name.endswith(".part") and self._record.early_looks > 0
+            self._record.early_looks -= early
+            attributes.size = 0 if early else attributes.size + self._record.size_error
         return attributes
 
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:

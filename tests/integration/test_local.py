@@ -135,7 +135,7 @@ def test_an_error_of_the_renderer_is_not_blamed_on_the_folder(tmp_path: Path) ->
 @pytest.mark.parametrize("failing", ["listing is forbidden", "folders cannot be synced"])
 @pytest.mark.parametrize("on_conflict", ["fail", "replace"])
 def test_a_folder_that_cannot_be_synced_is_published_to_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, on_conflict: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failing: str, on_conflict: str
 ) -> None:
     """As in a folder that may only be written to, and on disks of other machines. What is visible by then is no failure."""
     forbidden = failing == "listing is forbidden"
@@ -143,6 +143,7 @@ def test_a_folder_that_cannot_be_synced_is_published_to_all_the_same(
     sender = sending(tmp_path, on_conflict=on_conflict)
     sender.send()
     sender.assert_delivered()
+    assert "Trying again" not in caplog.text
 
 
 def test_a_folder_that_fails_to_sync_once_is_asked_again_and_what_is_visible_stays_known(

@@ -288,6 +288,17 @@ def test_a_refusal_to_close_is_told(recorder: RecordingServer) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("early_looks", [1, 3])
+def test_a_server_that_looks_before_it_has_written_all_is_asked_again(recorder: RecordingServer, early_looks: int) -> None:
+    """As rclone does under load. A file's size is asked for together with its end."""
+    recorder.early_looks = early_looks
+    connection = connect(recorder)
+    staged = stage(connection, b"whole")
+    assert staged.size == 5
+    assert recorder.operations.count(f"stat {HIDDEN}") == early_looks + 1
+    connection.close()
+
+
 def test_a_file_that_is_shorter_than_what_was_sent_is_not_published(recorder: RecordingServer) -> None:
     connection = connect(recorder)
     staged = stage(connection, b"whole")
