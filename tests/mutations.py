@@ -384,6 +384,14 @@ MUTATIONS = [
         (S3, "has_something_else"),
     ),
     Mutation(
+        "a password that has expired",
+        "it is given once, and never as the new one",
+        "destinations/sftp/questions.py",
+        "            raise WantsMoreError(WANTS_MORE)\n",
+        "            left.extend([password] * len(questions))\n",
+        (SFTP, "expired or another_secret"),
+    ),
+    Mutation(
         "the server lies about size",
         "sftp: it may have looked too early",
         "destinations/sftp/transfer.py",

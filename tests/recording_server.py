@@ -43,6 +43,7 @@ class RecordingServer:
     replaces: bool = False  # a plain rename replaces a file, as some servers do it
     corrupts: bool = False  # the first byte of a file is another one than was sent
     interactive: list[tuple[str, bool]] | None = None  # no `password`, but these prompts, and whether their answers are shown
+    expired: bool = False  # the right password is answered by the demand for a new one
     restart: Callable[[float], None] = lambda _: None  # end it, all connections too, and start it again after so many seconds
     change_key: Callable[[], None] = lambda: None  # of the host, from the next restart on
     port: int = 0
@@ -152,6 +153,8 @@ class _Server(asyncssh.SSHServer):
 
     def validate_password(self, username: str, password: str) -> bool:
         self._record.logins.append((username, password))
+        if self._record.expired:
+            raise asyncssh.PasswordChangeRequired("for the test")
         return (username, password) == (USERNAME, PASSWORD)
 
     def kbdint_auth_supported(self) -> bool:
@@ -160,8 +163,10 @@ class _Server(asyncssh.SSHServer):
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         return "", "", "", self._record.interactive
 
-    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Any:
         self._record.logins.append((username, "|".join(responses)))
+        if self._record.expired:
+            return "", "", "", [("New password: ", False), ("Again: ", False)]
         expected = ["" if shown else PASSWORD for _, shown in self._record.interactive or []]
         return (username, list(responses)) == (USERNAME, expected)
 

@@ -655,6 +655,24 @@ def test_a_wrong_password_where_only_questions_are_asked(recorder: RecordingServ
     assert len(recorder.logins) == 1
 
 
+@pytest.mark.parametrize("interactive", [None, [("Password: ", False)]])
+def test_a_password_that_has_expired_is_told_and_never_made_the_new_one(
+    recorder: RecordingServer, interactive: list[tuple[str, bool]] | None
+) -> None:
+    recorder.expired, recorder.interactive = True, interactive
+    with pytest.raises(TerminalError, match=r"wants more than the password: a new password, since this one has expired") as raised:
+        connect(recorder)
+    assert "for the test" not in str(raised.value)
+    assert recorder.logins == [(USERNAME, PASSWORD)]
+
+
+def test_a_password_is_not_given_where_another_secret_is_asked_for_beside_it(recorder: RecordingServer) -> None:
+    recorder.interactive = [("Password: ", False), ("Code: ", False)]
+    with pytest.raises(TerminalError, match="wants more than the password"):
+        connect(recorder)
+    assert recorder.logins == []
+
+
 def test_a_server_that_wants_a_password_besides_the_key() -> None:
     with openssh_server("AuthenticationMethods publickey,password") as server, pytest.raises(TerminalError, match="also wants: password"):
         sftp_key_target(server, "ed25519").connect()
