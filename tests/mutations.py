@@ -680,6 +680,14 @@ MUTATIONS = [
         (LOCK, "begins_anew"),
     ),
     Mutation(
+        "a lost file",
+        "what was refused is not taken for published where that cannot be written down",
+        "delivery/publishing.py",
+        "                    asked = False  # first",
+        "                    pass  # first",
+        (DELIVERY, "was_lost"),
+    ),
+    Mutation(
         "two runs at once",
         "no file is published after the lease",
         "delivery/publishing.py",

@@ -20,6 +20,7 @@ from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
 from courier.config import LocalConfig
+from courier.delivery.journal import FileState, Journal
 from courier.delivery.progress import Silence
 from courier.destinations import Staged
 from courier.errors import BusyError, ConfigError, DeliveryError, TerminalError, TransientError
@@ -238,6 +239,28 @@ def test_a_sleeper_does_not_go_on_with_what_is_written_to_directly(openssh: Sftp
     with pytest.raises(BusyError, match="lost its lock"):
         sender.send(render, lock=lock)
     assert sender.target.visible() == {"a.csv": b"newer"}
+
+
+def test_a_file_that_was_lost_is_not_taken_for_published_where_the_state_store_fails_at_that_moment(
+    make_target: MakeTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused, and that could not be written down at first."""
+    sender = Sender(make_target("local"), tmp_path / "state", names=["a.csv"], closing=[])
+    update, due = Journal.update, [TransientError("The state store does not answer now")]
+
+    def failing(self: Journal, number: int, **changes: Any) -> FileState:
+        if changes == {"asked": False} and due:
+            raise due.pop()
+        return update(self, number, **changes)
+
+    def lose() -> None:
+        next(sender.target.folder.glob(".courier-*")).unlink()
+
+    monkeypatch.setattr(Journal, "update", failing)
+    with pytest.raises(TerminalError, match="No such file"):
+        sender.send(before_publishing=lose)
+    assert due == []
+    sender.assert_nothing()
 
 
 def test_a_state_store_that_fails_when_all_is_published_is_told_and_nothing_is_sent_twice(sender: Sender) -> None:

@@ -80,6 +80,7 @@ class Publishing:
                 raise
             except TerminalError:
                 if not asked_before:  # so that its being gone is not taken for its being published
+                    asked = False  # first, since writing it down may fail, and all this be tried again
                     self._context.journal.update(number, asked=False)
                 # What was asked for before, and had not been done when we looked, may have been done since.
                 elif not connection.remains(staged) and connection.size(state.name) == staged.size:
