@@ -53,6 +53,9 @@ class Held:
         first, self._first = self._first, nothing
         first()
 
+    def assert_live(self) -> None:
+        """Its lease never ends."""
+
 
 @dataclass(frozen=True)
 class Sender:

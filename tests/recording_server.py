@@ -37,11 +37,13 @@ class RecordingServer:
     refuse_to_byte: int | None = None  # and those beyond it are taken again, as where somebody makes room
     cut_at_byte: int | None = None  # the connection is lost when this byte is written; once
     size_error: int = 0  # the size that it tells is off by so much
+    early_looks: int = 0  # for so many looks it tells what a file was before its last write
     takes: bool = False  # a file is moved away as soon as it has its final name
     sizes: str = "told"  # told | listed | secret: whether attributes hold a file's size, or only those in a listing, or none
     replaces: bool = False  # a plain rename replaces a file, as some servers do it
     corrupts: bool = False  # the first byte of a file is another one than was sent
     interactive: list[tuple[str, bool]] | None = None  # no `password`, but these prompts, and whether their answers are shown
+    expired: bool = False  # the right password is answered by the demand for a new one
     restart: Callable[[float], None] = lambda _: None  # end it, all connections too, and start it again after so many seconds
     change_key: Callable[[], None] = lambda: None  # of the host, from the next restart on
     port: int = 0
@@ -151,6 +153,8 @@ class _Server(asyncssh.SSHServer):
 
     def validate_password(self, username: str, password: str) -> bool:
         self._record.logins.append((username, password))
+        if self._record.expired:
+            raise asyncssh.PasswordChangeRequired("for the test")
         return (username, password) == (USERNAME, PASSWORD)
 
     def kbdint_auth_supported(self) -> bool:
@@ -159,8 +163,10 @@ class _Server(asyncssh.SSHServer):
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         return "", "", "", self._record.interactive
 
-    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Any:
         self._record.logins.append((username, "|".join(responses)))
+        if self._record.expired:
+            return "", "", "", [("New password: ", False), ("Again: ", False)]
         expected = ["" if shown else PASSWORD for _, shown in self._record.interactive or []]
         return (username, list(responses)) == (USERNAME, expected)
 
@@ -229,7 +235,9 @@ class _Files(asyncssh.SFTPServer):
         if self._record.sizes != "told":
             attributes.size = None
         elif attributes.size is not None:
-            attributes.size += self._record.size_error
+            early = Path(path.decode()).name.endswith(".part") and self._record.early_looks > 0
+            self._record.early_looks -= early
+            attributes.size = 0 if early else attributes.size + self._record.size_error
         return attributes
 
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:

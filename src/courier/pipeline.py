@@ -67,6 +67,8 @@ def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
             raise
         finally:
             run.finished_at = datetime.now(UTC)
+            with suppress(CourierError):
+                lock.assert_live()
             if not lock.lost:  # or the record is that of another start of the run, which is at work on it
                 runs.save(run)
         retention.tidy(run, lock.assert_held)

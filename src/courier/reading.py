@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from courier import checks, esp, mapping, plan, runs
-from courier.config import RunConfig
+from courier.config import RunConfig, in_the_clear
 from courier.delivery import manifest
 from courier.destinations import Destination, open_destination
 from courier.destinations.connections import assert_reachable
@@ -64,6 +64,8 @@ def read(run: runs.Run, destination: Destination) -> Ready:
         )
         run.warnings += suppression.warnings(config.suppression, config.mapping, asked.paths.values())
         run.warnings += [*plan.warnings(config), *consent.warnings(asked), *esp.check_configuration(config)]
+        for group in ("source", "destination", "state"):
+            run.warnings += in_the_clear(f"{group}.endpoint_url", getattr(getattr(config, group), "endpoint_url", None))
         assert_reachable(config.destination, destination)
     return ready
 

@@ -28,6 +28,7 @@ from courier.config import (
     SftpConfig,
     SourceConfig,
     StateConfig,
+    in_the_clear,
     parse_as_of,
     parse_run_id,
 )
@@ -1079,6 +1080,22 @@ def test_a_pasted_secret_is_refused_when_the_configuration_is_read(override: str
     message = refused("destination=sftp_password", *DESTINATION_KEYS["sftp_password"], override)
     assert "Hunter" not in message
     assert re.split(r"[ ={]", override)[0].removeprefix("destination.jump") in message
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        (None, False),
+        ("https://store.example.com", False),
+        ("http://127.0.0.1:9000", False),
+        ("http://[::1]:9000", False),
+        ("http://localhost", False),
+        ("http://localhost.example.com", True),
+        ("http://10.0.0.5:9000", True),
+    ],
+)
+def test_an_endpoint_that_others_may_listen_to_is_told(url: str | None, *, warned: bool) -> None:
+    assert bool(in_the_clear("state.endpoint_url", url)) is warned
 
 
 def test_a_bucket_and_an_endpoint_with_a_login_are_refused_and_not_shown() -> None:

@@ -50,6 +50,17 @@ def test_a_source_without_consents(folder: Path) -> None:
     assert warned(activate(folder, SEGMENTS, "source.path=without", "consent=off", "destination.path=off", run_id="run-2"), "run-2") == []
 
 
+def test_rows_that_go_over_a_network_unencrypted(folder: Path) -> None:
+    """Said before the store is asked, which here is nowhere."""
+    store = ("destination=s3", "destination.bucket=b", "destination.region=us-east-1", "destination.endpoint_url=http://store.invalid:9000")
+    keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+    job = activate(folder, SEGMENTS, *store, "destination.attempts=1", **keys)
+    job.refused(5, "cannot be reached")
+    assert job.record()["warnings"] == [
+        "destination.endpoint_url is http, so rows go over the network unencrypted: use https where the store has it"
+    ]
+
+
 def test_columns_without_a_value_with_the_namespaces_that_there_are(folder: Path) -> None:
     """Their headers are there, and every value is missing: a path that nobody fills, a namespace that nobody has."""
     crm = "+mapping.columns.crm.identity=Emaill"

@@ -20,6 +20,7 @@ from servers import SftpServer, can_mount, small_disk
 from targets import PASSWORD_ENV, Target, sftp_key_target
 
 from courier.config import LocalConfig
+from courier.delivery.journal import FileState, Journal
 from courier.delivery.progress import Silence
 from courier.destinations import Staged
 from courier.errors import BusyError, ConfigError, DeliveryError, TerminalError, TransientError
@@ -178,6 +179,87 @@ def test_a_run_that_slept_after_its_last_file_does_not_say_that_it_is_published(
     lock = Sleeper(sender, lambda: take_back(sender), tired=False)
     with pytest.raises(BusyError, match="lost its lock"):
         sender.send(lock=lock, progress=WhenPublished(TRIGGER, lock.sleep))
+    sender.assert_nothing()
+
+
+def test_a_run_that_sleeps_between_two_publications_publishes_nothing_more(sender: Sender) -> None:
+    """The run that took over may have looked already for what is to be taken back."""
+    sender = replace(sender, target=sender.target.with_config(connections=1))
+    lock = Sleeper(sender, lambda: None, tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=lock, progress=WhenPublished("a.csv", lock.sleep))
+    assert [*sender.target.visible()] == ["a.csv"]
+
+
+def test_a_run_that_sleeps_before_many_are_published_at_once_publishes_none(make_target: MakeTarget, tmp_path: Path) -> None:
+    sender = Sender(make_target("sftp_key_ed25519"), tmp_path / "state", names=[f"{number}.csv" for number in range(40)])
+    lock = Sleeper(sender, lambda: None, tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=AsleepAfter(lock))
+    assert sender.target.visible() == {}
+
+
+class AsleepAfter:
+    """It falls asleep as soon as it was told that the lock is its own."""
+
+    def __init__(self, lock: Sleeper) -> None:
+        self._lock, self._asleep = lock, False
+
+    @property
+    def lost(self) -> bool:
+        return self._lock.lost
+
+    def assert_held(self) -> None:
+        self._lock.assert_held()
+        if not self._asleep:
+            self._asleep = True
+            self._lock.sleep()
+
+    def assert_live(self) -> None:
+        self._lock.assert_live()
+
+
+def test_a_run_that_sleeps_before_it_removes_what_was_stale_leaves_the_newer_file(sender: Sender) -> None:
+    """Of the same name, and as many bytes."""
+    sender = replace(sender, stale={"old_4.csv": 4}, target=sender.target.with_config(connections=1), closing=[])
+    lock = Sleeper(sender, lambda: sender.target.put("old_4.csv", b"newr"), tired=False)
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(lock=lock, progress=WhenPublished("a_3.csv", lock.sleep))
+    assert sender.target.visible()["old_4.csv"] == b"newr"
+
+
+def test_a_sleeper_does_not_go_on_with_what_is_written_to_directly(openssh: SftpServer, tmp_path: Path) -> None:
+    sender = Sender(sftp_key_target(openssh, "ed25519").with_config(publish="direct"), tmp_path / "state", names=["a.csv"])
+    lock = Sleeper(sender, lambda: sender.target.put("a.csv", b"newer"), tired=False)
+
+    def render(name: str) -> Iterator[bytes]:
+        lock.sleep()
+        yield content(name)
+
+    with pytest.raises(BusyError, match="lost its lock"):
+        sender.send(render, lock=lock)
+    assert sender.target.visible() == {"a.csv": b"newer"}
+
+
+def test_a_file_that_was_lost_is_not_taken_for_published_where_the_state_store_fails_at_that_moment(
+    make_target: MakeTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused, and that could not be written down at first."""
+    sender = Sender(make_target("local"), tmp_path / "state", names=["a.csv"], closing=[])
+    update, due = Journal.update, [TransientError("The state store does not answer now")]
+
+    def failing(self: Journal, number: int, **changes: Any) -> FileState:
+        if changes == {"asked": False} and due:
+            raise due.pop()
+        return update(self, number, **changes)
+
+    def lose() -> None:
+        next(sender.target.folder.glob(".courier-*")).unlink()
+
+    monkeypatch.setattr(Journal, "update", failing)
+    with pytest.raises(TerminalError, match="No such file"):
+        sender.send(before_publishing=lose)
+    assert due == []
     sender.assert_nothing()
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from targets import RUN_ID, ignore, local_target
+from deliveries import Sender
+from targets import RUN_ID, Target, ignore, local_target
 
-from courier.destinations import Connection, Staged
-from courier.errors import TerminalError
+from courier.config import LocalConfig
+from courier.destinations import Connection, Staged, local
+from courier.errors import TerminalError, TransientError
 
 HIDDEN = f".courier-{RUN_ID}-audience.csv.part"
+
+
+def sending(folder: Path, **settings: Any) -> Sender:
+    return Sender(Target(LocalConfig(kind="local", path=str(folder / "out"), **settings), folder / "out"), folder / "state")
 
 
 def stage(connection: Connection, content: bytes = b"mine") -> Staged:
@@ -121,6 +130,86 @@ def test_an_error_of_the_renderer_is_not_blamed_on_the_folder(tmp_path: Path) ->
     connection = local_target(tmp_path).connect()
     with pytest.raises(FileNotFoundError, match="the snapshot is gone"):
         connection.send(connection.begin("audience.csv"), unreadable(), ignore)
+
+
+@pytest.mark.parametrize("failing", ["listing is forbidden", "folders cannot be synced"])
+@pytest.mark.parametrize("on_conflict", ["fail", "replace"])
+def test_a_folder_that_cannot_be_synced_is_published_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failing: str, on_conflict: str
+) -> None:
+    """As in a folder that may only be written to, and on disks of other machines. What is visible by then is no failure."""
+    forbidden = failing == "listing is forbidden"
+    fail_for_folders(monkeypatch, "open" if forbidden else "fsync", errno.EACCES if forbidden else errno.EINVAL, tmp_path / "out")
+    sender = sending(tmp_path, on_conflict=on_conflict)
+    sender.send()
+    sender.assert_delivered()
+    assert "Trying again" not in caplog.text
+
+
+def test_a_folder_that_fails_to_sync_once_is_asked_again_and_what_is_visible_stays_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_for_folders(monkeypatch, "fsync", errno.EIO, tmp_path / "out", times=1)
+    monkeypatch.setattr("courier.destinations.connections.FIRST_PAUSE_SECONDS", 0.01)
+    sender = sending(tmp_path)
+    sender.send()
+    sender.assert_delivered()
+
+
+def test_a_hidden_name_that_cannot_be_taken_away_leaves_nothing_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has both names by then, and is visible: no refusal, but a publication for the next start to finish."""
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == f".courier-{RUN_ID}-a.csv.part" and path.exists() and path.stat().st_nlink == 2:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok=missing_ok)
+
+    unlink = Path.unlink
+    sender = sending(tmp_path, attempts=2)
+    with monkeypatch.context() as patched:
+        patched.setattr("courier.destinations.connections.FIRST_PAUSE_SECONDS", 0.01)
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(TransientError, match="it publishes the rest"):
+            sender.send()
+    sender.send()
+    sender.assert_delivered()
+
+
+def fail_for_folders(monkeypatch: pytest.MonkeyPatch, call: str, code: int, root: Path, times: int = 1000) -> None:
+    """What the system says of folders from `root` downwards, so many times."""
+    real, left = getattr(os, call), times
+
+    def failing(what: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        path = Path(f"/proc/self/fd/{what}").readlink() if isinstance(what, int) else Path(what)
+        if left and path.is_relative_to(root) and path.is_dir():
+            left -= 1
+            raise OSError(code, os.strerror(code))
+        return real(what, *arguments, **named)
+
+    monkeypatch.setattr(os, call, failing)
+
+
+def test_the_cause_is_told_also_where_closing_the_file_fails_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on network disks, which say again at the end that they are full."""
+
+    class Full(FileIO):
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None:
+            wanted = not self.closed
+            super().close()
+            if wanted:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    connection = local_target(tmp_path).connect()
+    begun = connection.begin("audience.csv")
+    monkeypatch.setattr(local, "open", lambda path, mode, **_: Full(path, mode.replace("b", "")), raising=False)
+    with pytest.raises(TerminalError, match=r"No space left.*free some space"):
+        connection.send(begun, [b"mine"], ignore)
+    with pytest.raises(TerminalError, match=r"No space left.*free some space"):
+        connection.send(begun, [], ignore)
 
 
 def test_files_are_as_readable_as_the_umask_says(tmp_path: Path) -> None:

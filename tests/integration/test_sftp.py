@@ -288,6 +288,17 @@ def test_a_refusal_to_close_is_told(recorder: RecordingServer) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("early_looks", [1, 3])
+def test_a_server_that_looks_before_it_has_written_all_is_asked_again(recorder: RecordingServer, early_looks: int) -> None:
+    """As rclone does under load. A file's size is asked for together with its end."""
+    recorder.early_looks = early_looks
+    connection = connect(recorder)
+    staged = stage(connection, b"whole")
+    assert staged.size == 5
+    assert recorder.operations.count(f"stat {HIDDEN}") == early_looks + 1
+    connection.close()
+
+
 def test_a_file_that_is_shorter_than_what_was_sent_is_not_published(recorder: RecordingServer) -> None:
     connection = connect(recorder)
     staged = stage(connection, b"whole")
@@ -642,6 +653,24 @@ def test_a_wrong_password_where_only_questions_are_asked(recorder: RecordingServ
         connect(recorder)
     assert "wr0ng" not in str(raised.value)
     assert len(recorder.logins) == 1
+
+
+@pytest.mark.parametrize("interactive", [None, [("Password: ", False)]])
+def test_a_password_that_has_expired_is_told_and_never_made_the_new_one(
+    recorder: RecordingServer, interactive: list[tuple[str, bool]] | None
+) -> None:
+    recorder.expired, recorder.interactive = True, interactive
+    with pytest.raises(TerminalError, match=r"wants more than the password: a new password, since this one has expired") as raised:
+        connect(recorder)
+    assert "for the test" not in str(raised.value)
+    assert recorder.logins == [(USERNAME, PASSWORD)]
+
+
+def test_a_password_is_not_given_where_another_secret_is_asked_for_beside_it(recorder: RecordingServer) -> None:
+    recorder.interactive = [("Password: ", False), ("Code: ", False)]
+    with pytest.raises(TerminalError, match="wants more than the password"):
+        connect(recorder)
+    assert recorder.logins == []
 
 
 def test_a_server_that_wants_a_password_besides_the_key() -> None:

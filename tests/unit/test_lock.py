@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, cast
 
 import pytest
 
 from courier.config import StateConfig
-from courier.errors import BusyError
+from courier.errors import BusyError, TransientError
 from courier.state import Store, open_store
 from courier.state.lock import Lock, locked
 
@@ -62,6 +63,30 @@ def test_a_lease_that_has_ended_is_taken_over_and_its_owner_knows(store: Store) 
         first.assert_held()
     first.release()  # which is not its own any more
     second.assert_held()
+
+
+def test_a_lease_that_has_ended_and_that_nobody_took_over_begins_anew_before_anything_is_done(store: Store) -> None:
+    first = take(store, "first", lease_seconds=60)
+    change(store, expires_at=time.time() - 1)  # as after a long sleep
+    first._live_until = time.time() - 1
+    first.assert_live()
+    with pytest.raises(BusyError, match="run first"):
+        take(store, "second")
+
+
+def test_while_its_lease_lasts_the_store_need_not_be_asked(store: Store) -> None:
+    """Also where it does not answer: nobody can have taken the lock over by then."""
+
+    class Silent:
+        def __getattr__(self, name: str) -> NoReturn:
+            raise TransientError(f"{name}: no answer")
+
+    first = take(store, "first", lease_seconds=60)
+    first._store = cast("Store", Silent())
+    first.assert_live()
+    first._live_until = time.time() - 1
+    with pytest.raises(TransientError, match="no answer"):
+        first.assert_live()
 
 
 def test_a_lock_on_another_machine_holds_until_its_lease_ends(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from courier.errors import ConfigError, nearest
 
@@ -22,6 +23,7 @@ REFERENCES = {
         "NAME, NAME#KEY or an ARN",
     ),
 }
+LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 #: `//user:password@host`, where the password may have slashes, as AWS's keys have.
 LOGIN = re.compile(r"//(?!arn:)([^/@\s]*|[^/@\s:]*:[^@\s]*)@")
 
@@ -118,6 +120,13 @@ def check_endpoint(key: str, url: str | None) -> None:
     no_login(key, url)
     if url and not re.fullmatch(r"https?://[^/\s]+\S*", url):
         raise ConfigError(f"{key} is no address", found=None if "@" in url else url, expected="https://HOST or https://HOST:PORT")
+
+
+def in_the_clear(key: str, url: str | None) -> list[str]:
+    """A warning where rows go over a network that anybody on the way may read. On this machine nobody is."""
+    if not url or not url.startswith("http://") or LOOPBACK.fullmatch(urlsplit(url).hostname or ""):
+        return []
+    return [f"{key} is http, so rows go over the network unencrypted: use https where the store has it"]
 
 
 def inside(key: str, path: str) -> None:

@@ -47,6 +47,9 @@ class Alone(Protocol):
     def assert_held(self) -> None:
         """Raise BusyError where another start has taken the delivery over."""
 
+    def assert_live(self) -> None:
+        """The same, before each step of what takes long. Asks the state store only where the lease has ended meanwhile."""
+
 
 class Context:
     """`unsure`: there may be something at the destination that the journal does not know."""

@@ -40,6 +40,7 @@ class Publishing:
         def attempt(connection: Connection) -> dict[str, bool] | None:
             if self._tried.issuperset(states.values()):  # the answers were lost
                 return {}
+            self._context.lock.assert_live()
             self._tried.update(states.values())
             return connection.publish_together(staged, replace=self._context.journal.header.replace)
 
@@ -70,6 +71,7 @@ class Publishing:
                     return self._confirmed(connection, state)
                 where = self._context.journal.header.sink
                 raise TerminalError(f"'{state.name}' was changed after it was sent, before it was published", where=where)
+            self._context.lock.assert_live()
             asked_before, asked = asked, True
             try:
                 at_once = connection.publish(staged, replace=self._context.journal.header.replace)
@@ -78,6 +80,7 @@ class Publishing:
                 raise
             except TerminalError:
                 if not asked_before:  # so that its being gone is not taken for its being published
+                    asked = False  # first, since writing it down may fail, and all this be tried again
                     self._context.journal.update(number, asked=False)
                 # What was asked for before, and had not been done when we looked, may have been done since.
                 elif not connection.remains(staged) and connection.size(state.name) == staged.size:
@@ -107,6 +110,7 @@ class Publishing:
 
     def _remove_stale(self, connection: Connection, name: str, size: int) -> None:
         found = connection.size(name)
+        self._context.lock.assert_live()  # or it may be a file of the run that has it now
         if found == size:
             connection.remove(name)
         elif found is not None:

@@ -110,6 +110,8 @@ class Staging:
         def assert_wanted() -> None:
             if self._context.connections.given_up:
                 raise TransientError(f"'{begun.name}' was not sent, since the run has failed")
+            if self._context.direct:  # where another start writes to the same names
+                self._context.lock.assert_live()
 
         def keep(staged: Staged) -> None:
             nonlocal noted

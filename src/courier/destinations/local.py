@@ -16,12 +16,14 @@ from pathlib import Path
 
 from courier.config import LocalConfig
 from courier.destinations.base import Keep, Staged, assert_size, conflict, hidden_name, known_by
-from courier.errors import TerminalError, TransientError
+from courier.errors import DeliveryError, TerminalError, TransientError
 from courier.home import expanded
 
 TRANSIENT = {errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE}
 #: Some filesystems have no hard links, and each says it in its own way.
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+#: So do folders that cannot be synced: some disks of other machines, and those that may be written to and not listed.
+NO_SYNC = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 #: How much may be lost with a process: so many bytes are synced at once, and then kept.
 KEEP_BYTES = 64 * 1024 * 1024
 
@@ -76,9 +78,8 @@ class LocalConnection:
 
     def send(self, begun: Staged, chunks: Iterable[bytes], keep: Keep) -> Staged:
         path, sent, kept = _hidden(begun), begun.size, begun.size
-        with contextlib.ExitStack() as opened:
+        with _opened(path) as file:
             with _translated(path):
-                file = opened.enter_context(open(path, "r+b", buffering=0, opener=_no_link))
                 file.truncate(sent)  # what follows was written after the last `keep`
                 file.seek(sent)
             for chunk in chunks:  # an error of the renderer is not the folder's
@@ -105,33 +106,39 @@ class LocalConnection:
         return _size(hidden) is not None and not self._same(hidden, self._folder / staged.name)
 
     def publish(self, staged: Staged, *, replace: bool) -> bool:
-        hidden, final = _hidden(staged), self._folder / staged.name
+        hidden, final, in_one_step = _hidden(staged), self._folder / staged.name, True
         with _translated(final):
             if self._same(hidden, final):
-                hidden.unlink()  # an earlier attempt was killed before it came to this; a rename would do nothing
-                in_one_step = True
+                pass  # an earlier attempt ended before it took the hidden name away; a rename would do nothing
             elif replace:
                 hidden.replace(final)
-                in_one_step = True
             else:
                 in_one_step = self._link(hidden, final)
+        with _translated(final, TransientError):  # it is visible: nothing that fails from here on is a refusal
+            hidden.unlink(missing_ok=True)
             self._sync(final.parent)
         return in_one_step
 
     def _sync(self, folder: Path) -> None:
-        """The names in a folder, and its own name in the folder above, which may be new."""
+        """The names in a folder, and its own name in the folder above, which may be new. As far as the disk can do that."""
         while True:
-            opened = os.open(folder, os.O_RDONLY)
             try:
-                os.fsync(opened)
-            finally:
-                os.close(opened)
+                opened = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
+            except OSError as exc:
+                if exc.errno not in NO_SYNC:
+                    raise
             if folder == self._folder:
                 return
             folder = folder.parent
 
     def _link(self, hidden: Path, final: Path) -> bool:
-        """A hard link fails where the name exists, so no file is ever replaced by a race. Where there are no links: look, then rename."""
+        """A hard link fails where the name exists, so no file is ever replaced by a race. Where there are no links: look, then
+        rename. Whether it went in one step: the file has both names then.
+        """
         try:
             os.link(hidden, final)
         except FileExistsError as exc:
@@ -143,7 +150,6 @@ class LocalConnection:
                 raise conflict(final.name, str(final.parent)) from exc
             hidden.replace(final)
             return False
-        hidden.unlink()
         return True
 
     def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> dict[str, bool] | None:
@@ -181,6 +187,21 @@ def _hidden(staged: Staged) -> Path:
     return Path(staged.token["path"])
 
 
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[FileIO]:
+    """To be written to. A network disk may tell an error when the file is closed, or tell it again: then the first is the cause."""
+    with _translated(path):
+        file = open(path, "r+b", buffering=0, opener=_no_link)  # noqa: SIM115  closed below
+    try:
+        yield file
+    except BaseException:
+        with contextlib.suppress(OSError):
+            file.close()
+        raise
+    with _translated(path):
+        file.close()
+
+
 def _no_link(path: str, flags: int) -> int:
     """Who may write to the folder as well could put a link there, to a file that only we may write to."""
     return os.open(path, flags | os.O_NOFOLLOW)
@@ -203,12 +224,13 @@ def _write(file: FileIO, chunk: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translated(path: Path, otherwise: type[DeliveryError] = TerminalError) -> Iterator[None]:
+    """`otherwise`: what it is where the error does not tell that it will pass."""
     try:
         yield
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
-        kind = TransientError if exc.errno in TRANSIENT else TerminalError
+        kind = TransientError if exc.errno in TRANSIENT else otherwise
         raise kind(
             "The local destination cannot be written",
             where=str(path),

@@ -40,7 +40,7 @@ class Owner:
 
 
 class Lock:
-    """A held lock. Ask `assert_held` before anything that two runs must not both do.
+    """A held lock. Ask `assert_held` before anything that two runs must not both do, and `assert_live` between its steps.
 
     Whose it is, is told by what is in the store and never by what the store answers: an answer can be lost, and a conditional
     write whose answer was lost and that is repeated is refused, as if another had been quicker.
@@ -50,6 +50,7 @@ class Lock:
         self._store, self._key, self._lease = store, key, lease_seconds
         self._owner = Owner(uuid.uuid4().hex, run_id, _machine(), _process(os.getpid()), 0)
         self._mutex = threading.RLock()  # so that a renewal at the same moment is not taken for a loss
+        self._live_until = 0.0  # nobody takes it over before, by what was last written
         self.lost = False  # whether it is known that another run has taken it over
 
     def take(self) -> None:
@@ -71,7 +72,11 @@ class Lock:
     def _set(self, before: bytes | None) -> bool:
         mine = Owner(**{**asdict(self._owner), "expires_at": time.time() + self._lease}).as_bytes()
         self._store.swap(self._key, before, mine)
-        return self._is_ours(self._store.read(self._key))
+        owner = _parsed(self._store.read(self._key))
+        if owner is None or owner.token != self._owner.token:
+            return False
+        self._live_until = owner.expires_at
+        return True
 
     def _is_ours(self, value: bytes | None) -> bool:
         owner = _parsed(value)
@@ -83,15 +88,29 @@ class Lock:
             self.lost = not (self._is_ours(before) and self._set(before))
 
     def assert_held(self) -> None:
-        """Raise BusyError where another run has taken the lock over, because this one was silent for too long."""
+        """Raise BusyError where another run has taken the lock over, because this one was silent for too long. A lease that has
+        ended, and that nobody took over yet, begins anew.
+        """
         with self._mutex:
-            self.lost = not self._is_ours(self._store.read(self._key))
+            before = self._store.read(self._key)
+            self.lost = not self._is_ours(before) or (self._is_over and not self._set(before))
         if self.lost:
             raise BusyError(
                 "This run has lost its lock: it has published nothing more, and leaves what it sent to the run that has it now",
                 where=self._store.shown(self._key),
                 fix="see whether the machine was asleep, and whether state.lease_seconds is long enough",
             )
+
+    @property
+    def _is_over(self) -> bool:
+        return time.time() >= self._live_until
+
+    def assert_live(self) -> None:
+        """As `assert_held`, which costs nothing while the lease lasts: after that, another run may be at work on the same files,
+        also where the store does not answer and so nobody knows.
+        """
+        if self.lost or self._is_over:
+            self.assert_held()
 
     def release(self) -> None:
         with self._mutex:

@@ -5,6 +5,7 @@ no shell. The server's key is always checked, and the jump host's as well.
 
     trust.py       who the server is, and who we are: known hosts, fingerprints, private keys
     connect.py     the way there: sockets, SSH, the jump host, the login
+    questions.py   logins by questions, in place of a password
     packets.py     what paramiko's layer of packets leaves out: a limit on stalled writes, and why a server hung up
     protocol.py    the requests of SFTP version 3
     transfer.py    writing and reading many blocks at once

@@ -19,6 +19,7 @@ from courier.destinations.sftp.connection import Memory, SftpConnection
 from courier.destinations.sftp.errors import translated
 from courier.destinations.sftp.packets import TOO_MANY_CONNECTIONS, Packets
 from courier.destinations.sftp.protocol import Session
+from courier.destinations.sftp.questions import LOG_IN_BY_HAND, WANTS_MORE, answering, wants_more
 from courier.destinations.sftp.trust import HostTrust, private_key
 from courier.errors import TerminalError, TransientError
 from courier.secrets import referred
@@ -186,6 +187,8 @@ class Hop:
             except paramiko.AuthenticationException as exc:
                 raise self._refused(what, transport, packets, exc) from exc
             except paramiko.SSHException as exc:
+                if wants_more(exc):
+                    raise TerminalError(what, where=self.where, found=WANTS_MORE, fix=LOG_IN_BY_HAND) from exc
                 if "no RSA pubkey algorithms" not in str(exc):
                     raise
                 advice = "leave rsa-sha2-512 or rsa-sha2-256 out of destination.disabled_algorithms"
@@ -202,17 +205,14 @@ class Hop:
         """What the server wants besides; nothing where it lets us in."""
         if self._key is not None:
             return transport.auth_publickey(self._config.username, self._key)
-        password = self._password or ""
         try:
-            return transport.auth_password(self._config.username, password, fallback=False)
+            return transport.auth_password(self._config.username, self._password or "", fallback=False)
         except paramiko.BadAuthenticationType as exc:
             if "keyboard-interactive" not in exc.allowed_types:
                 raise
         # Transport.auth_interactive would ask for the service a second time, at which some servers hang up.
         transport.auth_handler = questions = AuthOnlyHandler(transport)
-        return questions.auth_interactive(
-            self._config.username, lambda title, instructions, prompts: ["" if shown else password for _, shown in prompts], ""
-        )
+        return questions.auth_interactive(self._config.username, answering(self._password or ""))
 
     def _refused(self, what: str, transport: paramiko.Transport, packets: Packets, exc: Exception) -> TerminalError | TransientError:
         """A server that says no, also by hanging up with that message, will say no again. One that is lost may come back."""

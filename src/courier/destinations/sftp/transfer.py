@@ -7,6 +7,7 @@ hands or in the channel's window, which the server opens by 2 MiB at most on Ope
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -19,6 +20,9 @@ IN_FLIGHT_BYTES = 8 * 1024 * 1024
 READ_AHEAD_BYTES = 2 * 1024 * 1024
 #: So many requests, since servers that hand each to a thread have a limit of their own.
 IN_FLIGHT_REQUESTS = 128
+
+#: How long a wrong size is given to become the right one, between two looks.
+LATE_SIZE_SECONDS = (0.05, 0.2, 1.0)
 
 Block = list[bytes | memoryview]
 
@@ -59,10 +63,20 @@ class Upload:
             if not self._session.lost:
                 self._session.answer(looking)
             raise
-        try:
-            return size_of(self._session.expect(looking, ATTRS))
-        except Refusal:  # a server that works on several requests at once may have looked before it closed
-            return self._session.stat(path)
+        with contextlib.suppress(Refusal):
+            if (size := size_of(self._session.expect(looking, ATTRS))) in (None, self.sent):
+                return size
+        return self._looked_for(path)
+
+    def _looked_for(self, path: str) -> int | None:
+        """A server that works on several requests at once may have looked before it had written all, and one that hands files on
+        (rclone) knows their sizes a little later than it says so.
+        """
+        for pause in LATE_SIZE_SECONDS:
+            if (size := self._session.stat(path)) in (None, self.sent):
+                return size
+            time.sleep(pause)
+        return self._session.stat(path)
 
     def give_up(self) -> None:
         """After an error: learn what has arrived, and close the file. A connection that is lost is left alone."""
