@@ -25,10 +25,10 @@ class Login:
     password_secret: str | None = None
 
 
-@pytest.fixture
-def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def manager() -> Iterator[str]:
     """A Secrets Manager with a text, a JSON object and an empty object; the ARN of the first."""
-    with aws_server("unused") as server:
+    with aws_server("unused") as server, pytest.MonkeyPatch.context() as patched:
         for name, value in {
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": server.endpoint_url,
             "AWS_REGION": "eu-west-1",
@@ -36,7 +36,7 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
         }.items():
-            monkeypatch.setenv(name, value)
+            patched.setenv(name, value)
         client = boto3.client("secretsmanager")
         arn = str(client.create_secret(Name="prod/crm", SecretString=SECRET)["ARN"])
         client.create_secret(Name="prod/json", SecretString=json.dumps({"password": SECRET, "port": 22}))
