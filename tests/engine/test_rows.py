@@ -363,6 +363,30 @@ def _with_unit(kind: pa.Schema | pa.DataType, unit: pa.DataType) -> pa.Schema | 
     return kind
 
 
+@pytest.mark.parametrize("zone", ["Europe/Stockholm", "Etc/UTC", "+05:00"])
+def test_times_are_those_of_utc_whatever_zone_their_writer_gives_them(engine: Engine, tmp_path: Path, zone: str) -> None:
+    """The file of Parquet has the moment alone; the zone is the writer's word, which pandas and Polars keep beside it."""
+    rows = [member(qualified="2026-01-01T23:30:00Z")]
+    schema = _with_unit(PROFILE_SCHEMA, pa.timestamp("us", zone))
+    table = pa.Table.from_pylist(pq.read_table(write_profiles(tmp_path / "utc", rows)).to_pylist(), PROFILE_SCHEMA).cast(schema)
+    (tmp_path / "profiles").mkdir()
+    pq.write_table(table, tmp_path / "profiles" / "a.parquet")
+    since = "membership.lastQualificationTime"
+    config = MappingConfig(
+        {
+            "plain": ColumnConfig("segmentMembership.ups.a.lastQualificationTime"),
+            "since": ColumnConfig(since, format="yyyy-MM-dd HH:mm"),
+            "there": ColumnConfig(since, format="yyyy-MM-dd HH:mm", zone="America/New_York"),
+            "hour": ColumnConfig(expression=f"date_format({since}, 'dd HH')"),
+        }
+    )
+    resolved, snapshots = run(engine, tmp_path / "profiles", config)
+    file = b"".join(render(snapshots[0], counts.Slice(0, 1), resolved, FileConfig()))
+    assert file == b"plain,since,there,hour\n2026-01-01T23:30:00Z,2026-01-01 23:30,2026-01-01 18:30,01 23\n"
+    kinds = {str(field.type) for name in snapshots[0].files for field in pq.read_schema(name) if pa.types.is_timestamp(field.type)}
+    assert kinds == {"timestamp[us, tz=UTC]"}  # as those of other runs, which are compared with these
+
+
 def test_times_are_written_in_utc_also_those_far_away(engine: Engine, tmp_path: Path) -> None:
     folder = write_profiles(tmp_path / "profiles", [member(qualified="1583-01-01T00:00:00Z", until="9999-12-31T23:59:59.999999+00:00")])
     config = columns(since="segmentMembership.ups.a.lastQualificationTime", until="segmentMembership.ups.a.validUntil")

@@ -50,9 +50,11 @@ def _plain_value(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def in_other_units(kind: pa.DataType) -> bool:
-    """Whether a timestamp inside of it is in milliseconds or nanoseconds, which Sail reads only where it is told of microseconds."""
-    return _has(kind, lambda each: pa.types.is_timestamp(each) and each.unit != "us")
+def in_other_times(kind: pa.DataType) -> bool:
+    """Whether a timestamp inside of it is in milliseconds or nanoseconds, which Sail reads only where it is told of microseconds;
+    or has its writer's time zone, by whose clock Sail shows it where it is not told of UTC.
+    """
+    return _has(kind, lambda each: pa.types.is_timestamp(each) and (each.unit != "us" or each.tz not in {None, "UTC"}))
 
 
 def in_nanoseconds(kind: pa.DataType) -> bool:

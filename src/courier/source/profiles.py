@@ -210,7 +210,7 @@ def read(engine: Engine, source: ProfileSource) -> DataFrame:
     """Open the inspected files, and no others, as profiles."""
     with source_errors("opening the profiles"):
         reader = engine.session.read
-        if engine.one_machine and (source.int96 or any(map(kinds.in_other_units, source.written.types))):
+        if engine.one_machine and (source.int96 or any(map(kinds.in_other_times, source.written.types))):
             reader = reader.schema(kinds.told(source.written, nanoseconds=True))
         elif not engine.one_machine and not source.int96 and any(map(kinds.is_strange, source.schema.types)):
             # With int96 it is not told: what is told would be without a zone, which Spark takes for another type.
