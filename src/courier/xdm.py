@@ -92,7 +92,7 @@ def resolve(path: str, schema: pa.Schema, where: str) -> tuple[list[Step], pa.Da
             steps.append(Index(part))
             kind = kind.value_type
         elif is_array(kind):
-            raise SourceError(f"'{walked}' is an array", where=f"{where}: {path}", expected=f"an index, such as {walked}[0]")
+            raise SourceError(f"'{walked}' is an array", where=f"{where}: {path}", expected=_index(walked, steps[-1], part))
         else:
             raise SourceError(f"'{walked}' has nothing inside it", where=f"{where}: {path}", found=f"type {kind}")
         walked = _join(walked, part)
@@ -106,6 +106,15 @@ def exists(path: str, schema: pa.Schema) -> bool:
     except SourceError:
         return False
     return True
+
+
+def _index(walked: str, step: Step, part: str | int) -> str:
+    """What goes on from an array; or stands in place of it, where a key with a dot was taken for two steps. Adobe writes `//.` there."""
+    expected = f"an index, such as {walked}[0]"
+    if isinstance(step, Key):
+        key = f"{step.name}.{part}".replace("//.", ".")
+        expected += f", or a key with a dot in brackets: {walked.removesuffix(f'.{step.name}')}['{key}']"
+    return expected
 
 
 def _join(walked: str, part: str | int) -> str:

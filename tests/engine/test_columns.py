@@ -27,6 +27,7 @@ SCHEMA = (
     .append(pa.field("wholes", pa.list_(pa.int64())))
     .append(pa.field("doubles", pa.list_(pa.float64())))
     .append(pa.field("labels", pa.map_(pa.string(), pa.string())))
+    .append(pa.field("orders", pa.list_(pa.struct({"sku": pa.string()}))))
 )
 
 
@@ -324,6 +325,10 @@ def test_a_column_may_show_the_membership_of_the_row(engine: Engine, tmp_path: P
 
 REFUSED = {
     "an array": (Column("loyalty.loyaltyID"), "loyalty.loyaltyID[0], or join: ';' or json: true"),
+    "an array of doubles": (Column("doubles"), "Expected: doubles[0]."),
+    "the identities of a namespace": (Column("identityMap.Email"), "identity: Email in place of the source"),
+    "those of one with a dot": (Column("identityMap['Phone_E.164']"), "identity: Phone_E.164 in place of the source"),
+    "an array of structs": (Column("orders"), "a path that goes on from orders[0] to one value, or json: true"),
     "a struct": (Column("person.name"), "a path that goes on to one of its fields, or json: true"),
     "a map": (Column("identityMap"), "json: true"),
     "joining a text": (Column("personalEmail.address", join=";"), "one value already"),

@@ -67,6 +67,14 @@ def test_the_schema_says_what_a_step_is(path: str, steps: list[xdm.Step]) -> Non
             "'loyalty.loyaltyID' is an array. Where: mapping.columns.x: loyalty.loyaltyID.id. Expected: an index, such as loyalty.loyaltyID[0].",
         ),
         (
+            "identityMap.Phone_E//.164",
+            "'identityMap.Phone_E//' is an array. Where: mapping.columns.x: identityMap.Phone_E//.164. Expected: an index, such as identityMap.Phone_E//[0], or a key with a dot in brackets: identityMap['Phone_E.164'].",
+        ),
+        (
+            "identityMap.Phone_E.164",
+            "'identityMap.Phone_E' is an array. Where: mapping.columns.x: identityMap.Phone_E.164. Expected: an index, such as identityMap.Phone_E[0], or a key with a dot in brackets: identityMap['Phone_E.164'].",
+        ),
+        (
             "personalEmail.address.domain",
             "'personalEmail.address' has nothing inside it. Where: mapping.columns.x: personalEmail.address.domain. Found: type string.",
         ),

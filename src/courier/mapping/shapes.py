@@ -73,9 +73,7 @@ def shaped(name: str, column: ColumnConfig, kind: pa.DataType | None, build: Bui
         raise SourceError(
             f"'{column.source}' is {xdm.describe(kind)}, not one value",
             where=where,
-            expected=f"{column.source}[0], or join: ';' or json: true"
-            if xdm.is_array(kind)
-            else "a path that goes on to one of its fields, or json: true",
+            expected=_one_value(column.source, kind),
         )
     if column.hash:
         if kind is not None and not xdm.is_text(kind):
@@ -86,12 +84,28 @@ def shaped(name: str, column: ColumnConfig, kind: pa.DataType | None, build: Bui
     return kind, build
 
 
+def _one_value(source: str, kind: pa.DataType) -> str:
+    """What to write in place of a source that is an array, a struct or a map."""
+    if not xdm.is_array(kind):
+        return "a path that goes on to one of its fields, or json: true"
+    first, *rest = xdm.parse(source)
+    if first == "identityMap" and len(rest) == 1:  # as Adobe writes an identity
+        return f"identity: {rest[0]} in place of the source"
+    if _is_joined(kind):
+        return f"{source}[0], or join: ';' or json: true"
+    return f"{source}[0]" if xdm.is_scalar(kind.value_type) else f"a path that goes on from {source}[0] to one value, or json: true"
+
+
+def _is_joined(kind: pa.DataType) -> bool:
+    return xdm.is_array(kind) and xdm.is_scalar(kind.value_type) and not pa.types.is_floating(kind.value_type)
+
+
 def _flattened(column: ColumnConfig, kind: pa.DataType | None, build: Build, where: str) -> Build:
     if column.json:
         if kind is None:
             raise ConfigError("An expression cannot become JSON", where=where, expected="json: true with a source")
         _assert_alike_in_json(kind, where)
-    elif kind is not None and not (xdm.is_array(kind) and xdm.is_scalar(kind.value_type) and not pa.types.is_floating(kind.value_type)):
+    elif kind is not None and not _is_joined(kind):
         found = f"{xdm.describe(kind)} of {kind.value_type}" if xdm.is_array(kind) else xdm.describe(kind)
         raise ConfigError("Only an array of texts or whole numbers can be joined", where=where, found=found, fix="json: true")
 
