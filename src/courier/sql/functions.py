@@ -154,10 +154,13 @@ INSTEAD = {
     "current_date": "a run has as_of and no clock",
     "current_timestamp": "a run has as_of and no clock",
     "element_at": "get(ARRAY, INDEX) or try_element_at(MAP, KEY)",
+    "first": "an index of a path (loyalty.loyaltyID[0]), or get(ARRAY, 0)",
     "initcap": "the value as it is, or upper(left(…, 1))",
     "named_struct": "json: true on a column whose source is a struct",
     "now": "a run has as_of and no clock",
     "round": "format: '0.00' for the column, or cast(… as decimal(18,2))",
+    "sha256": "sha2(…, 256)",
+    "sha512": "sha2(…, 512)",
     "to_date": "cast(… as date), or cast(to_timestamp(…, 'dd.MM.yyyy') as date)",
     "to_json": "json: true on a column with a source",
 }

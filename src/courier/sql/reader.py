@@ -102,6 +102,8 @@ class Reader:
             self._out.append(token)
         elif word in self._roots:
             return self._path(position)
+        elif before == TokenType.ALIAS:  # a type, or the name of a column, which the mapping gives
+            raise RefusedError(f"as {word}", f"after as, a type: {', '.join(sorted(TYPE_WORDS))}")
         else:
             raise RefusedError(f"'{word}', which the source has not", INSTEAD.get(word.lower()) or nearest(word, self._roots))
         return position + 1
