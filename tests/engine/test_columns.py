@@ -266,10 +266,14 @@ def test_numbers_of_other_types_have_formats_too(engine: Engine, tmp_path: Path)
     assert made(engine, tmp_path / "x", rows, Column(expression="number.whole / 3", format="0.0")) == ["6666666666.7", None]
 
 
+DOUBLES_AS_THEY_ARE = [1e7, 1e-7, 1e20, 123456789.125, 2.0, float("nan"), float("inf"), -float("inf")]
+
+
 def test_without_a_format_numbers_are_plain(engine: Engine, tmp_path: Path) -> None:
-    rows = [member(email=str(n), number={"double": value}) for n, value in enumerate([1e7, 1e-7, 1e20, 123456789.125, 2.0])]
+    rows = [member(email=str(n), number={"double": value}) for n, value in enumerate(DOUBLES_AS_THEY_ARE)]
     ran = run_rows(engine, tmp_path, rows, {"email": "personalEmail.address", "x": "number.double"}, key=["email"], schema=SCHEMA)
-    assert ran.file() == b"email,x\n0,10000000\n1,0.0000001\n2,100000000000000000000\n3,123456789.125\n4,2\n"
+    texts = ["10000000", "0.0000001", "100000000000000000000", "123456789.125", "2", "NaN", "inf", "-inf"]
+    assert ran.file().decode().splitlines() == ["email,x", *(f"{number},{text}" for number, text in enumerate(texts))]
 
 
 def test_a_default_comes_after_the_format_and_mandatory_after_the_default(engine: Engine, tmp_path: Path) -> None:
