@@ -136,6 +136,14 @@ MUTATIONS = [
         (FAULTS, "stops_answering"),
     ),
     Mutation(
+        "a server that answers oddly",
+        "SFTP: a listing ends with an answer without names",
+        "destinations/sftp/protocol.py",
+        "if not count:",
+        "if False:",
+        (SFTP, "no_names"),
+    ),
+    Mutation(
         "slow server, time-outs",
         "SFTP: a limit on a write that nobody takes",
         "destinations/sftp/packets.py",
@@ -718,6 +726,14 @@ MUTATIONS = [
         "                self._context.lock.assert_live()\n",
         "                pass\n",
         (DELIVERY, "written_to_directly"),
+    ),
+    Mutation(
+        "two runs at once",
+        "a release takes away no lock of another run",
+        "state/lock.py",
+        "self._store.swap(self._key, before, self._owner.as_bytes())",
+        "self._store.delete(self._key)",
+        (LOCK, "taken_over_a_moment_before"),
     ),
     Mutation(
         "two runs at once",
