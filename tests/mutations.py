@@ -168,6 +168,14 @@ MUTATIONS = [
         (STATE, "cut_on_its_way"),
     ),
     Mutation(
+        "keys",
+        "a secret key that is only named is not signed with",
+        "render/keys.py",
+        "packets.append(shown if shown and is_stub else packet)",
+        "packets.append(packet)",
+        ("unit/test_encryption.py", "kept_offline"),
+    ),
+    Mutation(
         "slow server, time-outs",
         "SFTP: a limit on a write that nobody takes",
         "destinations/sftp/packets.py",
