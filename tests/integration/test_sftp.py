@@ -32,6 +32,7 @@ from courier.destinations.sftp.packets import Packets, ReadAhead
 from courier.destinations.sftp.proof import Proof, Proofs, holds
 from courier.destinations.sftp.protocol import Session
 from courier.destinations.sftp.transfer import Upload, blocks
+from courier.destinations.sftp.wire import ATTRS
 from courier.errors import TerminalError, TransientError
 
 MIB = 1024 * 1024
@@ -360,6 +361,14 @@ def test_a_server_that_tells_sizes_only_in_listings(recorder: RecordingServer, v
     connection.publish(staged, replace=False)
     assert connection.size("audience.csv") == 7
     assert connection.size("another.csv") is None
+    connection.close()
+
+
+def test_an_answer_that_ends_too_early_is_the_servers_fault(recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = connect(recorder)
+    monkeypatch.setattr(Session, "answer", lambda *_: (ATTRS, b"\0\0"))
+    with pytest.raises(TransientError, match="an answer of the server ends too early"):
+        connection.size("audience.csv")
     connection.close()
 
 
