@@ -176,6 +176,14 @@ MUTATIONS = [
         ("unit/test_encryption.py", "kept_offline"),
     ),
     Mutation(
+        "a lost file",
+        "a refusal that the state store did not take is written down later",
+        "delivery/delivery.py",
+        "            self._write_refusals()\n",
+        "",
+        (BACK, "did_not_take_at_once"),
+    ),
+    Mutation(
         "slow server, time-outs",
         "SFTP: a limit on a write that nobody takes",
         "destinations/sftp/packets.py",
