@@ -53,6 +53,11 @@ class LoseAnswer:
 
 
 @dataclass(frozen=True)
+class Break:
+    """The server does it, and the connection is reset in the middle of its answer."""
+
+
+@dataclass(frozen=True)
 class Silence:
     """The server does it, and never says so."""
 
@@ -76,7 +81,7 @@ class Damage:
     edit: Callable[[bytes], bytes]
 
 
-Fault = Answer | Cut | LoseAnswer | Silence | Stall | Lie | Damage
+Fault = Answer | Cut | LoseAnswer | Break | Silence | Stall | Lie | Damage
 
 
 @dataclass
@@ -166,6 +171,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._forward(self._body())
                 then()
                 self._reset()
+            case Break():
+                self._reply(*self._forward(self._body()), whole=False)
+                self._reset()
             case Silence():
                 self._forward(self._body())
                 self._hold()
@@ -195,7 +203,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = upstream.getresponse()
             return answer.status, answer.getheaders(), answer.read()
 
-    def _reply(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _reply(self, status: int, headers: list[tuple[str, str]], body: bytes, *, whole: bool = True) -> None:
         self.send_response_only(status)
         length = str(len(body))
         for name, value in headers:
@@ -206,7 +214,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", length)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body if whole else body[: len(body) // 2])
 
     def _hold(self) -> None:
         proxy = self.server.proxy  # type: ignore[attr-defined]

@@ -26,6 +26,18 @@ TRANSIENT_CODES = {
 }
 #: Codes of HTTP 500 and above that nothing but a change can help.
 TERMINAL_CODES = {"NotImplemented", "501", "XMinioStorageFull", "InsufficientStorage", "507"}
+#: Refusals that may also come in an answer that began as 200, as that to CompleteMultipartUpload: botocore then says HTTP 500.
+LATE_REFUSALS = {
+    "AccessDenied",
+    "EntityTooLarge",
+    "EntityTooSmall",
+    "InvalidPart",
+    "InvalidPartOrder",
+    "InvalidRequest",
+    "NoSuchBucket",
+    "NoSuchUpload",
+    "PreconditionFailed",
+}
 
 
 def code_of(exc: ClientError) -> str:
@@ -44,4 +56,5 @@ def status_of(exc: ClientError) -> int:
 def will_pass(exc: ClientError) -> bool:
     """Whether the same may go well when it is tried again."""
     code, status = code_of(exc), status_of(exc)
-    return code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and code not in TERMINAL_CODES)
+    refused = code in TERMINAL_CODES or code in LATE_REFUSALS or code.startswith("KMS.")
+    return code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and not refused)

@@ -289,7 +289,9 @@ def test_the_state_store_in_a_bucket(folder: Path) -> None:
         assert not (folder / "state").exists()
         keys = [each["Key"] for each in server.client.list_objects_v2(Bucket="the-state")["Contents"]]
         assert any(key.startswith("crm/runs/run-1/snapshot/audience=0/") for key in keys)
-        assert not any("/open/" in key or "/locks/" in key for key in keys)
+        assert not any("/open/" in key for key in keys)
+        lock = json.loads(server.client.get_object(Bucket="the-state", Key="crm/locks/demo.json")["Body"].read())
+        assert lock["expires_at"] == 0  # released
 
 
 # Preflight

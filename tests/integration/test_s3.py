@@ -286,6 +286,38 @@ def test_an_error_in_an_answer_that_began_well(faulty: Faulty) -> None:
         faulty.target.connect().publish(staged, replace=False)
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("NoSuchUpload", "the store has ended the upload"), ("AccessDenied", "s3:PutObject"), ("KMS.DisabledException", "KMS key")],
+)
+def test_a_refusal_in_an_answer_that_began_well_is_no_passing_error(faulty: Faulty, code: str, words: str) -> None:
+    """One that seemed to pass would be looked for, and an upload that is gone taken for a file that was published."""
+    staged = faulty.send(content=b"x")
+    faulty.proxy.add("POST", "uploadId=", Lie(lambda _: f"<Error><Code>{code}</Code><Message>late</Message></Error>".encode()))
+    with pytest.raises(TerminalError, match=words):
+        faulty.target.connect().publish(staged, replace=False)
+
+
+def test_a_conflict_in_an_answer_that_began_well(faulty: Faulty) -> None:
+    staged = faulty.send(content=b"x")
+    faulty.proxy.add("POST", "uploadId=", Lie(lambda _: b"<Error><Code>PreconditionFailed</Code></Error>"))
+    with pytest.raises(TerminalError, match=r"A file 'audience\.csv' exists already"):
+        faulty.target.connect().publish(staged, replace=False)
+
+
+def test_an_answer_that_began_well_and_says_nothing_is_not_believed(faulty: Faulty) -> None:
+    staged = faulty.send(content=b"x")
+    faulty.proxy.add("POST", "uploadId=", Lie(lambda _: b""))
+    with pytest.raises(TransientError, match="did not say whether"):
+        faulty.target.connect().publish(staged, replace=False)
+
+
+def test_an_upload_that_somebody_ended_before_it_was_verified(faulty: Faulty) -> None:
+    faulty.proxy.add("GET", "uploadId=", Answer(404, "NoSuchUpload"))
+    with pytest.raises(TerminalError, match="the store has ended the upload"):
+        faulty.send(content=b"x")
+
+
 def test_an_upload_that_the_store_has_ended(faulty: Faulty) -> None:
     staged = faulty.send()
     connection = faulty.target.connect()
@@ -533,6 +565,17 @@ def test_a_role_that_may_not_be_assumed(moto: tuple[Target, Any], monkeypatch: p
     assert isinstance(error, TerminalError)
     assert "STS refused AssumeRole" in str(error)
     assert "destination.role_arn" in str(error)
+
+
+def test_a_host_that_is_not_s3s_is_named_where_it_cannot_be_reached(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network may let only S3 through."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://{host}")
+        error = refused(target.with_config(role_arn="arn:aws:iam::123456789012:role/uploader"))
+    assert isinstance(error, TransientError)
+    assert f"EndpointConnectionError at {host}" in str(error)
 
 
 def test_a_role_without_credentials_to_assume_it(target: Target) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import asyncssh
 import paramiko
 import pytest
+from asyncssh.constants import FXP_READDIR
 from delay_proxy import delay_proxy
 from paramiko.common import AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 from recording_server import PASSWORD, USERNAME, RecordingServer, config_of, recording_server
@@ -31,6 +32,7 @@ from courier.destinations.sftp.packets import Packets, ReadAhead
 from courier.destinations.sftp.proof import Proof, Proofs, holds
 from courier.destinations.sftp.protocol import Session
 from courier.destinations.sftp.transfer import Upload, blocks
+from courier.destinations.sftp.wire import ATTRS
 from courier.errors import TerminalError, TransientError
 
 MIB = 1024 * 1024
@@ -359,6 +361,38 @@ def test_a_server_that_tells_sizes_only_in_listings(recorder: RecordingServer, v
     connection.publish(staged, replace=False)
     assert connection.size("audience.csv") == 7
     assert connection.size("another.csv") is None
+    connection.close()
+
+
+def test_an_answer_that_ends_too_early_is_the_servers_fault(recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = connect(recorder)
+    monkeypatch.setattr(Session, "answer", lambda *_: (ATTRS, b"\0\0"))
+    with pytest.raises(TransientError, match="an answer of the server ends too early"):
+        connection.size("audience.csv")
+    connection.close()
+
+
+def test_a_listing_ends_with_an_answer_that_has_no_names(recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some servers say so instead of the protocol's end; whoever asks on may be told the same for ever."""
+    handlers: Any = asyncssh.sftp.SFTPServerHandler._packet_handlers
+    process, answers = handlers[FXP_READDIR], list[int]()
+
+    async def names_then_none(handler: Any, packet: Any) -> Any:
+        try:
+            found, _ = await process(handler, packet)
+        except asyncssh.SFTPEOFError:
+            if answers.count(0) == 5:
+                raise
+            found = []
+        answers.append(len(found))
+        return found, False
+
+    monkeypatch.setitem(handlers, FXP_READDIR, names_then_none)
+    connection = connect(recorder)
+    (recorder.folder / HIDDEN).write_bytes(b"left")
+    (found,) = connection.unfinished(["audience.csv"], EARLIER)
+    assert found.size == 4
+    assert answers.count(0) == 1
     connection.close()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from faulty_proxy import Answer, FaultyProxy, LoseAnswer, faulty_proxy
+from faulty_proxy import Answer, Break, FaultyProxy, LoseAnswer, faulty_proxy
 from targets import ACCESS_KEY_ENV, SECRET_KEY_ENV
 
 from courier import runs
@@ -146,6 +146,26 @@ def test_a_lock_that_was_taken_or_renewed_is_held_though_the_answer_was_lost(beh
         lock.renew()
     lock.renew()
     lock.assert_held()
+
+
+def test_a_value_that_is_cut_on_its_way_is_read_again(behind_a_proxy: tuple[Store, FaultyProxy]) -> None:
+    store, proxy = behind_a_proxy
+    value = bytes(range(256)) * 4_000
+    store.write("runs/a/journal.json", value)
+    proxy.add("GET", "journal.json", Break(), times=2)
+    assert store.read("runs/a/journal.json") == value
+    assert proxy.unused() == 0
+    proxy.add("GET", "journal.json", Break(), times=5)
+    with pytest.raises(TransientError, match="does not answer now"):
+        store.read("runs/a/journal.json")
+    assert proxy.unused() == 0
+
+
+def test_a_store_that_knows_no_conditions_is_told_as_such(behind_a_proxy: tuple[Store, FaultyProxy]) -> None:
+    store, proxy = behind_a_proxy
+    proxy.add("PUT", "locks/demo.json", Answer(501, "NotImplemented"))
+    with pytest.raises(ConfigError, match=r"no conditional writes.*keep the state elsewhere"):
+        Lock(store, "locks/demo.json", "first", 60).take()
 
 
 def test_a_store_that_is_overloaded_is_no_wrong_configuration(behind_a_proxy: tuple[Store, FaultyProxy]) -> None:

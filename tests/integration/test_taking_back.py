@@ -26,6 +26,7 @@ from courier.destinations.local import LocalConnection
 from courier.destinations.sftp.connection import SftpConnection
 from courier.errors import TerminalError, TransientError
 from courier.runs import baseline, recovery
+from courier.state.local import LocalStore
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -62,6 +63,27 @@ def test_what_was_gone_when_it_was_first_to_be_published_was_not_published(sende
         sender.send(before_publishing=lambda: lose(sender, 1))
     assert "not taken back" not in str(raised.value)
     sender.assert_nothing()
+    sender.send()
+    sender.assert_delivered()
+
+
+def test_a_refusal_that_the_state_store_did_not_take_at_once_is_written_down_later(
+    make_target: Callable[[str], Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, append, down = Sender(make_target("s3").with_config(attempts=1), tmp_path / "state"), LocalStore.append, [True]
+
+    def down_once(store: LocalStore, key: str, line: bytes, *, durable: bool) -> bool:
+        if b'"asked": false' in line and b'"complete": true' in line and durable and down:
+            down.clear()
+            raise TransientError("The state store does not answer now")
+        return append(store, key, line, durable=durable)
+
+    monkeypatch.setattr(LocalStore, "append", down_once)
+    with pytest.raises(TransientError, match="state store"):
+        sender.send(before_publishing=lambda: lose(sender, 1))
+    assert not down
+    with pytest.raises(TerminalError):  # and not: taken by the platform
+        sender.send()
     sender.send()
     sender.assert_delivered()
 

@@ -189,6 +189,17 @@ def test_a_signing_key_without_passphrase_can_come_from_a_variable(
     assert f"VALIDSIG {keys.signer}" in gpg("--decrypt", given=message(TEXT, keys))[1]
 
 
+def test_a_subkey_signs_where_the_primary_key_is_kept_offline(gpg: Gpg, public: dict[str, str]) -> None:
+    fingerprint = gpg.make("offline", "rsa2048", "sign,cert")
+    gpg("--quick-add-key", fingerprint, "ed25519", "sign", "0")
+    key = gpg.file("offline.sec", gpg("--export-secret-subkeys", "=offline@example.org")[0])
+    keys = opened(encrypt_to=[public["ecc"]], sign_key_file=key)
+    assert keys.signer == fingerprint
+    text, said = gpg("--decrypt", given=message(TEXT, keys))
+    assert text == TEXT
+    assert re.search(rf"VALIDSIG .*{fingerprint}", said)
+
+
 # Keys that cannot be used
 
 
@@ -250,6 +261,17 @@ def test_a_key_that_can_only_sign_is_refused_with_its_fingerprint(gpg: Gpg) -> N
     said = refused(encrypt_to=[gpg.file("bare.pgp", gpg.public("bare"))])
     assert "no subkey for encryption" in said
     assert re.search(r"[0-9A-F]{40}", said)
+
+
+@pytest.mark.parametrize(
+    ("primary", "subkey"), [("brainpoolP256r1", "brainpoolP256r1"), ("rsa2048", "brainpoolP256r1"), ("dsa2048", "elg2048")]
+)
+def test_a_key_of_a_kind_that_is_not_supported_is_told_which_are(gpg: Gpg, primary: str, subkey: str) -> None:
+    name = f"{primary}-{subkey}".lower()
+    gpg.add(gpg.make(name, primary, "sign,cert"), subkey)
+    said = refused(encrypt_to=[gpg.file(f"{name}.pgp", gpg.public(name))])
+    assert "RSA, Curve25519 or NIST" in said
+    assert "supported" in said
 
 
 def test_an_expired_key_is_refused_with_the_date(gpg: Gpg) -> None:
@@ -315,6 +337,11 @@ def test_a_passphrase_for_a_key_without_one_is_refused(gpg: Gpg, public: dict[st
 
 def test_a_public_key_cannot_sign(gpg: Gpg, public: dict[str, str]) -> None:
     assert "A public key" in signing(gpg, public, gpg.public("bare"))
+
+
+def test_a_key_without_any_secret_part_cannot_sign(gpg: Gpg, public: dict[str, str]) -> None:
+    gpg.make("stub", "rsa2048", "sign,cert")
+    assert "kept elsewhere" in signing(gpg, public, gpg("--export-secret-subkeys", "=stub@example.org")[0])
 
 
 def test_an_expired_key_cannot_sign(gpg: Gpg, public: dict[str, str]) -> None:

@@ -51,6 +51,23 @@ def test_after_the_release_the_next_may_run(store: Store) -> None:
     take(store, "second").assert_held()
 
 
+def test_a_release_takes_away_no_lock_that_was_taken_over_a_moment_before(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, read, second = take(store, "first"), store.read, list[Lock]()
+
+    def read_and_fall_asleep(key: str) -> bytes | None:
+        found = read(key)
+        monkeypatch.setattr(store, "read", read)
+        change(store, expires_at=time.time() - 1)
+        second.append(take(store, "second"))
+        return found
+
+    monkeypatch.setattr(store, "read", read_and_fall_asleep)
+    first.release()
+    second[0].assert_held()
+    with pytest.raises(BusyError, match="run second"):
+        take(store, "third")
+
+
 def test_a_lease_that_has_ended_is_taken_over_and_its_owner_knows(store: Store) -> None:
     first = take(store, "first", lease_seconds=0.01)
     time.sleep(0.02)
@@ -152,4 +169,4 @@ def test_the_lease_is_renewed_while_the_run_lives(store: Store) -> None:
         first = json.loads(store.read(KEY) or b"")["expires_at"]
         assert eventually(lambda: json.loads(store.read(KEY) or b"")["expires_at"] > first + 0.3)
         lock.assert_held()
-    assert store.read(KEY) is None
+    assert json.loads(store.read(KEY) or b"")["expires_at"] == 0

@@ -115,6 +115,7 @@ class Delivery:
                 error.fix = PUBLISHED.format(run_id=header.run_id)
             return
         if header.phase == "publishing" and isinstance(error, TransientError):
+            self._write_refusals()
             error.fix = f"start again with run_id={header.run_id}: it publishes the rest, and sends nothing twice"
             return
         hasty = replace(
@@ -133,6 +134,14 @@ class Delivery:
             advice = f"Delivered and not taken back: {_some(left)}; start again with run_id={header.run_id} to deliver the rest"
         if left and isinstance(error, CourierError):
             error.fix = f"{error.fix}. {advice}" if error.fix else advice
+
+    def _write_refusals(self) -> None:
+        """Files whose publication was refused, where the state store may not have taken that then: the next start would take them,
+        gone as they are, for published.
+        """
+        for number, state in enumerate(self._context.journal.states):
+            if state.staged and not state.asked and not state.delivered:
+                self._context.journal.update(number)
 
     def _discard_own(self) -> None:
         """After the lock was lost: what was begun since, which the start that took over cannot have found."""

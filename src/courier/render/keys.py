@@ -24,6 +24,10 @@ from courier.secrets import referred, secret
 SECRET_TAGS = (Tag.SecretKey, Tag.SecretSubkey)
 KEY_TAGS = (Tag.PublicKey, Tag.PublicSubkey)
 ASK = "ask its owner for the current public key"
+#: What the library knows of the kinds of keys that GnuPG makes. It has no word for the others: it finds no key in them.
+KINDS = "RSA, Curve25519 or NIST (and neither ElGamal nor brainpool)"
+#: How GnuPG writes a secret key that it has not (`--export-secret-subkeys`, a smart card): protected in a way of its own.
+STUB, STUB_MARK = 101, b"GNU"
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ def _recipient(where: str, content: bytes, now: datetime) -> Recipient:
         raise ConfigError(
             "Nothing can be encrypted to this key",
             where=where,
-            found=f"key {_shown(cert)} has no subkey for encryption, or only revoked or outdated ones",
-            fix=ASK,
+            found=f"key {_shown(cert)} has no subkey for encryption, or only revoked, outdated or unsupported ones",
+            fix=f"{ASK}; its subkeys must be {KINDS}",
         ) from exc
     # The library takes expired subkeys where there are no others, so the ones that it took are looked at.
     ends = list(_ends_of_targets(key, trial))
@@ -151,7 +155,10 @@ def _usable(where: str, cert: pysequoia.Cert, now: datetime) -> datetime | None:
         revoked, expires = cert.is_revoked, cert.expiration
     except Exception as exc:
         raise ConfigError(
-            "This key is not safe by today's rules, or damaged", where=where, found=f"key {_shown(cert)}", fix="ask its owner for a new one"
+            "This key is not safe by today's rules, not supported, or damaged",
+            where=where,
+            found=f"key {_shown(cert)}",
+            fix=f"ask its owner for a new one: {KINDS}",
         ) from exc
     if revoked:
         raise ConfigError("This key was revoked by its owner", where=where, found=f"key {_shown(cert)}", fix="ask its owner for a new one")
@@ -191,14 +198,33 @@ def _signing_key(config: FileConfig, passphrase: str | None, now: datetime) -> t
     key = _binary(where, content)
     if not any(packet.tag in SECRET_TAGS for packet in PacketPile.from_bytes(key)):
         raise ConfigError("A public key is where a private key is expected", where=where, fix="export it with gpg --export-secret-keys")
-    tsk = pysequoia.Tsk.from_bytes(key)
-    cert = tsk.extract_certificate()
+    cert = pysequoia.Tsk.from_bytes(key).extract_certificate()
     _usable(where, cert, now)
+    key = _without_stubs(where, key, cert)
+    tsk = pysequoia.Tsk.from_bytes(key)
     try:
         tsk.signer(passphrase)
     except Exception as exc:
         raise _cannot_sign(where, cert, str(exc), passphrase) from exc
     return _shown(cert), key
+
+
+def _without_stubs(where: str, key: bytes, cert: pysequoia.Cert) -> bytes:
+    """The key with public parts in the place of secret ones that are only named, which the library would try to sign with. So a
+    primary key that is kept offline is no hindrance where a subkey can sign.
+    """
+    public = {packet.fingerprint: packet for packet in PacketPile.from_bytes(bytes(cert)) if packet.tag in KEY_TAGS}
+    packets, secrets = list[Packet](), 0
+    for packet in PacketPile.from_bytes(key):
+        shown = public.get(packet.fingerprint) if packet.tag in SECRET_TAGS else None
+        protection = packet.body[len(shown.body) :] if shown else b""
+        is_stub = protection[2:3] == bytes([STUB]) and protection[4:7] == STUB_MARK
+        secrets += packet.tag in SECRET_TAGS and not is_stub
+        packets.append(shown if shown and is_stub else packet)
+    if not secrets:
+        found = f"key {_shown(cert)} without its secret parts, which are kept elsewhere (offline, or on a smart card)"
+        raise ConfigError("This key cannot sign", where=where, found=found, fix="name another key")
+    return b"".join(bytes(packet) for packet in packets)
 
 
 def _cannot_sign(where: str, cert: pysequoia.Cert, reason: str, passphrase: str | None) -> ConfigError:

@@ -113,9 +113,11 @@ class Lock:
             self.assert_held()
 
     def release(self) -> None:
+        """By a swap for a lease that has ended: to delete it could take away the lock of who took it over a moment before."""
         with self._mutex:
-            if self._is_ours(self._store.read(self._key)):
-                self._store.delete(self._key)
+            before = self._store.read(self._key)
+            if self._is_ours(before):
+                self._store.swap(self._key, before, self._owner.as_bytes())
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from courier.aws_errors import code_of, message_of, will_pass
@@ -29,6 +29,10 @@ ABSENT = ("404", "NoSuchKey", "NotFound")
 #: What S3 answers where a condition does not hold, or another conditional write is under way.
 NOT_SO = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409", *ABSENT)
 
+#: At one request.
+ATTEMPTS = 5
+UNUSABLE = "The state store cannot be used"
+CONDITIONS = "keep the state elsewhere (state.path): without them nothing keeps two runs of an activation apart"
 RIGHTS = "check the bucket, the region, the keys, and the rights to list, get, put and delete there"
 EXPIRED = "the keys have expired: start the run again with new ones"
 ADVICE = {
@@ -59,7 +63,7 @@ class S3Store:
                 config=Config(
                     connect_timeout=10,
                     read_timeout=30,
-                    retries={"total_max_attempts": 5, "mode": "standard"},
+                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                     request_checksum_calculation="when_required" if config.endpoint_url else "when_supported",
                     response_checksum_validation="when_required" if config.endpoint_url else "when_supported",
                 ),
@@ -75,13 +79,19 @@ class S3Store:
     def _read(self, key: str) -> tuple[bytes | None, str]:
         """The value, and the tag by which S3 knows this version of it."""
         with self._errors():
-            try:
-                answer = self._client.get_object(**self._object(key))
-            except ClientError as exc:
-                if code_of(exc) in ABSENT:
-                    return None, ""
-                raise
-            return bytes(answer["Body"].read()), str(answer["ETag"])
+            for left in reversed(range(ATTEMPTS)):
+                try:
+                    answer = self._client.get_object(**self._object(key))
+                except ClientError as exc:
+                    if code_of(exc) in ABSENT:
+                        return None, ""
+                    raise
+                try:
+                    return bytes(answer["Body"].read()), str(answer["ETag"])
+                except (HTTPClientError, IncompleteReadError):  # cut on its way, where botocore tries nothing again
+                    if not left:
+                        raise
+        raise AssertionError  # mypy knows no loop that always ends
 
     def write(self, key: str, value: bytes, *, durable: bool = True) -> None:
         with self._errors():
@@ -101,6 +111,10 @@ class S3Store:
             except ClientError as exc:
                 if code_of(exc) in NOT_SO:
                     return False
+                if code_of(exc) in ("NotImplemented", "501"):
+                    raise ConfigError(
+                        UNUSABLE, where=self.shown(key), found="the store knows no conditional writes", fix=CONDITIONS
+                    ) from exc
                 raise
         return True
 
@@ -154,7 +168,7 @@ class S3Store:
             raise self._translated(exc, reached=reached) from exc
 
     def _translated(self, exc: Exception, *, reached: bool) -> CourierError:
-        what, where = "The state store cannot be used", f"state.path {self._config.path}"
+        what, where = UNUSABLE, f"state.path {self._config.path}"
         cause = exc.__context__ if isinstance(exc, Boto3Error) and isinstance(exc.__context__, ClientError) else exc
         if isinstance(cause, ClientError):
             found = f"{code_of(cause)} from {cause.operation_name}"
@@ -164,7 +178,7 @@ class S3Store:
             fix = "state.work_path is where copies of the snapshot go"
             return ConfigError(what, where=folder, found=cause.strerror, fix=fix)
         else:
-            found, passing = type(cause).__name__, isinstance(cause, BotoConnectionError | HTTPClientError)
+            found, passing = type(cause).__name__, isinstance(cause, BotoConnectionError | HTTPClientError | IncompleteReadError)
         if passing and reached:
             return TransientError("The state store does not answer now", where=where, found=found, fix="start the run again")
         return ConfigError(what, where=where, found=found, fix=_advice(cause))

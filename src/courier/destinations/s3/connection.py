@@ -17,10 +17,10 @@ from courier.aws_errors import code_of, status_of
 from courier.config import S3Config
 from courier.destinations.base import Keep, Staged, assert_size, conflict
 from courier.destinations.s3.client import Clients
-from courier.destinations.s3.errors import reason, translated
+from courier.destinations.s3.errors import ADVICE, reason, translated
 from courier.destinations.s3.parts import Body, Part, Upload, cut, encoded, size_of_parts
 from courier.destinations.s3.transfer import Transfer
-from courier.errors import TransientError
+from courier.errors import TerminalError, TransientError
 
 #: How far the clock of the machine that began an upload may be off this one's. Small, for what is too old is somebody else's.
 CLOCK_SLACK = timedelta(minutes=1)
@@ -108,7 +108,9 @@ class S3Connection:
 
     def _verify(self, upload: Upload) -> None:
         """By what S3 lists, not by what it answered."""
-        where, found = self.uri(upload.name), self._listed(upload) or {}
+        where, found = self.uri(upload.name), self._listed(upload)
+        if found is None:
+            raise TerminalError(f"The upload of '{upload.name}' is gone", where=where, fix=ADVICE["NoSuchUpload"])
         assert_size(upload.name, where, sent=upload.size, found=sum(size for _, size in found.values()))
         if not self._holds(upload, found):
             raise TransientError(f"'{upload.name}' did not arrive as it was sent", where=where, found="other parts than were sent")
@@ -153,7 +155,7 @@ class S3Connection:
             except ClientError as exc:
                 if not condition:
                     raise
-                if status_of(exc) == 412 or code_of(exc) == "ConditionalRequestConflict":
+                if status_of(exc) == 412 or code_of(exc) in ("PreconditionFailed", "ConditionalRequestConflict"):
                     raise conflict(staged.name, where.rpartition("/")[0]) from exc
                 if status_of(exc) != 501:
                     raise
@@ -166,9 +168,11 @@ class S3Connection:
             for number, part in enumerate(upload.parts, start=1)
         ]
         checksum = {"ChecksumCRC32": encoded(upload.crc32), "ChecksumType": "FULL_OBJECT"} if upload.checksums else {}
-        self._client.complete_multipart_upload(
+        answer = self._client.complete_multipart_upload(
             **self._target(upload.name), UploadId=upload.upload_id, MultipartUpload={"Parts": parts}, **checksum, **condition
         )
+        if "ETag" not in answer:  # it began as 200, and what came of it was lost: we look
+            raise TransientError("S3 did not say whether it completed the upload", where=self.uri(upload.name))
 
     def publish_together(self, staged: Sequence[Staged], *, replace: bool) -> dict[str, bool] | None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -90,15 +91,19 @@ def translated(where: str) -> Iterator[None]:
         if "CERTIFICATE_VERIFY_FAILED" in str(exc):
             fix = "check destination.endpoint_url, or name the authority's certificate in AWS_CA_BUNDLE"
             raise TerminalError("S3's certificate is not trusted", where=where, fix=fix) from exc
-        raise TransientError("S3 cannot be reached", where=where, found=type(exc).__name__) from exc
+        raise TransientError("S3 cannot be reached", where=where, found=_met(exc)) from exc
     except (EndpointConnectionError, BotoConnectionError, HTTPClientError) as exc:
-        raise TransientError(
-            "S3 cannot be reached", where=where, found=type(exc).__name__, fix="check destination.endpoint_url and region"
-        ) from exc
+        raise TransientError("S3 cannot be reached", where=where, found=_met(exc), fix="check destination.endpoint_url and region") from exc
     except (ResponseParserError, KeyError) as exc:
         raise TerminalError("What answers is no S3", where=where, found=type(exc).__name__, fix="check destination.endpoint_url") from exc
     except (BotoCoreError, ValueError) as exc:
         raise TerminalError("S3 cannot be used", where=where, found=" ".join(str(exc).split())[:200]) from exc
+
+
+def _met(exc: BotoCoreError) -> str:
+    """With the host, which need not be S3's: a role's keys come from STS, others from wherever the default chain finds them."""
+    host = urlsplit(str(getattr(exc, "kwargs", {}).get("endpoint_url") or "")).netloc.rpartition("@")[2]
+    return type(exc).__name__ + (f" at {host}" if host else "")
 
 
 def _refused(exc: ClientError, where: str) -> DeliveryError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import struct
 from collections.abc import Iterator
 
 import paramiko
@@ -52,6 +53,8 @@ def translated(where: str, what: str, *, fix: str | None = None) -> Iterator[Non
         raise TransientError(
             what, where=where, found=_network(exc), fix="check destination.host and port, and that a firewall lets you through"
         ) from exc
+    except struct.error as exc:
+        raise TransientError(what, where=where, found="an answer of the server ends too early") from exc
     except OSError as exc:
         kind = TransientError if exc.errno in UNREACHABLE else TerminalError
         raise kind(what, where=where, found=exc.strerror or "the connection failed") from exc

@@ -178,8 +178,10 @@ class Session:
         try:
             while True:
                 content = self.expect(self.ask(READDIR, handle), NAME)
-                at = 4
-                for _ in range(NUMBER.unpack_from(content)[0]):
+                at, count = 4, NUMBER.unpack_from(content)[0]
+                if not count:  # some servers end so, and OpenSSH's client takes it for the end; to ask on could last for ever
+                    break
+                for _ in range(count):
                     name, at = take(content, at)
                     _, at = take(content, at)  # as `ls -l` shows it
                     found[name.decode(errors="replace")], at = attributes(content, at)
