@@ -29,6 +29,12 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         EngineConfig(driver_memory=text)
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_there_is_not_is_refused(port: str) -> None:
+    with pytest.raises(ConfigError, match=rf"engine\.remote has no port that can be\. Found: {port}"):
+        EngineConfig(kind="connect", remote=f"sc://localhost:{port}/;use_ssl=true")
+
+
 @pytest.mark.parametrize("token", ["ends-in-base64==", "with;use_ssl=true", "50%25", "plain"])
 def test_a_token_may_have_any_signs_and_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("TOKEN", token)
