@@ -881,6 +881,22 @@ MUTATIONS = [
     ),
     Mutation(
         "killed",
+        "nothing is sent before what a dead run has published is remembered",
+        "runs/recovery.py",
+        "        remember_published(store, journal, lock, lambda: runs.write(store, run_id, record))\n        return [",
+        "        try:\n            remember_published(store, journal, lock, lambda: runs.write(store, run_id, record))\n        except CourierError as error:\n            return [_left(run_id, error)]\n        return [",
+        (REMEMBERING, "until_it_is_remembered"),
+    ),
+    Mutation(
+        "a full disk",
+        "a value of the state that is cut does not replace the whole one",
+        "state/local.py",
+        "            while rest:",
+        "            if rest:",
+        (STATE, "takes_half"),
+    ),
+    Mutation(
+        "killed",
         "what took the place of an older file is remembered",
         "runs/recovery.py",
         "    if header.replace and left:\n",

@@ -11,6 +11,7 @@ from courier import compose, esp
 from courier.config import POLICIES, EspConfig, RunConfig
 from courier.errors import ConfigError
 from courier.esp.base import Source
+from courier.esp.configuration import header
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 NAMES = sorted(esp.PLATFORMS)
@@ -176,6 +177,13 @@ def test_the_status_that_changes_have_is_a_column_that_needs_a_field() -> None:
     told = warned("esp=adobe_campaign", "export=incremental")
     assert "column `status` needs a field of that name at the platform" in told
     assert "of your own" not in told
+
+
+@pytest.mark.parametrize("source", ["membership.status", "segmentMembership.status", "segmentMembership.seg_namespace.seg_id.status"])
+def test_a_status_that_the_mapping_shows_in_any_spelling_is_the_one(source: str) -> None:
+    config = load("esp=adobe_campaign", "export=incremental", f"+mapping.columns.membership.source={source}")
+    assert header(config) == list(config.mapping.columns)
+    assert "needs a field of that name" not in "\n".join(esp.check_configuration(config))
 
 
 @pytest.mark.parametrize(

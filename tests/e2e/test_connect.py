@@ -94,7 +94,7 @@ def test_a_server_that_shares_the_disk_gives_the_same_bytes(folder: Path, server
 
 
 def test_a_server_that_wants_a_token_gets_it(folder: Path) -> None:
-    token = "a-token-that-nobody-else-sees"
+    token = "a-token-that-nobody-else-sees=="
     places = [f"source.path={folder}/profiles", SEGMENTS, "engine=connect", f"state.path={folder}/state"]
     with spark_server(spark_connect_authenticate_token=token) as remote:
         refused = activate(folder, *places, f"engine.remote={remote}")

@@ -87,6 +87,41 @@ def test_another_run_knows_what_a_run_had_published_that_was_killed(folder: Path
     assert run(folder, 4, rows=AFTER[1:]).succeeded().files() == single()
 
 
+SILENT = """
+import sys
+from courier import cli
+from courier.errors import TransientError
+from courier.runs import baseline
+original = baseline.remember
+def silent(*arguments, run_id, **named):
+    if run_id == "run-2":
+        raise TransientError("The state store does not answer now")
+    original(*arguments, run_id=run_id, **named)
+baseline.remember = silent
+sys.exit(cli.run_activation(sys.argv[1:]))
+"""
+
+
+def test_until_it_is_remembered_no_other_run_sends_anything(folder: Path) -> None:
+    """Its changes would be from the rows before that run: whoever came with that run and has left since would stay at the platform."""
+    run(folder, 1).succeeded()
+    assert killed(folder, 2, MOMENTS["before it is remembered"], AFTER) == CHANGES
+    write_profiles(folder / "profiles", AFTER[:-1])
+    (folder / "out" / "spring.csv").unlink()
+    third = subprocess.run(
+        [sys.executable, "-c", SILENT, *command(*CRM, "checks=none", run_id="run-3", as_of=AS_OF)],
+        cwd=folder,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (third.returncode, [*(folder / "out").glob("*.csv")]) == (5, [])
+    assert "The state store does not answer now" in third.stderr
+    assert run(folder, 4).succeeded().files() == single(b"f@x.org,Jane,exited")
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_same_run_id_knows_it_too_and_sends_nothing_again(folder: Path, moment: str) -> None:
     run(folder, 1).succeeded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import stat
 import types
 from collections.abc import Iterator
@@ -84,6 +85,21 @@ def test_a_folder_is_deleted_with_all_that_is_below_it_and_nothing_beside_it(sto
     store.delete_folder("runs/a")
     store.delete_folder("runs/a")
     assert store.keys("runs/") == ["runs/ab/record.json", "runs/b/record.json"]
+
+
+def test_a_value_that_the_disk_takes_half_of_does_not_take_the_place_of_the_whole_one(tmp_path: Path) -> None:
+    """The kernel says so by a smaller number, and by no error, where a limit or a full disk is met in the middle of a value."""
+    store = open_store(StateConfig(path=str(tmp_path / "state")))
+    store.write("activations/demo/published.json", b"before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(ConfigError, match="The state store cannot be used"):
+            store.write("activations/demo/published.json", b"after" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.read("activations/demo/published.json") == b"before"
+    assert [path.name for path in (tmp_path / "state" / "activations" / "demo").iterdir()] == ["published.json"]
 
 
 def test_a_local_folder_is_deleted_with_what_is_hidden_in_it(tmp_path: Path) -> None:

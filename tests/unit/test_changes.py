@@ -10,7 +10,7 @@ import pytest
 
 from courier.config import ExportConfig
 from courier.mapping import MappedColumn, Mapping
-from courier.rows import changes, snapshot
+from courier.rows import changes, merging, snapshot
 from courier.rows.snapshot import AudienceSnapshot
 
 COLUMNS = [MappedColumn(name, f"c{number}", name, pa.string()) for number, name in enumerate(["email", "name"])]
@@ -49,3 +49,27 @@ def test_what_was_sent_is_carried_over_in_batches_of_any_size(tmp_path: Path, mo
     assert files[1] == dict.fromkeys(range(0, 40, 5), "removed: first")
     came = dict.fromkeys(range(0, 40, 10), "added: fourth") | {40: "added: fourth"}
     assert files[2] == came | {number: "removed: first" for number in range(1, 40, 2) if number % 5}
+
+
+@pytest.mark.parametrize("growing", [True, False])
+def test_an_audience_of_another_size_is_read_no_further_than_it_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, growing: bool
+) -> None:
+    """Else most of the smaller one would wait in memory for the keys of the larger one."""
+    monkeypatch.setattr(snapshot, "ROWS_PER_BATCH", 10)
+    small = staged(tmp_path / "small", dict.fromkeys(range(0, 900, 9), "same"))
+    large = staged(tmp_path / "large", dict.fromkeys(range(900), "same"))
+    waiting = []
+    take = merging.Stream.take
+
+    def watched(stream: merging.Stream, below: tuple[str] | None) -> pl.DataFrame | None:
+        waiting.append(0 if stream.buffer is None else len(stream.buffer))
+        return take(stream, below)
+
+    monkeypatch.setattr(merging.Stream, "take", watched)
+    before, now = (small, large) if growing else (large, small)
+    path = changes.rows_path(tmp_path / "large", 0)
+    path.parent.mkdir()
+    found = changes.find(changes.compared(before, tmp_path / "small"), now, MAPPING, EXPORT, path)
+    assert (found.added, found.changed, found.removed) == ((800, 0, 0) if growing else (0, 0, 800))
+    assert max(waiting) <= 2 * 10

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 from pyspark.errors import PySparkException
+from pyspark.sql.connect.client import DefaultChannelBuilder
 
 from courier.buckets import open_bucket
 from courier.config import EngineConfig, SourceConfig, StateConfig
-from courier.engine import open_engine, source_errors
+from courier.engine import connect, open_engine, source_errors
 from courier.engine.base import Engine
 from courier.engine.settings import sail_settings
 from courier.engine.spark import s3a_settings
@@ -25,6 +27,25 @@ def test_memory_is_a_number_and_a_unit(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"engine\.driver_memory is no size"):
         EngineConfig(driver_memory=text)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_there_is_not_is_refused(port: str) -> None:
+    with pytest.raises(ConfigError, match=rf"engine\.remote has no port that can be\. Found: {port}"):
+        EngineConfig(kind="connect", remote=f"sc://localhost:{port}/;use_ssl=true")
+
+
+@pytest.mark.parametrize("token", ["ends-in-base64==", "with;use_ssl=true", "50%25", "plain"])
+def test_a_token_may_have_any_signs_and_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setenv("TOKEN", token)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = EngineConfig(kind="connect", remote=f"sc://127.0.0.1:{silent.getsockname()[1]}", token_env="TOKEN")
+        monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.5)
+        with pytest.raises(ConfigError, match="The engine cannot be reached") as refusal, open_engine(config, SourceConfig("profiles")):
+            pass
+    assert token not in str(refusal.value)
+    address = connect.with_token("sc://localhost:15002/;use_ssl=true", token)
+    assert DefaultChannelBuilder(address).token == token
 
 
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])

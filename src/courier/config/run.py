@@ -53,10 +53,13 @@ class EngineConfig:
             raise ConfigError("engine.delivery=executors wants Apache Spark", found=f"engine={self.kind}", fix="set engine=spark")
         if self.kind == "connect":
             required("engine.remote", self.remote or "")
-            if not REMOTE.fullmatch(self.remote or ""):  # what else it holds may be a token, and is not shown
+            address = REMOTE.fullmatch(self.remote or "")
+            if address is None:  # what else it holds may be a token, and is not shown
                 raise ConfigError(
                     "engine.remote is no address", expected="sc://host:port, or sc://host:port/;use_ssl=true", fix=BY_REFERENCE
                 )
+            if address[2] and not 1 <= int(address[2][1:]) <= 65535:
+                raise ConfigError("engine.remote has no port that can be", found=address[2][1:], expected="1 to 65535")
 
     @property
     def driver_memory_bytes(self) -> int:

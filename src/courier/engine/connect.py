@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from courier.config import EngineConfig, SourceConfig
 from courier.engine.base import Engine
@@ -36,11 +36,17 @@ def open_connect(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]
     except OSError as exc:
         raise ConfigError("The engine cannot be reached", where=f"engine.remote sc://{url.netloc}", found=exc.strerror or str(exc)) from exc
     token = referred(config, "token")
-    parameters = f"{'' if ';' in str(config.remote) else '/'};token={token}" if token else ""
-    address = f"{str(config.remote).rstrip('/')}{parameters}"
+    address = with_token(str(config.remote), token) if token else str(config.remote)
     _assert_answers(address)
     with connected(address, config) as session:
         yield Engine(session, "connect", one_machine=True, remote=remote, spread=remote and not config.shared_disk)
+
+
+def with_token(remote: str, token: str) -> str:
+    """The address as the client takes it. Of a token whose signs it takes for its own, such as =, it would raise an error that
+    shows the token.
+    """
+    return f"{remote.rstrip('/')}{'' if ';' in remote else '/'};token={quote(token, safe='')}"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from courier.config import RunConfig
 from courier.errors import ConfigError
 from courier.esp.base import Platform, Source
 from courier.esp.platforms import platform_of
+from courier.mapping import with_status
 from courier.names import macros, parsed
 
 #: Placeholders of file.name that make another name of each run.
@@ -95,9 +96,7 @@ def _both(config: RunConfig, platform: Platform) -> Iterator[Violation]:
 
 def header(config: RunConfig) -> list[str]:
     """The columns of the files: those of the mapping, and the status where an incremental export adds it."""
-    shows = any("membership.status" in (each.source + each.expression) for each in config.mapping.columns.values())
-    added = config.export.incremental and not config.export.separate and not shows
-    return [*config.mapping.columns, *([config.export.status_column] if added else [])]
+    return list(with_status(config.mapping.columns, config.export))
 
 
 def _headers(config: RunConfig, platform: Platform) -> Iterator[Violation]:

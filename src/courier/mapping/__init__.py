@@ -7,7 +7,7 @@ places); the names of the header are a matter of rendering.
 
 from courier.mapping.columns import inputs, parts_read, typed, values
 from courier.mapping.model import IDENTITY, MARK, SAID, STATUS, MappedColumn, Mapping, assert_fanned_out
-from courier.mapping.resolving import resolve
+from courier.mapping.resolving import resolve, with_status
 
 __all__ = [
     "IDENTITY",
@@ -22,4 +22,5 @@ __all__ = [
     "resolve",
     "typed",
     "values",
+    "with_status",
 ]

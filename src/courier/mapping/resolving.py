@@ -37,7 +37,7 @@ def resolve(config: MappingConfig, dedup: DedupConfig, export: ExportConfig, sch
     inputs = Inputs(schema)
     fan_out = dedup.identity or config.fan_out
     columns = []
-    for number, (name, column) in enumerate(_with_status(config.columns, export).items()):
+    for number, (name, column) in enumerate(with_status(config.columns, export).items()):
         try:
             columns.append(_resolved(name, f"c{number}", column, inputs, fan_out))
         except SourceError as error:
@@ -82,8 +82,10 @@ def _check_status(config: MappingConfig) -> None:
             )
 
 
-def _with_status(columns: dict[str, ColumnConfig], export: ExportConfig) -> dict[str, ColumnConfig]:
-    """One layout for members and leavers needs a column that tells which is which."""
+def with_status(columns: dict[str, ColumnConfig], export: ExportConfig) -> dict[str, ColumnConfig]:
+    """The columns of the files. One layout for members and leavers needs a column that tells which is which: where the mapping has
+    none, it is added.
+    """
     if not export.incremental:
         return columns
     for name, column in columns.items():

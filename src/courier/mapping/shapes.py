@@ -14,7 +14,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import ColumnConfig
 from courier.errors import ConfigError, SourceError, nearest
-from courier.expressions import in_zone
+from courier.expressions import address, in_zone
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -148,7 +148,7 @@ def _assert_alike_in_json(kind: pa.DataType, where: str) -> None:
 
 
 def _hashed(how: str, build: Build) -> Build:
-    """In lower-case hexadecimal digits. Emails trimmed and in lower case, null where nothing is left, whose digest would pass for
+    """In lower-case hexadecimal digits. Emails as addresses are compared, null where nothing is left, whose digest would pass for
     somebody; phones in E.164 (+ and digits), null where they have no country code or more than a number, such as an extension.
 
     Source: Adobe's identity namespaces Email_LC_SHA256 and Phone_SHA256_E.164.
@@ -161,7 +161,7 @@ def _hashed(how: str, build: Build) -> Build:
         if how == "md5":
             return F.md5(value)
         if how == "sha256_email":
-            value = F.nullif(F.lower(F.trim(value)), F.lit(""))
+            value = F.nullif(address(value), F.lit(""))
         if how == "sha256_phone":
             bare = F.regexp_replace(F.regexp_replace(value, r"\(0\)", ""), r"[ \t\n\r\u00A0()./-]", "")
             digits = F.regexp_replace(bare, "^00", "+")

@@ -5,7 +5,7 @@ whichever engine made them. A snapshot always holds the whole audience, which is
 to send are written beside it, and so is what was sent last of rows that differ from that and are not sent: whoever leaves
 later does so as the platform knows them.
 
-Peak memory: some batches of both snapshots (`snapshot.ROWS_PER_BATCH` rows each), which are read ahead in a thread each.
+Peak memory: that of `merging.ranges`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
 from courier.config import ExportConfig
 from courier.mapping import STATUS, Mapping
-from courier.prefetch import prefetched
+from courier.rows.merging import Stream, ranges
 from courier.rows.outcomes import ADDED, CHANGED, EXPORTED, IDENTITIES, LEFT_REJECTED, REMOVED
 from courier.rows.rules import REJECTED
 from courier.rows.snapshot import AudienceSnapshot, occurrences
@@ -38,52 +37,6 @@ class Changes:
     added: int
     changed: int
     removed: int
-
-
-class _Stream:
-    """A snapshot's rows whose key is not null, in the order of the key."""
-
-    def __init__(self, snapshot: AudienceSnapshot, keys: list[str], columns: list[str], wanted: pl.Expr) -> None:
-        wanted = wanted & pl.all_horizontal(pl.col(name).is_not_null() for name in keys)
-        self._rows = prefetched(rows.filter(wanted) for rows in snapshot.frames(columns))
-        self._keys = keys
-        self.buffer: pl.DataFrame | None = None
-        self.ended = False
-
-    def close(self) -> None:
-        """End the thread that reads ahead."""
-        self._rows.close()
-
-    def load(self) -> None:
-        """Append a batch to the buffer, if there is one more."""
-        rows = next(self._rows, None)
-        if rows is None:
-            self.ended = True
-            return
-        self.buffer = rows if self.buffer is None else pl.concat([self.buffer, rows])
-
-    def reach(self, bound: tuple[Any, ...] | None) -> None:
-        """Load all rows below `bound`; all that there are where it is None."""
-        while not self.ended and (bound is None or (last := self.last()) is None or last < bound):
-            self.load()
-
-    def last(self) -> tuple[Any, ...] | None:
-        """The key up to which all rows are here but for its own; None where all are, or none is."""
-        if self.ended or self.buffer is None or self.buffer.is_empty():
-            return None
-        return self.buffer.select(self._keys).row(-1)
-
-    def take(self, below: tuple[Any, ...] | None) -> pl.DataFrame | None:
-        """The rows before a key leave the buffer; all of them where it is None."""
-        if self.buffer is None or below is None:
-            taken, self.buffer = self.buffer, None
-            return taken
-        smaller, equal = pl.lit(value=False), pl.lit(value=True)
-        for name, bound in zip(self._keys, below, strict=True):
-            smaller = smaller | (equal & (pl.col(name) < bound))
-            equal = equal & (pl.col(name) == bound)
-        taken, self.buffer = self.buffer.filter(smaller), self.buffer.filter(~smaller)
-        return taken
 
 
 class _Output:
@@ -168,21 +121,12 @@ def _chunks(
     columns = [*dict.fromkeys([*keys, *names]), IDENTITIES, "outcome"]
     statuses = {column.engine_name for column in mapping.columns if column.source == STATUS}  # which a full export may not have
     shown = [name for name in dict.fromkeys([*keys, *names]) if name not in statuses]
-    sent = _Stream(before.sent, keys, shown, pl.lit(value=True))
-    old = _Stream(before.snapshot, keys, [name for name in columns if name not in statuses], pl.col("outcome") == EXPORTED)
-    new = _Stream(now, keys, [*columns, "noted"], pl.lit(value=True))
-    with closing(old), closing(new), closing(sent):
-        while not (old.ended and new.ended):
-            for stream in (old, new):
-                stream.load()
-            bounds = [bound for bound in (old.last(), new.last()) if bound is not None]
-            waiting = any(not stream.ended and stream.last() is None for stream in (old, new))
-            if waiting:
-                continue
-            bound = min(bounds) if bounds else None
-            sent.reach(bound)
-            here, there = new.take(bound), _as_sent(old.take(bound), sent.take(bound), keys)
-            found = _compared(there, here, mapping, export, shown)
+    sent = Stream(before.sent, keys, shown, pl.lit(value=True))
+    old = Stream(before.snapshot, keys, [name for name in columns if name not in statuses], pl.col("outcome") == EXPORTED)
+    new = Stream(now, keys, [*columns, "noted"], pl.lit(value=True))
+    with closing(ranges(old, new, sent)) as together:
+        for was, here, told in together:
+            found = _compared(_as_sent(was, told, keys), here, mapping, export, shown)
             if found is not None:
                 yield found
 

@@ -118,20 +118,23 @@ def _last(journal: Journal, config: RunConfig) -> dict[str, str]:
 
 
 def settle_dead_runs(store: Store, config: RunConfig, lock: Alone) -> list[str]:
-    """Take back what dead runs of this activation left at their destinations, and say so. This run's own is left to it."""
+    """Take back what dead runs of this activation left at their destinations, and say so. This run's own is left to it.
+
+    What cannot be taken back now is only told. What the platform has of them is remembered, or this run ends with the error of
+    the state store: it would compare with older rows, and be forgotten itself when theirs are remembered after it.
+    """
     told = []
     for run_id in Journal.open_runs(store, config.activation):
-        if run_id == config.run_id:
-            continue
-        try:
+        if run_id != config.run_id:
             told += _settle(store, config, run_id, lock)
-        except CourierError as error:
-            told.append(f"Run {run_id} ended before its delivery was settled, and what it left cannot be taken back now: {error}")
     return told
 
 
 def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[str]:
-    journal = Journal.load(store, run_id)
+    try:
+        journal = Journal.load(store, run_id)
+    except ConfigError as error:  # no later start will read it either
+        return [_left(run_id, error)]
     if journal is None:  # killed before it sent anything
         store.delete(Journal.marker(config.activation, run_id))
         return []
@@ -140,10 +143,17 @@ def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[s
         record = {**journal.header.record, **outcome(journal), "status": "published", "error": None, "finished_at": finished}
         remember_published(store, journal, lock, lambda: runs.write(store, run_id, record))
         return [f"Run {run_id} had published its files when it ended; that is remembered now"]
-    left, warnings = _taken_back(store, config, journal, lock, quick=True)
+    try:
+        left, warnings = _taken_back(store, config, journal, lock, quick=True)
+    except CourierError as error:
+        return [_left(run_id, error)]
     gone = f"; delivered before that, and not taken back: {', '.join(left[:5])}" if left else ""
     gone += _remember_stayed(store, journal)
     return [f"Run {run_id} ended before its delivery was settled; what it left was taken back{gone}", *warnings]
+
+
+def _left(run_id: str, error: CourierError) -> str:
+    return f"Run {run_id} ended before its delivery was settled, and what it left cannot be taken back now: {error}"
 
 
 def outcome(journal: Journal) -> dict[str, Any]:
