@@ -129,3 +129,27 @@ def test_what_a_shell_has_for_other_servers_does_not_keep_the_client_from_sail(v
     environment = {**os.environ, **variables}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["3", f"None {variables.get('SPARK_CONNECT_AUTHENTICATE_TOKEN')}"], done.stderr
+
+
+def test_two_threads_open_sail_one_after_the_other_each_with_its_own_keys() -> None:
+    """Sail is told by variables of the process; who opened it between them would read with the other's, and leave them behind."""
+    code = """if True:
+        import os, threading
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        os.environ.update({"A": "of a", "B": "of b"})
+        both, seen = threading.Barrier(2, timeout=5), {}
+        def opens(name):
+            with open_engine(EngineConfig(), SourceConfig("profiles", access_key_id_env=name, secret_access_key_env=name)) as engine:
+                try:
+                    both.wait()  # in vain, but where both are open at once
+                except threading.BrokenBarrierError:
+                    pass
+                seen[name] = os.environ["AWS_ACCESS_KEY_ID"], engine.session.range(3).count()
+        threads = [threading.Thread(target=opens, args=(name,)) for name in "AB"]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(sorted(seen.items()), "AWS_SECRET_ACCESS_KEY" in os.environ)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "[('A', ('of a', 3)), ('B', ('of b', 3))] False\n", done.stderr
