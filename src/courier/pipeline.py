@@ -25,6 +25,7 @@ from courier.rows.snapshot import AudienceSnapshot, LastRead
 from courier.runs import intent, recovery, release, retention
 from courier.state import open_store
 from courier.state.lock import Lock, locked
+from courier.turns import own_turn
 
 #: Said of a run that was stopped twice, say.
 UNSETTLED = "not all that it had sent could be taken back: start again with run_id={run_id}, or another run, which takes it back first"
@@ -32,7 +33,15 @@ KILLED = CourierError("The run ended without a word; it was killed, or is still 
 
 
 def activate(config: RunConfig, progress: Progress | None = None) -> runs.Run:
-    """Run one activation. The record is written whether it ends well or not; a CourierError is raised after that."""
+    """Run one activation. The record is written whether it ends well or not; a CourierError is raised after that.
+
+    In several threads of one process they go one after the other.
+    """
+    with own_turn():
+        return _activated(config, progress)
+
+
+def _activated(config: RunConfig, progress: Progress | None) -> runs.Run:
     store = open_store(config.state)
     run = runs.Run(config, store, started_at=datetime.now(UTC))
     if _is_done(run):

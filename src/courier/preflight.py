@@ -30,6 +30,7 @@ from courier.runs import release
 from courier.runs.report import audience_lines
 from courier.state import Store, open_store
 from courier.state.scratch import scratch_folder
+from courier.turns import own_turn
 
 SAMPLE_ROWS = 3
 #: Rows that are rendered to guess how many bytes a file will have.
@@ -39,6 +40,11 @@ MEASURED_BYTES = 32 * 1024 * 1024
 
 def preflight(config: RunConfig) -> Generator[str]:
     """What the activation would do, for people, each line as soon as it is known. Raises what the activation would raise."""
+    with own_turn():
+        yield from _lines(config)
+
+
+def _lines(config: RunConfig) -> Iterator[str]:
     yield f"Preflight of activation '{config.activation}' on {config.engine.kind}: nothing is published"
     store = open_store(config.state)
     before = runs.published_before(store, config)

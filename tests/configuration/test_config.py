@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -1161,3 +1163,15 @@ def test_changes_in_folders_that_differ_from_run_to_run_may_replace() -> None:
     load("export=incremental", "file.name=x", "destination.path='out/{run_id}'", "destination.on_conflict=replace")
     with pytest.raises(ConfigError, match="loses the changes"):
         load("export=incremental", "file.name=x", "destination.path='out/{date}'", "destination.on_conflict=replace")
+
+
+def test_several_threads_compose_at_once() -> None:
+    """Hydra has one configuration a process, and refuses the second thread."""
+    together = threading.Barrier(8)
+
+    def composed(number: int) -> list[str]:
+        together.wait()
+        return [compose.load(["activation=demo", f"run_id=of-{number}"], now=NOW).run_id for _ in range(3)]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert [*threads.map(composed, range(8))] == [[f"of-{number}"] * 3 for number in range(8)]

@@ -6,7 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from courier.config import EngineConfig, SourceConfig
@@ -129,3 +132,64 @@ def test_what_a_shell_has_for_other_servers_does_not_keep_the_client_from_sail(v
     environment = {**os.environ, **variables}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["3", f"None {variables.get('SPARK_CONNECT_AUTHENTICATE_TOKEN')}"], done.stderr
+
+
+def test_two_threads_open_sail_one_after_the_other_each_with_its_own_keys() -> None:
+    """Sail is told by variables of the process; who opened it between them would read with the other's, and leave them behind."""
+    code = """if True:
+        import os, threading
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        os.environ.update({"A": "of a", "B": "of b"})
+        both, seen = threading.Barrier(2, timeout=5), {}
+        def opens(name):
+            with open_engine(EngineConfig(), SourceConfig("profiles", access_key_id_env=name, secret_access_key_env=name)) as engine:
+                try:
+                    both.wait()  # in vain, but where both are open at once
+                except threading.BrokenBarrierError:
+                    pass
+                seen[name] = os.environ["AWS_ACCESS_KEY_ID"], engine.session.range(3).count()
+        threads = [threading.Thread(target=opens, args=(name,)) for name in "AB"]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(sorted(seen.items()), "AWS_SECRET_ACCESS_KEY" in os.environ)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "[('A', ('of a', 3)), ('B', ('of b', 3))] False\n", done.stderr
+
+
+@pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java")
+def test_files_of_this_machine_are_read_where_hadoop_is_configured_for_hdfs(tmp_path: Path) -> None:
+    """As on a node of a cluster, where HADOOP_CONF_DIR is set; the same path may be another file there."""
+    file = tmp_path / "hour=10%3A00" / "a b.parquet"
+    file.parent.mkdir()
+    pq.write_table(pa.table({"n": [1, 2, 3]}), file)
+    (tmp_path / "core-site.xml").write_text(
+        "<configuration><property><name>fs.defaultFS</name><value>hdfs://nowhere.invalid:8020</value></property></configuration>"
+    )
+    code = f"""if True:
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        with open_engine(EngineConfig("spark", master="local[1]"), SourceConfig("profiles")) as engine:
+            print(engine.session.read.parquet(engine.path({str(file)!r})).count())
+    """
+    environment = {**os.environ, "HADOOP_CONF_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout == "3\n", done.stderr
+
+
+def test_a_spark_that_does_not_start_is_answered_with_the_variables_that_may_be_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_HOME", "/nowhere")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    code = """if True:
+        from courier.config import EngineConfig, SourceConfig
+        from courier.engine import open_engine
+        try:
+            with open_engine(EngineConfig("spark"), SourceConfig("profiles")):
+                pass
+        except Exception as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert "unset SPARK_HOME" in done.stdout, done.stderr
+    assert "JAVA_HOME" not in done.stdout

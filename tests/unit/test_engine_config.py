@@ -132,6 +132,7 @@ def test_the_region_of_a_bucket(monkeypatch: pytest.MonkeyPatch, config: SourceC
         ("sail", "s3://profiles/hour=10%3A00/a b.parquet", "s3://profiles/hour=10%253A00/a b.parquet"),
         ("sail", "/data/hour=10%3A00/a.parquet", "/data/hour=10%3A00/a.parquet"),
         ("spark", "s3://profiles/hour=10%3A00/a.parquet", "s3a://profiles/hour=10%3A00/a.parquet"),
+        ("spark", "/data/hour=10%3A00/a b.parquet", "file:///data/hour=10%3A00/a b.parquet"),
         ("connect", "s3://profiles/50%/a.parquet", "s3a://profiles/50%/a.parquet"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,9 @@ from courier.compose.groups import CHOSEN, GROUPS, SWITCHES, TOP_LEVEL
 from courier.compose.typed import Activation, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
 from courier.secrets import SECRET_SETTING
+
+#: Hydra composes one configuration at a time in a process, and refuses a second thread.
+_COMPOSING = threading.Lock()
 
 
 def conf_folder() -> Path:
@@ -114,7 +118,8 @@ def _text(plain: DictConfig, key: str) -> str | None:
 def _compose(overrides: list[str], config_dir: str | None) -> tuple[DictConfig, Path | None]:
     """What Hydra composes, and the user's own folder."""
     try:
-        return _compose_files(overrides, config_dir)
+        with _COMPOSING:
+            return _compose_files(overrides, config_dir)
     except UnicodeDecodeError as exc:
         files = Path(config_dir or conf_folder()).expanduser().glob("*/*.yaml")
         raise next(filter(None, map(written.not_utf8, files)), ConfigError("A configuration file is not plain UTF-8")) from exc

@@ -10,6 +10,7 @@ from courier.config import EngineConfig, SourceConfig, StateConfig
 from courier.engine.base import Engine
 from courier.engine.failures import source_errors
 from courier.errors import ConfigError
+from courier.turns import own_turn
 
 __all__ = ["Engine", "open_engine", "source_errors"]
 
@@ -25,7 +26,7 @@ def open_engine(
     if importlib.util.find_spec(needed) is None:  # as in an environment that was packed for a cluster
         others = ", ".join(kind for kind in config.KINDS if kind != config.kind)
         raise ConfigError("The engine is not installed", found=f"engine={config.kind}", fix=f"pip install {needed}, or engine={others}")
-    with _opened(config, source, state, lists, row_bytes) as engine:
+    with own_turn(), _opened(config, source, state, lists, row_bytes) as engine:
         yield engine
 
 

@@ -33,7 +33,8 @@ class Engine:
         """A path as this engine wants it: Spark's Hadoop client speaks S3 under the scheme s3a, which Sail's server takes as well.
 
         Sail takes a key of a bucket for a part of an address, where %3A is a colon, and finds no rows where there is no such file.
-        Spark takes it as it is. Which of them a server of Spark Connect is, is not known.
+        Spark takes it as it is; and a path of a disk for one of whatever Hadoop's own configuration has as its file system, such as
+        HDFS, if it is not told. Which of them a server of Spark Connect is, is not known.
         """
         in_bucket = path.startswith(("s3://", "s3a://"))
         if self.kind == "sail":
@@ -42,4 +43,6 @@ class Engine:
             raise SourceError(
                 "A path in a bucket has what Spark and Sail read differently", where=path, expected="a path without %3A, %20 and the like"
             )
+        if self.kind == "spark" and path.startswith("/"):
+            return f"file://{path}"
         return path.replace("s3://", "s3a://", 1)

@@ -19,6 +19,9 @@ from courier.secrets import SECRET_SETTING, referred
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+#: What a shell may have for another Java or Spark, and pyspark starts with.
+OF_A_SHELL = ("JAVA_HOME", "SPARK_HOME", "PYSPARK_SUBMIT_ARGS", "SPARK_CONF_DIR")
+
 
 @contextmanager
 def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | None, lists: Sequence[str]) -> Iterator[Engine]:
@@ -40,11 +43,10 @@ def open_spark(config: EngineConfig, source: SourceConfig, state: StateConfig | 
         try:
             session = _beside(settings) if opened else _new(settings, submitted=submitted)
         except (PySparkException, OSError) as exc:
-            raise ConfigError(
-                "Spark cannot be started",
-                found=str(exc)[:200],
-                fix="install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail",
-            ) from exc
+            fix = "install Java 17 or newer (apt-get install openjdk-17-jre-headless), or engine=sail"
+            if told := [name for name in OF_A_SHELL if name in os.environ]:
+                fix += f"; or unset {', '.join(told)}, if it is of another Java or Spark"
+            raise ConfigError("Spark cannot be started", found=str(exc)[:200], fix=fix) from exc
         session.sparkContext.setLogLevel("ERROR")
         remote = not session.sparkContext.master.startswith("local")
         if not remote:
