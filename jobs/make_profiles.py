@@ -7,7 +7,7 @@ from pathlib import Path
 try:
     from courier.synthetic import write_profiles
 except ModuleNotFoundError as missing:
-    sys.exit(f"{missing}. Run `make install` once, and start this with .venv/bin/python.")
+    sys.exit(f"{missing}. Run `make install` once (after moving this folder: rm -r .venv first), and start this with .venv/bin/python.")
 except KeyboardInterrupt:  # loading takes a second
     print("Stopped before the beginning.", file=sys.stderr)
     sys.exit(130)

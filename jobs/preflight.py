@@ -5,7 +5,7 @@ import sys
 try:
     from courier.cli import run_preflight
 except ModuleNotFoundError as missing:
-    sys.exit(f"{missing}. Run `make install` once, and start this with .venv/bin/python.")
+    sys.exit(f"{missing}. Run `make install` once (after moving this folder: rm -r .venv first), and start this with .venv/bin/python.")
 except KeyboardInterrupt:  # loading takes a second
     print("Stopped before the beginning.", file=sys.stderr)
     sys.exit(130)

@@ -19,7 +19,10 @@ ROOT = JOBS.parent
 def test_a_python_without_the_project_is_answered_with_the_right_one(job: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-I", "-S", str(job)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == "No module named 'courier'. Run `make install` once, and start this with .venv/bin/python."
+    assert (
+        done.stderr.strip()
+        == "No module named 'courier'. Run `make install` once (after moving this folder: rm -r .venv first), and start this with .venv/bin/python."
+    )
 
 
 @pytest.mark.parametrize("count", ["-5", "0"])
