@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from courier.config import EngineConfig, SourceConfig
-from courier.engine import Engine, open_engine
+from courier.engine import Engine, _opened
 
 #: Rows are spread over several partitions, as they are on a cluster, where few rows would else end up in one.
 SPREAD = {
@@ -25,5 +25,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         pytest.skip("Spark needs Java, which is not installed")
     settings = SPREAD if request.param == "spark" else {}
     config = EngineConfig(kind=request.param, master="local[2]", driver_memory="1g", settings=settings)
-    with open_engine(config, SourceConfig(path="unused")) as opened:
+    # Without a turn, which this thread would have until its last test: others open engines in other threads, and would wait for ever.
+    with _opened(config, SourceConfig(path="unused"), None, (), 0) as opened:
         yield opened

@@ -15,6 +15,9 @@ import pytest
 from courier.config import EngineConfig, SourceConfig
 from courier.engine import open_engine
 
+#: For new processes: as it was before any engine was open in this one, which sets variables of its own.
+SHELL = dict(os.environ)
+
 
 def test_sail_sees_the_keys_of_the_source_and_nothing_of_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", "id of the source")
@@ -29,9 +32,8 @@ def test_sail_sees_the_keys_of_the_source_and_nothing_of_other_keys(monkeypatch:
 
 
 @pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java")
-def test_no_secret_is_on_the_command_line_that_starts_java_and_spark_has_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KEY", "Hunter2-id")
-    monkeypatch.setenv("SECRET", "Hunter2-of-the-source")
+def test_no_secret_is_on_the_command_line_that_starts_java_and_spark_has_it_all_the_same() -> None:
+    environment = {**SHELL, "KEY": "Hunter2-id", "SECRET": "Hunter2-of-the-source"}
     program = """
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +51,7 @@ with open_engine(config, source) as engine:
     for name in ("hadoop.fs.s3a.bucket.profiles.secret.key", "ssl.keyPassword", "master", "driver.memory"):
         print(conf.get(f"spark.{name}"))
 """
-    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-"], input=program, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False", "Hunter2-of-the-source", "Hunter2-of-mine", "local[1]", "613m"]
 
 
@@ -72,7 +74,7 @@ def test_ctrl_c_ends_a_run_while_sail_computes_and_not_sail_before_it() -> None:
                     time.sleep(1)
                     print(engine.session.range(3).count())
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=SHELL, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "3\n", done.stderr
 
 
@@ -91,7 +93,7 @@ def test_a_session_of_the_notebook_is_neither_used_nor_stopped() -> None:
                 print(engine.session is mine, engine.session.conf.get("spark.sql.session.timeZone"), engine.session.range(3).count())
         print(mine.is_stopped, mine.conf.get("spark.sql.session.timeZone"), mine.range(2).count())
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=SHELL, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["False UTC 3", "False UTC 3", "False Europe/Paris 2"], done.stderr
 
 
@@ -110,7 +112,7 @@ def test_a_spark_that_a_notebook_has_open_is_used_in_a_session_of_its_own_and_go
                 print(hadoop.get("fs.s3a.bucket.crm.endpoint.region"))
         print(mine.conf.get("spark.sql.session.timeZone"), mine.range(2).count())
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=SHELL, capture_output=True, text=True, timeout=240, check=False)
     assert done.stdout.splitlines() == [*["False UTC 3", "eu-north-1"] * 2, "Europe/Paris 2"], done.stderr
 
 
@@ -129,7 +131,7 @@ def test_what_a_shell_has_for_other_servers_does_not_keep_the_client_from_sail(v
             print(engine.session.range(3).count())
         print(os.environ.get("no_grpc_proxy"), os.environ.get("SPARK_CONNECT_AUTHENTICATE_TOKEN"))
     """
-    environment = {**os.environ, **variables}
+    environment = {**SHELL, **variables}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["3", f"None {variables.get('SPARK_CONNECT_AUTHENTICATE_TOKEN')}"], done.stderr
 
@@ -154,7 +156,7 @@ def test_two_threads_open_sail_one_after_the_other_each_with_its_own_keys() -> N
         for thread in threads: thread.join()
         print(sorted(seen.items()), "AWS_SECRET_ACCESS_KEY" in os.environ)
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=SHELL, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "[('A', ('of a', 3)), ('B', ('of b', 3))] False\n", done.stderr
 
 
@@ -173,14 +175,13 @@ def test_files_of_this_machine_are_read_where_hadoop_is_configured_for_hdfs(tmp_
         with open_engine(EngineConfig("spark", master="local[1]"), SourceConfig("profiles")) as engine:
             print(engine.session.read.parquet(engine.path({str(file)!r})).count())
     """
-    environment = {**os.environ, "HADOOP_CONF_DIR": str(tmp_path)}
+    environment = {**SHELL, "HADOOP_CONF_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.stdout == "3\n", done.stderr
 
 
-def test_a_spark_that_does_not_start_is_answered_with_the_variables_that_may_be_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_HOME", "/nowhere")
-    monkeypatch.delenv("JAVA_HOME", raising=False)
+def test_a_spark_that_does_not_start_is_answered_with_the_variables_that_may_be_of_another() -> None:
+    environment = {**{name: value for name, value in SHELL.items() if name != "JAVA_HOME"}, "SPARK_HOME": "/nowhere"}
     code = """if True:
         from courier.config import EngineConfig, SourceConfig
         from courier.engine import open_engine
@@ -190,6 +191,6 @@ def test_a_spark_that_does_not_start_is_answered_with_the_variables_that_may_be_
         except Exception as error:
             print(error)
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert "unset SPARK_HOME" in done.stdout, done.stderr
     assert "JAVA_HOME" not in done.stdout

@@ -123,11 +123,12 @@ class Sleeper(Lock):
         self._meanwhile, self._tired = meanwhile, tired
 
     def sleep(self) -> None:
-        self._tired = False
-        time.sleep(0.02)
-        awake = Lock(self._store, self._key, "the other", lease_seconds=60)
-        awake.take()
-        self._meanwhile()
+        with self._mutex:  # the whole process sleeps: another thread of it would begin the lease anew
+            self._tired = False
+            time.sleep(0.02)
+            awake = Lock(self._store, self._key, "the other", lease_seconds=60)
+            awake.take()
+            self._meanwhile()
 
     def assert_held(self) -> None:
         if self._tired:
