@@ -69,7 +69,7 @@ gpg:
 test: install-dev java sshd gpg ## Run all tests (installs Java, sshd and gpg by apt where it can)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-unit: install-dev gpg ## Run the tests of single functions, which compose no configuration and start no engine (half a minute)
+test-unit: install-dev gpg ## Run the tests of single functions, which compose no configuration and start no engine (less than a minute)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit
 
 $(VENV)/paramiko4/.installed: | $(VENV)/.installed-dev
