@@ -126,11 +126,12 @@ class LocalStore:
 def _write(path: Path, value: bytes, *, durable: bool) -> None:
     """Written out, since a delivery of many small files does this for each, and `tempfile` takes twice as long."""
     new = path.with_name(f".new-{uuid.uuid4().hex}")
-    descriptor, rest = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), memoryview(value)
+    descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            while rest:  # a disk that is filled by it takes a part, and tells so only when it is given the next
-                rest = rest[file.write(rest) :]
+        # Buffered, for a disk that is filled by it takes a part, and tells so only when it is given the rest.
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(value)
+            file.flush()
             if durable:
                 os.fsync(descriptor)
         new.replace(path)

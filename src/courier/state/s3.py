@@ -79,7 +79,9 @@ class S3Store:
     def _read(self, key: str) -> tuple[bytes | None, str]:
         """The value, and the tag by which S3 knows this version of it."""
         with self._errors():
-            for left in reversed(range(ATTEMPTS)):
+            attempts = 0
+            while True:
+                attempts += 1
                 try:
                     answer = self._client.get_object(**self._object(key))
                 except ClientError as exc:
@@ -89,9 +91,8 @@ class S3Store:
                 try:
                     return bytes(answer["Body"].read()), str(answer["ETag"])
                 except (HTTPClientError, IncompleteReadError):  # cut on its way, where botocore tries nothing again
-                    if not left:
+                    if attempts == ATTEMPTS:
                         raise
-        raise AssertionError  # mypy knows no loop that always ends
 
     def write(self, key: str, value: bytes, *, durable: bool = True) -> None:
         with self._errors():
