@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,7 +64,12 @@ def test_record_and_manifest_of_a_published_run(folder: Path) -> None:
     sha256 = hashlib.sha256(HEADER + LINES).hexdigest()
     assert job.files() == {NAME: HEADER + LINES}
     record = job.record()
-    for key in ("started_at", "finished_at", "seconds", "shape"):
+    started, finished = record.pop("started_at"), record.pop("finished_at")
+    assert started < finished
+    assert all(
+        re.fullmatch(r"[-0-9]{10}T[:0-9]{8}\.[0-9]{6}Z", moment) for moment in (started, finished)
+    )  # runs may be shorter than a second
+    for key in ("seconds", "shape"):
         assert record.pop(key)
     assert record == {
         "run_id": "run-1",

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from typing import Any
 
 from courier import runs
 from courier.config import StateConfig
+from courier.delivery.manifest import timestamp
 from courier.errors import ConfigError
 from courier.runs.report import audience_lines
 from courier.state import Store, open_store
@@ -104,7 +106,7 @@ def _row(run_id: str, record: dict[str, Any], *, snapshot: bool) -> Row:
         activation=record["activation"],
         status=record["status"] if finished else UNFINISHED,
         started_at=record["started_at"],
-        seconds=(runs.moment(finished) - runs.moment(record["started_at"])).total_seconds() if finished else None,
+        seconds=round((runs.moment(finished) - runs.moment(record["started_at"])).total_seconds(), 3) if finished else None,
         audiences=[str(audience["segment_name"]) for audience in record["audiences"]],
         exported=total(counts["exported"] for counts in counted),
         excluded=total(sum(counts["excluded"].values()) for counts in counted),
@@ -147,7 +149,7 @@ def _cells(row: Row) -> list[str]:
         row.run_id,
         row.activation or "-",
         row.status,
-        row.started_at or "-",
+        _second(row.started_at),
         f"{row.seconds:,.0f}" if row.seconds is not None else "-",
         " ".join(names) or "-",
         *("-" if number is None else f"{number:,}" for number in (row.exported, row.excluded, row.deduplicated, row.rejected)),
@@ -157,10 +159,14 @@ def _cells(row: Row) -> list[str]:
     return [_printable(cell) for cell in cells]
 
 
+def _second(text: str | None) -> str:
+    return timestamp(runs.moment(text).astimezone(UTC)) if text else "-"
+
+
 def _full(store: Store, row: Row, record: dict[str, Any]) -> Iterator[str]:
     lines = [
         f"Run {row.run_id} of activation '{row.activation}' on {record.get('engine')}: {row.status}",
-        f"  started {row.started_at}, finished {record['finished_at'] or '-'}, as of {record.get('as_of')}",
+        f"  started {_second(row.started_at)}, finished {_second(record['finished_at'])}, as of {record.get('as_of')}",
     ]
     if record.get("profiles") is not None:
         lines.append(f"  profiles read            {record['profiles']:>12,}")

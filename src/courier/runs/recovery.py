@@ -14,7 +14,6 @@ from courier import runs
 from courier.config import DESTINATIONS, DestinationConfig, JumpConfig, RunConfig
 from courier.delivery import Alone, Delivery
 from courier.delivery.journal import Journal
-from courier.delivery.manifest import timestamp
 from courier.destinations import open_destination
 from courier.errors import ConfigError, CourierError
 from courier.esp.artefacts import beside
@@ -139,7 +138,7 @@ def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[s
         store.delete(Journal.marker(config.activation, run_id))
         return []
     if journal.header.phase == "published":  # killed between the last file and the end
-        finished = timestamp(datetime.now(UTC))
+        finished = runs.instant(datetime.now(UTC))
         record = {**journal.header.record, **outcome(journal), "status": "published", "error": None, "finished_at": finished}
         remember_published(store, journal, lock, lambda: runs.write(store, run_id, record))
         return [f"Run {run_id} had published its files when it ended; that is remembered now"]
