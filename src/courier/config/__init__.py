@@ -15,7 +15,7 @@ from courier.config.audience import (
 from courier.config.destination import DestinationConfig, LocalConfig, S3Config
 from courier.config.esp import POLICIES, EspConfig
 from courier.config.file import FileConfig
-from courier.config.limits import in_the_clear
+from courier.config.limits import in_the_clear, on_this_machine
 from courier.config.mapping import ColumnConfig, DedupConfig, ExportConfig, MappingConfig, RowRuleConfig, RulesConfig
 from courier.config.profiles import ChecksConfig, ExpectationConfig, SourceConfig
 from courier.config.run import EngineConfig, RunConfig, StateConfig, TriggerConfig, parse_as_of, parse_release, parse_run_id
@@ -53,6 +53,7 @@ __all__ = [
     "SuppressionListConfig",
     "TriggerConfig",
     "in_the_clear",
+    "on_this_machine",
     "parse_as_of",
     "parse_release",
     "parse_run_id",

@@ -23,7 +23,6 @@ REFERENCES = {
         "NAME, NAME#KEY or an ARN",
     ),
 }
-LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 #: `//user:password@host`, where the password may have slashes, as AWS's keys have.
 LOGIN = re.compile(r"//(?!arn:)([^/@\s]*|[^/@\s:]*:[^@\s]*)@")
 
@@ -122,9 +121,14 @@ def check_endpoint(key: str, url: str | None) -> None:
         raise ConfigError(f"{key} is no address", found=None if "@" in url else url, expected="https://HOST or https://HOST:PORT")
 
 
+def on_this_machine(url: str) -> bool:
+    """Whether it leads to this machine by a name that no other machine has."""
+    return bool(re.fullmatch(r"localhost|127\.[0-9.]+|::1", urlsplit(url).hostname or ""))
+
+
 def in_the_clear(key: str, url: str | None) -> list[str]:
     """A warning where rows go over a network that anybody on the way may read. On this machine nobody is."""
-    if not url or not url.startswith("http://") or LOOPBACK.fullmatch(urlsplit(url).hostname or ""):
+    if not url or not url.startswith("http://") or on_this_machine(url):
         return []
     return [f"{key} is http, so rows go over the network unencrypted: use https where the store has it"]
 

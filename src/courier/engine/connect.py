@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from courier.config import EngineConfig, SourceConfig
+from courier.config import EngineConfig, SourceConfig, on_this_machine
 from courier.engine.base import Engine
 from courier.engine.settings import SPARK_SETTINGS
 from courier.engine.variables import CLIENT_VARIABLES, as_before, environment
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 #: Spark Connect's own.
 CONNECT_PORT = 15002
 CONNECT_SECONDS = 20.0
-THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 @contextmanager
@@ -30,7 +29,7 @@ def open_connect(config: EngineConfig, source: SourceConfig) -> Iterator[Engine]
     if source.has_keys:
         raise ConfigError("A remote engine reads S3 with its own credentials", found="source.access_key_id_…", fix="leave it out")
     url = urlsplit(str(config.remote))
-    remote = url.hostname not in THIS_MACHINE
+    remote = not on_this_machine(str(config.remote))
     try:  # the client itself tries for ten minutes
         socket.create_connection((url.hostname, url.port or CONNECT_PORT), CONNECT_SECONDS).close()
     except OSError as exc:
