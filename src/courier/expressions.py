@@ -68,8 +68,8 @@ def trimmed(written: Column) -> Column:
     return F.call_function("btrim", written, F.lit(EVERY_BLANK))
 
 
-def address(written: Column) -> Column:
-    """An address as it is compared with another: without the blanks that those who import it take off, and in lower case."""
+def normalized(written: Column) -> Column:
+    """An address, or a key, as it is compared with another: without the blanks that those who import it take off, and in lower case."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     return F.lower(trimmed(written))

@@ -64,13 +64,20 @@ SPELLINGS = [
     member(email=" jane@X.com", first_name="2", qualified=FEB),
     member(email="JANE@X.COM ", first_name="3", qualified=JAN),
     member(email="joe@x.com", first_name="4"),
+    member(email="\tjane@x.com\u00a0\r\n", first_name="5", qualified=JAN),
 ]
 
 
 def test_normalized_keys_are_compared_trimmed_and_in_lower_case_and_values_stay_as_they_are(engine: Engine, tmp_path: Path) -> None:
     columns = {"email": "personalEmail.address", "first": "person.name.firstName"}
     normalized = run_rows(engine, tmp_path / "1", SPELLINGS, columns, key=["email"], dedup=DedupConfig(normalize=True)).rows()
-    assert normalized == [(" jane@X.com", "2", E), ("JANE@X.COM ", "3", D), ("Jane@x.com", "1", D), ("joe@x.com", "4", E)]
+    assert normalized == [
+        (" jane@X.com", "2", E),
+        ("\tjane@x.com\u00a0\r\n", "5", D),
+        ("JANE@X.COM ", "3", D),
+        ("Jane@x.com", "1", D),
+        ("joe@x.com", "4", E),
+    ]
     plain = run_rows(engine, tmp_path / "2", SPELLINGS, columns, key=["email"]).rows()
     assert {row[-1] for row in plain} == {E}
 

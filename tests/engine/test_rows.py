@@ -188,7 +188,7 @@ def test_rows_without_a_mandatory_attribute_are_excluded_for_the_first_reason(en
     rows = [
         member(email=None, phone=None, city="1"),
         member(email="", phone="1", city="2"),
-        member(email="  ", phone="1", city="3"),
+        member(email=" \t\u00a0\r\n", phone="1", city="3"),
         member(email="x@example.com", phone=" ", city="4"),
         member(email="x@example.com", phone=None, city="5"),
         member(email="x@example.com", phone="1", city="6"),
@@ -197,7 +197,7 @@ def test_rows_without_a_mandatory_attribute_are_excluded_for_the_first_reason(en
     assert sorted(staged(engine, tmp_path, rows, config), key=lambda row: row[0]) == [
         ("1", None, None, email),
         ("2", "", "1", email),
-        ("3", "  ", "1", email),
+        ("3", " \t\u00a0\r\n", "1", email),
         ("4", "x@example.com", " ", phone),
         ("5", "x@example.com", None, phone),
         ("6", "x@example.com", "1", E),

@@ -67,6 +67,12 @@ def test_a_rule_rejects_what_fails_it_and_null_passes_all_but_required(
     assert [text for _, text, outcome in found if outcome == EXPORTED] == [text for text in TEXTS if text not in rejected]
 
 
+def test_blanks_of_any_kind_are_not_what_is_required(engine: Engine, tmp_path: Path) -> None:
+    rows = [member(_id=str(number), first_name=text) for number, text in enumerate(["\t", "\r\n", "\u00a0", "\t.\n"])]
+    found = run_rows(engine, tmp_path, rows, COLUMNS, key=["id"], row_rules=RulesConfig({"name": rule(required=True)})).rows()
+    assert [outcome for *_, outcome in found] == [*["rejected: name"] * 3, EXPORTED]
+
+
 def test_the_first_rule_that_rejects_is_the_reason(engine: Engine, tmp_path: Path) -> None:
     rows = [member(_id=str(number), first_name=text) for number, text in enumerate(["abcd", "1", "12345", "ab"])]
     config = RulesConfig({"short": rule(max_length=3), "letters": rule(regex="^[a-z]+$")})

@@ -14,7 +14,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import ColumnConfig
 from courier.errors import ConfigError, SourceError, nearest
-from courier.expressions import address, in_zone
+from courier.expressions import in_zone, normalized
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -161,7 +161,7 @@ def _hashed(how: str, build: Build) -> Build:
         if how == "md5":
             return F.md5(value)
         if how == "sha256_email":
-            value = F.nullif(address(value), F.lit(""))
+            value = F.nullif(normalized(value), F.lit(""))
         if how == "sha256_phone":
             bare = F.regexp_replace(F.regexp_replace(value, r"\(0\)", ""), r"[ \t\n\r\u00A0()./-]", "")
             digits = F.regexp_replace(bare, "^00", "+")

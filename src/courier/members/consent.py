@@ -225,13 +225,13 @@ def _said_by_address(consent: Consent, found: dict[str, Column]) -> tuple[Column
     def said(entry: Column) -> Column:
         code = entry["value"]["marketing"][config.channel]["val"]
         verdict = F.when(code.isin(*config.denied), F.lit("-")).when(code.isin(*config.granted), F.lit("+"))
-        return F.concat(verdict, expressions.address(entry["key"]))
+        return F.concat(verdict, expressions.normalized(entry["key"]))
 
     answers = [F.transform(each, said) for each in entries]  # `+address` or `-address`: the entries are looked through once
 
     def one_says(verdict: str, asked: list[Column]) -> Column:
         # By its name: the function of Spark 3.5's client looks for plain values only.
-        wanted = [F.concat(F.lit(verdict), expressions.address(address)) for address in asked]
+        wanted = [F.concat(F.lit(verdict), expressions.normalized(address)) for address in asked]
         places = [F.call_function("array_position", each, answer) for each in answers for answer in wanted]
         return reduce(operator.or_, [F.coalesce(place > 0, F.lit(False)) for place in places], F.lit(False))
 

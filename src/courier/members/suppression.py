@@ -152,7 +152,7 @@ def value(config: SuppressionConfig, schema: pa.Schema) -> list[Column]:
         return []
     steps, _ = xdm.resolve(config.source, schema, "suppression.source")
     found = expressions.value(str(xdm.parse(config.source)[0]), steps[1:])
-    return [expressions.address(found).alias(VALUE)]
+    return [expressions.normalized(found).alias(VALUE)]
 
 
 def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: Engine, *, fan_out: bool = False) -> DataFrame:
@@ -166,7 +166,7 @@ def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: 
     if not files:
         return unmarked(members)
     values = [F.col(VALUE)] if needed_paths(config) else []
-    values += [expressions.address(F.col("identity"))] if fan_out else []
+    values += [expressions.normalized(F.col("identity"))] if fan_out else []
     reasons, marks = [], []
     for number, (name, each) in enumerate(config.lists.items()):
         for place, value in enumerate(values):
@@ -190,7 +190,7 @@ def _entries(each: SuppressionListConfig, groups: list[list[str]], engine: Engin
     """The distinct entries of one list: a join with them keeps the number of members."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    entry = expressions.address(F.col("`" + each.column.replace("`", "``") + "`").cast("string")).alias("entry")
+    entry = expressions.normalized(F.col("`" + each.column.replace("`", "``") + "`").cast("string")).alias("entry")
 
     def read(files: list[str]) -> DataFrame:
         paths = [engine.path(file) for file in files]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from courier import xdm
 from courier.config import DedupConfig, ExportConfig, RulesConfig
+from courier.expressions import normalized, trimmed
 from courier.mapping import MARK, MappedColumn, Mapping
 from courier.members import consent
 from courier.members.consent import Consent
@@ -80,7 +81,7 @@ def _absent(column: MappedColumn) -> Column:
 
     value = F.col(column.engine_name)
     blank = column.mandatory and column.kind is not None and xdm.is_text(column.kind)
-    return value.isNull() | (F.trim(value) == "") if blank else value.isNull()
+    return value.isNull() | (trimmed(value) == "") if blank else value.isNull()
 
 
 def with_outcomes(rows: DataFrame, mapping: Mapping, dedup: DedupConfig, *, one_stream: bool) -> DataFrame:
@@ -116,7 +117,7 @@ def _with_keys(rows: DataFrame, mapping: Mapping) -> DataFrame:
     """Add the parts of the key that are not compared as they are."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    own = {name: F.lower(F.trim(F.col(column.engine_name))) for name, column in mapping.compared.items() if name != column.engine_name}
+    own = {name: normalized(F.col(column.engine_name)) for name, column in mapping.compared.items() if name != column.engine_name}
     return rows.withColumns(own) if own else rows
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import RowRuleConfig, RulesConfig
 from courier.errors import ConfigError, nearest
+from courier.expressions import trimmed
 from courier.mapping import MappedColumn, Mapping
 from courier.patterns import portable
 
@@ -105,7 +106,7 @@ def _fails(rule: RowRuleConfig, column: MappedColumn) -> Column:
     text = _text(value, column.kind)
     fails = F.lit(False)
     if rule.required:
-        fails = fails | text.isNull() | (F.trim(text) == "")
+        fails = fails | text.isNull() | (trimmed(text) == "")
     if rule.regex is not None:
         fails = fails | F.coalesce(~text.rlike(portable(rule.regex, rule.column)), F.lit(False))
     if rule.min_length is not None:
