@@ -25,6 +25,8 @@ OPPOSITE = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "LEGACY",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
     "spark.sql.parquet.binaryAsString": "true",
+    "spark.sql.files.ignoreCorruptFiles": "true",
+    "spark.sql.files.ignoreMissingFiles": "true",
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ColumnPruning",
 }
 PROGRAM = """
@@ -65,3 +67,18 @@ def test_the_bytes_are_those_of_a_cluster_without_defaults(tmp_path: Path) -> No
     activate(tmp_path, *options, run_id="opposite", SPARK_CONF_DIR=conf).succeeded(quiet=False)
     assert (tmp_path / "other" / "members.csv").read_bytes() == expected["members.csv"]
     assert b"2026-01-01T22:30:00" in expected["members.csv"]
+
+
+def test_a_damaged_file_ends_the_run_where_a_cluster_would_leave_it_out(tmp_path: Path) -> None:
+    """Its footer is whole, so it is found by who reads its values."""
+    members = {"ups": {"a": ("realized", "2026-01-01T00:00:00Z", None)}}
+    rows = [profile(email=f"{name}@example.com", segments=members) for name in "ab"]
+    damaged = write_profiles(tmp_path / "profiles", rows, files=2) / "profiles-00001.parquet"
+    content = bytearray(damaged.read_bytes())
+    end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[4:end] = b"\xff" * (end - 4)
+    damaged.write_bytes(content)
+    conf = defaults(tmp_path / "conf")["SPARK_CONF_DIR"]
+    job = activate(tmp_path, "audience.segments=[a]", "engine=spark", SPARK_CONF_DIR=conf)
+    assert (job.code, job.delivered()) == (4, {}), job.stderr
+    assert f"Where: {damaged}" in job.stderr
