@@ -25,6 +25,11 @@ OPPOSITE = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "LEGACY",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "false",
     "spark.sql.parquet.binaryAsString": "true",
+    "spark.sql.files.ignoreCorruptFiles": "true",
+    "spark.sql.files.ignoreMissingFiles": "true",
+    "spark.sql.files.maxRecordsPerFile": "1",
+    "spark.sql.parser.escapedStringLiterals": "true",
+    "spark.sql.variable.substitute": "true",
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.ColumnPruning",
 }
 PROGRAM = """
@@ -53,15 +58,35 @@ def test_every_pinned_setting_wins_over_the_clusters_and_no_other_does(tmp_path:
 
 
 def test_the_bytes_are_those_of_a_cluster_without_defaults(tmp_path: Path) -> None:
-    """With a time whose day differs in Tokyo, and files in the old int96 whose calendars differ."""
+    """With a time whose day differs in Tokyo, files in the old int96 whose calendars differ, a backslash in an expression, and more
+    rows than a task can write files of one row that follow each other by their names.
+    """
     members = {"ups": {"a": ("realized", "2026-01-01T22:30:00Z", None)}}
-    rows = [profile(email=f"{number:02d}@example.com", segments=members) for number in range(12)]
+    rows = [profile(email=f"{number:04d}@example.com", segments=members) for number in range(1100)]
     for file in write_profiles(tmp_path / "profiles", rows).glob("*.parquet"):
         pq.write_table(pq.read_table(file), file, use_deprecated_int96_timestamps=True)
-    columns = "+mapping.columns.qualified={source: membership.lastQualificationTime}"
-    expected = activate(tmp_path, "audience.segments=[a]", "file.name=members", columns).succeeded().files()
+    qualified = "+mapping.columns.qualified={source: membership.lastQualificationTime}"
+    masked = r"""+mapping.columns.masked={expression: "regexp_replace(personalEmail.address, '[\\x30-\\x39]', '#')"}"""
+    columns = ["audience.segments=[a]", "file.name=members", qualified, masked]
+    expected = activate(tmp_path, *columns).succeeded().files()
     conf = defaults(tmp_path / "conf")["SPARK_CONF_DIR"]
-    options = ["audience.segments=[a]", "file.name=members", columns, "destination.path=other", "engine=spark"]
+    options = [*columns, "destination.path=other", "engine=spark"]
     activate(tmp_path, *options, run_id="opposite", SPARK_CONF_DIR=conf).succeeded(quiet=False)
     assert (tmp_path / "other" / "members.csv").read_bytes() == expected["members.csv"]
     assert b"2026-01-01T22:30:00" in expected["members.csv"]
+    assert b",####@example.com" in expected["members.csv"]
+
+
+def test_a_damaged_file_ends_the_run_where_a_cluster_would_leave_it_out(tmp_path: Path) -> None:
+    """Its footer is whole, so it is found by who reads its values."""
+    members = {"ups": {"a": ("realized", "2026-01-01T00:00:00Z", None)}}
+    rows = [profile(email=f"{name}@example.com", segments=members) for name in "ab"]
+    damaged = write_profiles(tmp_path / "profiles", rows, files=2) / "profiles-00001.parquet"
+    content = bytearray(damaged.read_bytes())
+    end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[4:end] = b"\xff" * (end - 4)
+    damaged.write_bytes(content)
+    conf = defaults(tmp_path / "conf")["SPARK_CONF_DIR"]
+    job = activate(tmp_path, "audience.segments=[a]", "engine=spark", SPARK_CONF_DIR=conf)
+    assert (job.code, job.delivered()) == (4, {}), job.stderr
+    assert f"Where: {damaged}" in job.stderr

@@ -47,6 +47,7 @@ VALUES: list[tuple[str, Any]] = [
     ("coalesce(person.name.lastName, 'x')", "x"),
     ("concat('a', person.name.firstName)", "aZoë"),
     ("concat('a', person.name.lastName)", None),
+    ("concat('${x} ', '${env:HOME}')", "${x} ${env:HOME}"),
     ("array_join(concat(loyalty.loyaltyID, array('z')), ',')", "b,a,b,z"),
     ("concat_ws('-', 'a', person.name.lastName, 'b')", "a-b"),
     ("concat_ws('-', loyalty.loyaltyID)", "b-a-b"),

@@ -55,6 +55,8 @@ def connected(url: str, config: EngineConfig) -> Iterator[SparkSession]:
 
     # A window over one sorted stream is what the Sail half wants, and the client warns of it on every query.
     warnings.filterwarnings("ignore", message="WARN WindowExpression: No Partition Defined", category=UserWarning)
+    # What servers answer to a setting that is pinned to what it is by default; Spark says the name of the setting first.
+    warnings.filterwarnings("ignore", message="(?s).*Use raw string literals", category=UserWarning)
     with as_before(CLIENT_VARIABLES), _without_proxy(url), ExitStack() as opened:
         try:
             # A new one: that of a notebook, say, is of another server, has other settings, and is not ours to stop.

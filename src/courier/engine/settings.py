@@ -26,6 +26,14 @@ SPARK_SETTINGS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
     "spark.sql.parquet.binaryAsString": "false",
+    # What cannot be read would be left out without a word: members of a file, or all whom a suppression list holds.
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    # By its name, a task's file after the thousandth does not come after the others.
+    "spark.sql.files.maxRecordsPerFile": "0",
+    # Of texts in expressions: what a backslash is, and that ${…} is no variable, of the environment as well, whose value is put there.
+    "spark.sql.parser.escapedStringLiterals": "false",
+    "spark.sql.variable.substitute": "false",
     # It would take a constant part of a key out of a window but not out of the ranges below it, and have the rows spread anew.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.FoldablePropagation",
 }
