@@ -49,7 +49,7 @@ def _activated(config: RunConfig, progress: Progress | None) -> runs.Run:
     with locked(store, config.activation, config.run_id, config.state.lease_seconds) as lock:
         if _is_done(run):  # by the run that held the lock
             return run
-        earlier = Journal.load(store, config.run_id)
+        earlier = recovery.earlier(store, config.run_id)
         if not (earlier and earlier.header.phase == "published"):
             release.assert_not_released(store, config)
         runs.claim(store, config)
