@@ -218,6 +218,33 @@ def test_a_lock_in_another_form_is_nobodys(folder: Path) -> None:
     activate(folder, SEGMENTS).succeeded()
 
 
+FULL = """
+import errno, os, sys
+from courier import cli
+from courier.destinations.local import LocalConnection
+from courier.state import local
+publish = LocalConnection.publish
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def filled(connection, staged, **named):
+    if staged.name.startswith(sys.argv[1]):
+        local._write = full
+    return publish(connection, staged, **named)
+LocalConnection.publish = filled
+sys.exit(cli.run_activation(sys.argv[2:]))
+"""
+
+
+def test_a_disk_that_is_full_when_all_is_published_hides_not_that_it_is(folder: Path) -> None:
+    arguments = command(SEGMENTS, "checks=none")
+    process = subprocess.run([sys.executable, "-c", FULL, "manifest", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert "The state store cannot be used" in process.stderr
+    assert "No space left on device" in process.stderr
+    assert "all files are published; start again with run_id=run-1" in process.stderr
+    assert activate(folder, SEGMENTS).succeeded().files() == {NAME: CONTENT}
+
+
 def test_a_file_is_taken_back_where_it_was_sent_to_when_the_run_goes_elsewhere_now(folder: Path) -> None:
     with halted_before_publishing(folder) as process:
         process.kill()

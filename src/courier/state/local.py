@@ -119,7 +119,8 @@ class LocalStore:
         try:
             yield
         except OSError as exc:
-            fix = "set state.path to a folder that this user may write to"
+            full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+            fix = "free some space there" if full else "set state.path to a folder that this user may write to"
             raise ConfigError("The state store cannot be used", where=f"state.path {self._root}", found=exc.strerror, fix=fix) from exc
 
 
