@@ -245,6 +245,30 @@ def test_a_disk_that_is_full_when_all_is_published_hides_not_that_it_is(folder: 
     assert activate(folder, SEGMENTS).succeeded().files() == {NAME: CONTENT}
 
 
+REFUSED = """
+import errno, os, sys
+from unittest.mock import patch
+from courier import cli
+with patch(sys.argv[1], side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))):
+    sys.exit(cli.run_activation(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("writer", "below"), [("courier.runs.rejects.csv.writer", "rejects"), ("pyarrow.parquet.ParquetWriter", "changes")]
+)
+def test_a_disk_that_is_full_while_rows_are_written_to_it_is_told(folder: Path, writer: str, below: str) -> None:
+    named = [SEGMENTS, "export=incremental", "file.name='{segment_name}_{run_id}'"]
+    activate(folder, *named).succeeded()
+    rule = "++rules.rows={first: {column: email, regex: '^a'}}"  # who breaks it is rejected, and leaves
+    arguments = command(*named, "checks=none", rule, run_id="run-2")
+    process = subprocess.run([sys.executable, "-c", REFUSED, writer, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 2, process.stderr
+    assert "The state store cannot be used" in process.stderr
+    assert f"run-2/{below}" in process.stderr.replace("/snapshot", "")
+    assert "No space left on device. What to do: free some space there." in process.stderr
+
+
 def test_a_file_is_taken_back_where_it_was_sent_to_when_the_run_goes_elsewhere_now(folder: Path) -> None:
     with halted_before_publishing(folder) as process:
         process.kill()
