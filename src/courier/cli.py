@@ -19,6 +19,7 @@ from courier.errors import CourierError
 from courier.garbage import seldom_collected
 from courier.pipeline import activate
 from courier.preflight import preflight
+from courier.printable import printable
 from courier.runs.history import history
 from courier.runs.report import report
 
@@ -73,7 +74,7 @@ def _preflight(config: RunConfig) -> str:
     """Its lines are printed as they come, so that an error hides none of them."""
     with closing(preflight(config)) as lines:
         for line in lines:
-            _say(line)
+            _say(printable(line))
     return ""
 
 
@@ -106,7 +107,7 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
         if text:  # no line at all where there is none for machines
             _say(text)
     except CourierError as error:
-        _print(str(error), sys.stderr)
+        _print(printable(str(error)), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stop:
         notes = getattr(stop, "__notes__", [])  # of what is otherwise than usual
@@ -131,10 +132,17 @@ def _print(text: str, stream: TextIO | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes once more at its end
 
 
+class _OneLine(logging.Formatter):
+    """A server's words, and names that are not ours, stay within the line that has them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _log_to_stderr() -> None:
     """Our own log lines only: those of libraries may hold values."""
     ours = logging.getLogger("courier")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     ours.handlers[:], ours.propagate = [handler], False
     ours.setLevel(logging.INFO)

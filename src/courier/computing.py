@@ -20,7 +20,7 @@ from courier.rows import changes, counts, footers, outcomes, rules, snapshot
 from courier.rows.snapshot import AudienceSnapshot
 from courier.runs import baseline, rejects
 from courier.source import profiles
-from courier.state.place import Place
+from courier.state.place import Place, usable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -111,9 +111,10 @@ def _changes(run: runs.Run, ready: Ready, staged: AudienceSnapshot) -> changes.C
     if before is None:
         return None
     path = _changes_path(run, staged.ordinal)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
     compared = changes.compared(baseline.snapshot_of(run.history, before), baseline.folder_of(run.history, before))
-    return changes.find(compared, staged, ready.columns, config.export, path)
+    with usable(path.parent):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return changes.find(compared, staged, ready.columns, config.export, path)
 
 
 def _place(run: runs.Run, engine: Engine) -> Place:
@@ -148,7 +149,9 @@ def _write_rejects(run: runs.Run, ready: Ready, snapshots: list[AudienceSnapshot
     key = f"runs/{run.config.run_id}/rejects"
     run.store.delete_folder(key)  # what an earlier start left
     for staged in rejecting:
-        rejects.write(staged, ready.columns, ready.rules, run.store.folder(key))
+        folder = run.store.folder(key)
+        with usable(folder):
+            rejects.write(staged, ready.columns, ready.rules, folder)
     if rejecting:
         run.store.keep_folder(key)
         run.rejects = run.store.shown(key)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 #: From the first quote to the last, for the value that an engine quotes may have quotes and line ends of its own.
 QUOTED = re.compile(r"'(?:.*'|.*)", re.DOTALL)
 #: What may be a value of a row in an engine's message, where it has no quotes.
 VALUES = re.compile(r"(?<=value )(?!of )\S+|(?<=value of )\S+|-?\d[\d.,]{3,}\w*")
+#: By the first letter of a sign's category in Unicode.
+MASKS = {"L": "x", "M": "x", "N": "9"}
 #: Of a line, or of one value; it can have megabytes.
 SHOWN_CHARACTERS = 1_000
 
@@ -25,8 +28,8 @@ def beginning(text: str) -> str:
 
 
 def masked(text: str) -> str:
-    """Every letter becomes x, and every digit 9."""
-    return re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "x", text))
+    """Every letter becomes x, and every digit 9; so do signs that belong to a letter, as most vowels of Hindi and Thai do."""
+    return "".join(MASKS.get(unicodedata.category(sign)[0], sign) for sign in text)
 
 
 def without_values(message: str) -> str:

@@ -49,7 +49,7 @@ def _activated(config: RunConfig, progress: Progress | None) -> runs.Run:
     with locked(store, config.activation, config.run_id, config.state.lease_seconds) as lock:
         if _is_done(run):  # by the run that held the lock
             return run
-        earlier = Journal.load(store, config.run_id)
+        earlier = recovery.earlier(store, config.run_id)
         if not (earlier and earlier.header.phase == "published"):
             release.assert_not_released(store, config)
         runs.claim(store, config)
@@ -79,9 +79,18 @@ def _activated(config: RunConfig, progress: Progress | None) -> runs.Run:
             with suppress(CourierError):
                 lock.assert_live()
             if not lock.lost:  # or the record is that of another start of the run, which is at work on it
-                runs.save(run)
+                _save(run)
         retention.tidy(run, lock.assert_held)
     return run
+
+
+def _save(run: runs.Run) -> None:
+    """What ended the run is told, and what has become of its files, also where the state store takes no record of it any more."""
+    try:
+        runs.save(run)
+    except CourierError:
+        if run.error is None:
+            raise
 
 
 def _is_done(run: runs.Run) -> bool:

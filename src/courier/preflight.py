@@ -26,7 +26,7 @@ from courier.reading import Ready, check_templates, read
 from courier.render import render
 from courier.rows import footers
 from courier.rows.snapshot import AudienceSnapshot
-from courier.runs import release
+from courier.runs import recovery, release
 from courier.runs.report import audience_lines
 from courier.state import Store, open_store
 from courier.state.scratch import scratch_folder
@@ -53,7 +53,7 @@ def _lines(config: RunConfig) -> Iterator[str]:
         return
     probe.try_state(store, _folder(config))
     yield "  state store: a value could be written, changed, read and deleted"
-    earlier = Journal.load(store, config.run_id)
+    earlier = recovery.earlier(store, config.run_id)
     if earlier is not None:
         if earlier.header.phase in ("publishing", "published"):
             yield f"Nothing would be computed: an earlier start of run {config.run_id} was publishing when it ended; the next one finishes that"

@@ -155,6 +155,120 @@ def test_a_record_of_another_version_is_read_as_far_as_it_is_known(folder: Path)
     assert "has published its files already" in activate(folder, SEGMENTS).succeeded().stdout
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "content"),
+    [
+        ("activations/demo/published.json", "parts", 5),
+        ("activations/demo/published.json", "parts", {NAME: {}}),
+        ("activations/demo/published.json", "files", {NAME: "185"}),
+        ("activations/demo/published.json", "audiences", {"ups/seg-a": {"run_id": [], "ordinal": 0, "size": 2, "shape": ""}}),
+    ],
+)
+def test_what_is_remembered_in_another_form_is_refused_before_anything_is_sent(folder: Path, file: str, key: str, content: object) -> None:
+    activate(folder, SEGMENTS).succeeded()
+    path = folder / "state" / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: content}))
+    (folder / "out" / NAME).unlink()
+    job = activate(folder, SEGMENTS, run_id="run-2")
+    assert (job.code, job.files()) == (2, {})
+    assert "What was published last cannot be read" in job.said()[0]
+    assert str(path) in job.said()[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "content"),
+    [
+        ("journal.json", "phase", "sent"),
+        ("journal.json", "states", []),
+        ("journal.json", "planned", [5]),
+        ("journal.json", "destination", 5),
+        ("journal.json", "record", {}),
+        ("journal.json", "audiences", {"ups/seg-a": {"run_id": "run-1"}}),
+        ("files.jsonl", "number", 7),
+        ("files.jsonl", "staged", {"name": NAME, "size": "2", "token": {}}),
+    ],
+)
+def test_a_journal_in_another_form_is_refused_and_nothing_is_sent_again(folder: Path, file: str, key: str, content: object) -> None:
+    with halted_before_publishing(folder):
+        pass
+    path = folder / "state" / "runs" / "run-1" / file
+    head, _, known = path.read_text().rpartition("\n")
+    path.write_text(f"{head}\n{json.dumps({**json.loads(known), key: content})}")
+    job = activate(folder, SEGMENTS)
+    assert (job.code, [name for name in job.files() if not name.startswith(".")]) == (2, [])
+    assert "The journal of an earlier start cannot be read" in job.said()[0]
+    assert str(path.with_name("journal.json")) in job.said()[0]
+
+
+@pytest.mark.parametrize(("key", "content"), [("audiences", 5), ("checks", [{}]), ("columns", None), ("status", ["published"])])
+def test_a_record_in_another_form_is_refused_and_nothing_is_sent_again(folder: Path, key: str, content: object) -> None:
+    activate(folder, SEGMENTS).succeeded()
+    path = folder / "state" / "runs" / "run-1" / "record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: content}))
+    (folder / "out" / NAME).unlink()
+    job = activate(folder, SEGMENTS)
+    assert (job.code, job.files()) == (2, {})
+    assert "The record of an earlier run with this run_id cannot be read" in job.said()[0]
+
+
+def test_a_lock_in_another_form_is_nobodys(folder: Path) -> None:
+    (folder / "state" / "locks").mkdir(parents=True)
+    owner = {"token": "a", "run_id": "run-0", "machine": "elsewhere", "process": "1/1", "expires_at": None}
+    (folder / "state" / "locks" / "demo.json").write_text(json.dumps(owner))
+    activate(folder, SEGMENTS).succeeded()
+
+
+FULL = """
+import errno, os, sys
+from courier import cli
+from courier.destinations.local import LocalConnection
+from courier.state import local
+publish = LocalConnection.publish
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def filled(connection, staged, **named):
+    if staged.name.startswith(sys.argv[1]):
+        local._write = full
+    return publish(connection, staged, **named)
+LocalConnection.publish = filled
+sys.exit(cli.run_activation(sys.argv[2:]))
+"""
+
+
+def test_a_disk_that_is_full_when_all_is_published_hides_not_that_it_is(folder: Path) -> None:
+    arguments = command(SEGMENTS, "checks=none")
+    process = subprocess.run([sys.executable, "-c", FULL, "manifest", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert "The state store cannot be used" in process.stderr
+    assert "No space left on device" in process.stderr
+    assert "all files are published; start again with run_id=run-1" in process.stderr
+    assert activate(folder, SEGMENTS).succeeded().files() == {NAME: CONTENT}
+
+
+REFUSED = """
+import errno, os, sys
+from unittest.mock import patch
+from courier import cli
+with patch(sys.argv[1], side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))):
+    sys.exit(cli.run_activation(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("writer", "below"), [("courier.runs.rejects.csv.writer", "rejects"), ("pyarrow.parquet.ParquetWriter", "changes")]
+)
+def test_a_disk_that_is_full_while_rows_are_written_to_it_is_told(folder: Path, writer: str, below: str) -> None:
+    named = [SEGMENTS, "export=incremental", "file.name='{segment_name}_{run_id}'"]
+    activate(folder, *named).succeeded()
+    rule = "++rules.rows={first: {column: email, regex: '^a'}}"  # who breaks it is rejected, and leaves
+    arguments = command(*named, "checks=none", rule, run_id="run-2")
+    process = subprocess.run([sys.executable, "-c", REFUSED, writer, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert process.returncode == 2, process.stderr
+    assert "The state store cannot be used" in process.stderr
+    assert f"run-2/{below}" in process.stderr.replace("/snapshot", "")
+    assert "No space left on device. What to do: free some space there." in process.stderr
+
+
 def test_a_file_is_taken_back_where_it_was_sent_to_when_the_run_goes_elsewhere_now(folder: Path) -> None:
     with halted_before_publishing(folder) as process:
         process.kill()

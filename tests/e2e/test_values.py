@@ -72,6 +72,16 @@ def test_the_report_shows_the_shape_of_the_first_lines_in_their_encoding(folder:
     assert content.decode("utf-16").startswith("email||phone||")
 
 
+@pytest.mark.parametrize("job", ["activate.py", "preflight.py"])
+def test_a_terminal_obeys_nothing_that_a_value_or_a_name_has(folder: Path, job: str) -> None:
+    row = profile(email="a@example.com", city="\x1b[31mRiga\x9b2J\r\u202e", segments={"ups": {"seg-a": ("realized", None, None)}})
+    write_profiles(folder / "profiles", [row])
+    done = run_job(job, folder, 'audience.segments=[{id: seg-a, name: "spring\x1b]0;"}]').succeeded()
+    assert '"?[99xxxxx?9x' in done.stdout
+    assert "spring?]0;" in done.stdout
+    assert not {"\x1b", "\x9b", "\r", "\u202e"} & {*done.stdout, *done.stderr}
+
+
 def test_preflight_shows_masked_lines_in_their_encoding(folder: Path) -> None:
     job = run_job("preflight.py", folder, SEGMENTS, "file.encoding=utf-16").succeeded()
     assert "    email,phone,first_name,last_name,city,state,postal_code,birthday\n" in job.stdout

@@ -55,6 +55,7 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictCon
     name = str(composed.hydra.runtime.choices["activation"])
     written.check_name(name)
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    _assert_resolvable(plain)
     for key in SWITCHES:
         if OmegaConf.select(plain, key) is False:
             OmegaConf.update(plain, key, "off")
@@ -104,6 +105,7 @@ def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tu
     composed, _ = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
     activation = str(composed.hydra.runtime.choices["activation"]) if named else None
     written.check_name(activation or "")
+    _assert_resolvable(composed.state)
     state: schema.StateConfig = typed(composed, "state", schema.StateConfig)
     return state, activation
 
@@ -160,6 +162,18 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
         raise ConfigError("The configuration cannot be composed", found=one_line(exc)) from exc
     _assert_groups(composed, activation, [shipped, own])
     return composed, own
+
+
+def _assert_resolvable(part: DictConfig) -> None:
+    """Raise ConfigError for `${…}` that leads nowhere. What the library says of it may show what became of it: a secret."""
+    try:
+        OmegaConf.to_container(part, resolve=True)
+    except OmegaConfBaseException as exc:
+        raise ConfigError(
+            "A reference (${…}) in the configuration leads nowhere",
+            where=str(exc.full_key or exc.key),
+            fix="export the variable that it names, or name a key that there is; ${oc.env:NAME,default} has a default",
+        ) from exc
 
 
 def _assert_groups(composed: DictConfig, activation: Path | None, folders: list[Path | None]) -> None:

@@ -24,6 +24,11 @@ from typing import Any
 from courier.destinations import Staged
 from courier.errors import ConfigError
 from courier.state import Store
+from courier.stored import assert_kinds, checked
+
+PHASES = ("staging", "publishing", "published", "undoing", "failed")
+#: What is needed of each data file that was planned.
+PLANNED = {"audience": int, "rows": int}
 
 
 @dataclass(frozen=True)
@@ -96,16 +101,13 @@ class Journal:
         text = store.read(cls.key(run_id))
         if text is None:
             return None
+        where = store.shown(cls.key(run_id))
         try:
-            known = json.loads(text)
-            times = {key: datetime.fromisoformat(known[key]) for key in ("started_at", "as_of")}
-            header = Header(**{**known, **times})
-            states = _states(store, header)
+            header = _header(json.loads(text), run_id)
+            where += " or what is beside it of its files"
+            return cls(store, header, _states(store, header))
         except (ValueError, TypeError, KeyError) as exc:
-            raise ConfigError(
-                "The journal of an earlier start cannot be read", where=store.shown(cls.key(run_id)), found=type(exc).__name__
-            ) from exc
-        return cls(store, header, states)
+            raise ConfigError("The journal of an earlier start cannot be read", where=where, found=type(exc).__name__) from exc
 
     @classmethod
     def open_runs(cls, store: Store, activation: str) -> list[str]:
@@ -182,6 +184,17 @@ def _lines_key(run_id: str) -> str:
     return f"runs/{run_id}/files.jsonl"
 
 
+def _header(known: Any, run_id: str) -> Header:
+    """Raises ValueError, TypeError or KeyError for what is not the header of this run's journal."""
+    times = {key: datetime.fromisoformat(known[key]) for key in ("started_at", "as_of")}
+    header = checked(Header(**{**known, **times}))
+    for part in header.planned:
+        assert_kinds(part, PLANNED)
+    if header.run_id != run_id or header.phase not in PHASES or [state["name"] for state in header.states] != header.names:
+        raise ValueError("it is no journal of this run")
+    return header
+
+
 def _states(store: Store, header: Header) -> list[FileState]:
     """The newest that is known of each file: its last line or its own object, or the header where these are missing, cut by a
     crash, or older than the header.
@@ -190,7 +203,14 @@ def _states(store: Store, header: Header) -> list[FileState]:
     lines = (store.read(_lines_key(header.run_id)) or b"").splitlines()
     for line in lines or (store.read(_file_key(header.run_id, number)) for number in known):
         with contextlib.suppress(ValueError):
-            state = json.loads(line or b"null")
-            if state and state.pop("epoch") == header.epoch:
-                known[state.pop("number")] = state
-    return [FileState(**{**each, "staged": Staged(**each["staged"]) if each["staged"] else None}) for each in known.values()]
+            state = json.loads(line or b"{}")
+            if state and state["epoch"] == header.epoch:
+                known[state["number"]] = {key: value for key, value in state.items() if key not in ("epoch", "number")}
+    return [_state(each, name) for each, name in zip(known.values(), header.names, strict=True)]
+
+
+def _state(known: dict[str, Any], name: str) -> FileState:
+    staged = checked(Staged(**known["staged"])) if known["staged"] else None
+    if known["name"] != name or (staged and not staged.place):
+        raise ValueError("it is the state of no file of this run")
+    return checked(FileState(**{**known, "staged": staged}))

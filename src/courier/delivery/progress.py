@@ -82,7 +82,7 @@ class Bars(Silence):
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn  # noqa: PLC0415  see above
         from rich.progress import Progress as RichProgress  # noqa: PLC0415  see above
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bars = RichProgress(*columns, console=Console(stderr=True))
         self._mutex, self._tasks = threading.Lock(), dict[str, Any]()  # by name: rich's id of the bar
 

@@ -19,7 +19,11 @@ from courier.rows.snapshot import AudienceSnapshot, reopen
 from courier.runs import likeness
 from courier.state import Store
 from courier.state.place import Place
+from courier.stored import assert_kinds, checked
 
+#: What is remembered, besides the audiences; and of each part.
+KINDS = {"run_id": str, "sink": str | None, "files": dict[str, int], "parts": dict[str, dict[str, Any]]}
+PART = {"key": str, "change": str | None, "part": int, "parts": int}
 RESET = "export.reset=true sends everything again, and begins anew from there"
 
 
@@ -46,15 +50,18 @@ def published(store: Store, activation: str) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        content = dict(json.loads(text))
+        content = {"sink": None, "files": {}, "parts": {}, **json.loads(text)}
+        assert_kinds(content, KINDS)
+        for part in content["parts"].values():
+            assert_kinds(part, PART)
         _baselines(content)
-        return {"run_id": content["run_id"], "sink": content.get("sink"), "files": {}, "parts": {}, **content}
+        return content
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         raise ConfigError("What was published last cannot be read", where=store.shown(key(activation)), found=type(exc).__name__) from exc
 
 
 def _baselines(content: dict[str, Any]) -> dict[str, Baseline]:
-    return {name: Baseline(**entry) for name, entry in content.get("audiences", {}).items()}
+    return {name: checked(Baseline(**entry)) for name, entry in content.get("audiences", {}).items()}
 
 
 def protected_runs(store: Store, activation: str) -> set[str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from courier.config import RunConfig
 from courier.errors import ConfigError
-from courier.runs.record import key
+from courier.runs.record import UNFIT, assert_whole, key
 from courier.state import Store
+from courier.stored import assert_kinds
 
 #: Attempts at taking a run's id for its activation.
 CLAIMS = 5
@@ -32,16 +33,18 @@ def _before(store: Store, config: RunConfig) -> dict[str, Any] | None:
         return None
     try:
         record = dict(json.loads(text))
-        activation, _ = record["activation"], record["status"]
-    except (ValueError, TypeError, KeyError) as exc:
+        assert_kinds(record, {"activation": str, "status": str})
+        if record["status"] in ("published", "empty"):
+            assert_whole(record)
+    except UNFIT as exc:
         raise ConfigError(
             "The record of an earlier run with this run_id cannot be read",
             where=store.shown(key(config.run_id)),
             found=type(exc).__name__,
             fix="use another run_id",
         ) from exc
-    if activation != config.activation:
-        raise _of_another(config, activation)
+    if record["activation"] != config.activation:
+        raise _of_another(config, record["activation"])
     return record
 
 

@@ -13,6 +13,7 @@ from courier import runs
 from courier.config import StateConfig
 from courier.delivery.manifest import timestamp
 from courier.errors import ConfigError
+from courier.printable import printable
 from courier.runs.report import audience_lines
 from courier.state import Store, open_store
 
@@ -21,8 +22,6 @@ UNREADABLE = "unreadable"
 UNFINISHED = "unfinished"
 #: A store in a bucket answers each read in a twentieth of a second.
 READERS = 16
-#: What comes of reading a record that is cut, or whose content is of another kind.
-UNFIT = (ValueError, TypeError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def _one(store: Store, run_id: str, activation: str | None, *, snapshot: bool, a
             raise ValueError("it was removed at this moment")
         row = _row(run_id, record, snapshot=snapshot)
         shown = _json({**record, "status": row.status, "snapshot": snapshot}) if as_json else "\n".join(_full(store, row, record))
-    except UNFIT as exc:
+    except runs.UNFIT as exc:
         found = f"{type(exc).__name__}: {exc}"
         raise ConfigError("The record of this run cannot be read", where=store.shown(runs.key(run_id)), found=found) from exc
     if activation not in (None, row.activation):
@@ -82,7 +81,7 @@ def _rows(store: Store, stored: dict[str, list[str]], activation: str | None) ->
         try:
             record = runs.load(store, run_id)
             return _row(run_id, record, snapshot=snapshot) if record is not None else None  # removed since it was listed
-        except UNFIT:
+        except runs.UNFIT:
             return Row(run_id, None, UNREADABLE, None, None, [], None, None, None, None, 0, snapshot)
 
     with ThreadPoolExecutor(READERS) as readers:
@@ -156,7 +155,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.files:,}",
         "kept" if row.snapshot else "-",
     )
-    return [_printable(cell) for cell in cells]
+    return [printable(cell) for cell in cells]
 
 
 def _second(text: str | None) -> str:
@@ -182,9 +181,4 @@ def _full(store: Store, row: Row, record: dict[str, Any]) -> Iterator[str]:
         lines.append(f"  error: {record['error']['message']} ({record['error']['type']}, exit code {record['error']['exit_code']})")
     lines.append(f"  snapshot: {store.shown(f'runs/{row.run_id}/snapshot') if row.snapshot else 'not in the store'}")
     lines.append(f"  record: {store.shown(runs.key(row.run_id))}")
-    yield from (_printable(line) for line in lines)
-
-
-def _printable(text: str) -> str:
-    """A foreign record may hold what a terminal would obey."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
+    yield from (printable(line) for line in lines)

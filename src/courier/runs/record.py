@@ -15,9 +15,23 @@ from courier import esp
 from courier.checks import CheckResult
 from courier.delivery.manifest import timestamp
 from courier.rows.counts import Counts
-from courier.runs.restoring import restored
 from courier.runs.run import AudienceRecord, DeliveredFile, Run
 from courier.state import Store
+from courier.stored import assert_kinds, restored
+
+#: What comes of reading a record that is cut, or whose content is of another kind.
+UNFIT = (ValueError, TypeError, KeyError, AttributeError)
+#: What a run takes over from a record, besides its audiences.
+KINDS = {
+    "profiles": int | None,
+    "columns": list[str],
+    "consent": dict[str, str],
+    "warnings": list[str],
+    "shape": str,
+    "rejects": str | None,
+}
+#: Of each audience, besides its counts, checks and files.
+AUDIENCE = {"segment_id": str, "segment_name": str, "namespace": str, "status": str, "held": str | None, "baseline": str | None}
 
 
 def key(run_id: str) -> str:
@@ -63,6 +77,15 @@ def load(store: Store, run_id: str) -> dict[str, Any] | None:
             raise ValueError(f"it has no {name}")  # noqa: TRY004  one kind of error for whatever is wrong with it
     moment(record["started_at"])
     return record
+
+
+def assert_whole(record: Any) -> None:
+    """Raise one of `UNFIT` where a run could not go on with this record, or be released by it."""
+    assert_kinds(record, KINDS)
+    for audience in record["audiences"]:
+        assert_kinds({"last": None, **audience}, {**AUDIENCE, "last": str | None})
+    audiences(record)
+    moment(record["as_of"])
 
 
 def instant(moment: datetime) -> str:

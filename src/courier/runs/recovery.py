@@ -19,8 +19,27 @@ from courier.errors import ConfigError, CourierError
 from courier.esp.artefacts import beside
 from courier.runs import baseline, likeness
 from courier.runs.intent import files_of, parts_of
-from courier.runs.restoring import restored
 from courier.state import Store
+from courier.stored import checked, restored
+
+
+def earlier(store: Store, run_id: str) -> Journal | None:
+    """The journal of an earlier start of this run. Raises ConfigError where a run cannot go on with what it tells."""
+    journal = Journal.load(store, run_id)
+    if journal is not None:
+        _assert_whole(store, journal)
+    return journal
+
+
+def _assert_whole(store: Store, journal: Journal) -> None:
+    """Its record, and the baselines that are remembered. To take back what was sent needs neither."""
+    try:
+        runs.assert_whole(journal.header.record)
+        for known in journal.header.audiences.values():
+            checked(baseline.Baseline(**known))
+    except runs.UNFIT as exc:
+        where = store.shown(Journal.key(journal.header.run_id))
+        raise ConfigError("The journal of an earlier start cannot be read", where=where, found=type(exc).__name__) from exc
 
 
 def resumable(journal: Journal, config: RunConfig, store: Store, lock: Alone) -> Journal | None:
@@ -132,6 +151,8 @@ def settle_dead_runs(store: Store, config: RunConfig, lock: Alone) -> list[str]:
 def _settle(store: Store, config: RunConfig, run_id: str, lock: Alone) -> list[str]:
     try:
         journal = Journal.load(store, run_id)
+        if journal is not None and journal.header.phase == "published":
+            _assert_whole(store, journal)
     except ConfigError as error:  # no later start will read it either
         return [_left(run_id, error)]
     if journal is None:  # killed before it sent anything

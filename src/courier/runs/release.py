@@ -82,7 +82,9 @@ def _record(store: Store, config: RunConfig) -> dict[str, Any]:
     where = store.shown(runs.key(config.release))
     try:
         record = runs.load(store, config.release)
-    except ValueError as exc:
+        if record is not None:
+            runs.assert_whole(record)
+    except runs.UNFIT as exc:
         raise ConfigError("The record of the run to release cannot be read", where=where, found=type(exc).__name__) from exc
     if record is None or record["activation"] != config.activation:
         raise ConfigError("There is no run of this activation to release", where=where, found=f"release={config.release}")

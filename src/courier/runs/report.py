@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlparse
 
 from courier import esp, runs
 from courier.masking import masked_lines
+from courier.printable import printable
 from courier.rows.counts import Counts
 from courier.runs import AudienceRecord, Run
 
@@ -17,7 +18,7 @@ SHOWN_LINES = 3
 
 def report(run: Run) -> str:
     """The report on a run, for standard output, which may end in a log: so without a value of a profile."""
-    return "\n".join(_lines(run))
+    return "\n".join(printable(line) for line in _lines(run))
 
 
 def _lines(run: Run) -> Iterator[str]:

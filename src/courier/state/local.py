@@ -19,7 +19,7 @@ from pathlib import Path
 from courier.config import StateConfig
 from courier.errors import ConfigError
 from courier.home import expanded
-from courier.state.place import Place
+from courier.state.place import Place, usable
 
 log = logging.getLogger(__name__)
 
@@ -114,13 +114,8 @@ class LocalStore:
             finally:
                 os.close(descriptor)
 
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as exc:
-            fix = "set state.path to a folder that this user may write to"
-            raise ConfigError("The state store cannot be used", where=f"state.path {self._root}", found=exc.strerror, fix=fix) from exc
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        return usable(self._root)
 
 
 def _write(path: Path, value: bytes, *, durable: bool) -> None:

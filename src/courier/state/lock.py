@@ -20,6 +20,7 @@ from pathlib import Path
 
 from courier.errors import BusyError, CourierError
 from courier.state.base import Store
+from courier.stored import checked
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _parsed(value: bytes | None) -> Owner | None:
     if value is None:
         return None
     try:
-        return Owner(**json.loads(value))
+        return checked(Owner(**json.loads(value)))
     except (ValueError, TypeError):
         return None  # written by no version that this one knows: nobody can renew it
 
@@ -169,10 +170,10 @@ def _process(pid: int) -> str:
 
 
 def _alive(process: str) -> bool:
-    pid = int(process.partition("/")[0])
     try:
+        pid = int(process.partition("/")[0])
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, ValueError, OverflowError):  # or no number that a process can have
         return False
     except PermissionError:
         pass

@@ -6,6 +6,7 @@ pyarrow is imported where a bucket is opened: with numpy it takes a tenth of a s
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,18 @@ class Place:
         with _readable(self.url):
             found = files_in(self.state, self.path)
         return [StoredFile(path, self.state) for path in sorted(found) if path.endswith(".parquet")]
+
+
+@contextlib.contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Around what writes to a folder of the store by itself. Raises ConfigError where the disk refuses."""
+    try:
+        yield
+    except OSError as exc:
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+        fix = "free some space there" if full else "set state.path to a folder that this user may write to"
+        found = exc.strerror or type(exc).__name__
+        raise ConfigError("The state store cannot be used", where=f"state.path {folder}", found=found, fix=fix) from exc
 
 
 @contextlib.contextmanager
