@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -298,6 +299,14 @@ def test_without_a_format_numbers_are_plain(engine: Engine, tmp_path: Path) -> N
     ran = run_rows(engine, tmp_path, rows, {"email": "personalEmail.address", "x": "number.double"}, key=["email"], schema=SCHEMA)
     texts = ["10000000", "0.0000001", "100000000000000000000", "123456789.125", "2", "NaN", "inf", "-inf"]
     assert ran.file().decode().splitlines() == ["email,x", *(f"{number},{text}" for number, text in enumerate(texts))]
+
+
+def test_what_is_no_number_stays_so_beside_one_number(engine: Engine, tmp_path: Path) -> None:
+    """What a file tells of its least and greatest values leaves NaN out; Sail took the column for constant, and wrote 1 in each row."""
+    rows = [member(email=email, plain=value) for email, value in (("a", math.nan), ("b", 1.0))]
+    schema = PROFILE_SCHEMA.append(pa.field("plain", pa.float64()))
+    columns = {"email": "personalEmail.address", "x": "plain"}
+    assert run_rows(engine, tmp_path, rows, columns, key=["email"], schema=schema).file() == b"email,x\na,NaN\nb,1\n"
 
 
 def test_zero_has_no_sign(engine: Engine, tmp_path: Path) -> None:
