@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,14 @@ def test_a_key_of_fractions_is_sorted_by_their_values(engine: Engine, tmp_path: 
     columns = {"number": "number", "email": "personalEmail.address"}
     found = run_rows(engine, tmp_path, rows, columns, key=["number"], schema=schema).rows()
     assert found == [(number, name, outcome) for number in numbers for name, outcome in (("a", E), ("b", D))]
+
+
+def test_what_is_no_number_is_no_part_of_a_key(engine: Engine, tmp_path: Path) -> None:
+    """It is not always found equal to itself: an incremental export sent it as added again and again."""
+    rows = [member(number=number) for number in (math.nan, 1.0)]
+    schema = PROFILE_SCHEMA.append(pa.field("number", pa.float64()))
+    ran = run_rows(engine, tmp_path, rows, {"number": "number"}, key=["number"], schema=schema)
+    assert (ran.counts().exported, ran.counts().excluded) == (1, {"missing_number": 1})
 
 
 def known(name: str, qualified: str, *emails: str, **keys: Any) -> dict[str, Any]:

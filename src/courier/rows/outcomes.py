@@ -81,6 +81,8 @@ def _absent(column: MappedColumn) -> Column:
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     value = F.col(column.engine_name)
+    if column.kind is not None and pa.types.is_floating(column.kind):  # what is no number is like nothing, itself not always among it
+        return value.isNull() | F.isnan(value)
     blank = column.mandatory and column.kind is not None and xdm.is_text(column.kind)
     return value.isNull() | (F.trim(value) == "") if blank else value.isNull()
 
