@@ -13,14 +13,25 @@ if TYPE_CHECKING:
 
 #: What is before the second day of all, or on the last, is in no other zone: it stands for never.
 FIRST, LAST = "0001-01-02 00:00:00", "9999-12-31 00:00:00"
+#: From here on Sail's tables know no changes of clocks: zones keep the time that they have then.
+UNCHANGED = "2100-01-01 00:00:00"
 
 
 def in_zone(moment: Column, zone: str) -> Column:
     """A timestamp of UTC as the clocks of a zone show it. Never stays: in a zone it would be of a year that no engine writes alike."""
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
-    never = (moment < F.lit(FIRST).cast("timestamp")) | (moment >= F.lit(LAST).cast("timestamp"))
-    return F.when(never, moment).otherwise(F.from_utc_timestamp(moment, zone))
+    first, last, unchanged = (F.lit(each).cast("timestamp") for each in (FIRST, LAST, UNCHANGED))
+    later = moment + (F.from_utc_timestamp(unchanged, zone) - unchanged)
+    moved = F.when(moment >= unchanged, later).otherwise(F.from_utc_timestamp(moment, zone))
+    return F.when((moment < first) | (moment >= last), moment).otherwise(moved)
+
+
+def formatted(time: Column, pattern: str) -> Column:
+    """A date or a timestamp as text; null where its year has not four digits, which engines write each in its own way."""
+    from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
+
+    return F.when(F.year(time).between(1, 9999), F.date_format(time, pattern))
 
 
 def entry(map_column: Column, key: str | Column) -> Column:

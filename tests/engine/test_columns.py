@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from row_runs import FEB, JAN, member, run_rows
-from xdm_profiles import PROFILE_SCHEMA, profile
+from xdm_profiles import PROFILE_SCHEMA, profile, write_profiles
 
 from courier import mapping
 from courier.config import ColumnConfig as Column
@@ -229,6 +231,29 @@ def test_a_timestamp_that_stands_for_never_is_of_no_zone(engine: Engine, tmp_pat
     assert made(engine, tmp_path, rows, column) == nevers
 
 
+@pytest.mark.parametrize(("zone", "hours"), [("Europe/Stockholm", "01"), ("America/New_York", "19"), ("Australia/Sydney", "11")])
+def test_from_2100_on_a_zone_keeps_the_time_that_it_has_then(engine: Engine, tmp_path: Path, zone: str, hours: str) -> None:
+    """Sail's tables end there, and Spark went on with summer time."""
+    rows = [member(loyalty={"joinDate": datetime(2100 + years, 7, 1, tzinfo=UTC)}) for years in (0, 400)]
+    assert made(engine, tmp_path, rows, Column("loyalty.joinDate", format="HH", zone=zone)) == [hours, hours]
+    expression = Column(expression=f"date_format(from_utc_timestamp(loyalty.joinDate, '{zone}'), 'HH')")
+    assert made(engine, tmp_path, rows, expression) == [hours, hours]
+
+
+def test_a_year_of_more_or_less_than_four_digits_has_no_format(engine: Engine, tmp_path: Path) -> None:
+    """Engines wrote 10000 and +10000, 0002 and -0001."""
+    days = pa.array([-719_529, -719_162, 2_932_896, 2_932_897], pa.int32()).cast(pa.date32())
+    table = pq.read_table(write_profiles(tmp_path / "profiles", [member(email=str(number)) for number in range(len(days))]))
+    pq.write_table(table.append_column("day", days), tmp_path / "profiles" / "profiles-00000.parquet")
+    columns = {
+        "email": "personalEmail.address",
+        "day": Column("day", format="dd.MM.yyyy"),
+        "text": Column(expression="date_format(day, 'yy')"),
+    }
+    found = run_rows(engine, tmp_path, tmp_path / "profiles", columns, key=["email"]).rows()
+    assert [row[1:3] for row in found] == [(None, None), ("01.01.0001", "01"), ("31.12.9999", "99"), (None, None)]
+
+
 def test_a_date_is_shown_in_its_format(engine: Engine, tmp_path: Path) -> None:
     rows = [member(day=date(2026, 1, 2)), member(day=date(1583, 1, 1)), member(day=date(9999, 12, 31)), member(day=None)]
     assert made(engine, tmp_path, rows, Column("day", format="dd.MM.yyyy")) == ["02.01.2026", "01.01.1583", "31.12.9999", None]
@@ -274,6 +299,21 @@ def test_without_a_format_numbers_are_plain(engine: Engine, tmp_path: Path) -> N
     ran = run_rows(engine, tmp_path, rows, {"email": "personalEmail.address", "x": "number.double"}, key=["email"], schema=SCHEMA)
     texts = ["10000000", "0.0000001", "100000000000000000000", "123456789.125", "2", "NaN", "inf", "-inf"]
     assert ran.file().decode().splitlines() == ["email,x", *(f"{number},{text}" for number, text in enumerate(texts))]
+
+
+def test_what_is_no_number_stays_so_beside_one_number(engine: Engine, tmp_path: Path) -> None:
+    """What a file tells of its least and greatest values leaves NaN out; Sail took the column for constant, and wrote 1 in each row."""
+    rows = [member(email=email, plain=value) for email, value in (("a", math.nan), ("b", 1.0))]
+    schema = PROFILE_SCHEMA.append(pa.field("plain", pa.float64()))
+    columns = {"email": "personalEmail.address", "x": "plain"}
+    assert run_rows(engine, tmp_path, rows, columns, key=["email"], schema=schema).file() == b"email,x\na,NaN\nb,1\n"
+
+
+def test_zero_has_no_sign(engine: Engine, tmp_path: Path) -> None:
+    """Of 0.0 and -0.0 each engine took another one for the lower."""
+    rows = [member(email=email, number={"double": value}) for email, value in (("b", 0.0), ("a", -0.0), ("0", 1.0))]
+    columns = {"x": "number.double", "email": "personalEmail.address"}
+    assert run_rows(engine, tmp_path, rows, columns, schema=SCHEMA).file() == b"x,email\n0,a\n0,b\n1,0\n"
 
 
 def test_a_default_comes_after_the_format_and_mandatory_after_the_default(engine: Engine, tmp_path: Path) -> None:

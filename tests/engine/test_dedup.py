@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from row_runs import DEDUPLICATED as D
 from row_runs import EXPORTED as E
@@ -87,6 +89,24 @@ def test_a_key_that_is_no_text_is_normalized_too(engine: Engine, tmp_path: Path)
     columns = {"points": "loyalty.points", "first": "person.name.firstName"}
     found = run_rows(engine, tmp_path, rows, columns, key=["points"], dedup=DedupConfig(normalize=True)).rows()
     assert found == [(5, "1", E), (5, "2", D), (6, "3", E)]
+
+
+def test_a_key_of_fractions_is_sorted_by_their_values(engine: Engine, tmp_path: Path) -> None:
+    """As pandas makes them of whole numbers with gaps. Spark spread them by hash, so its files did not follow each other."""
+    numbers = [float(number) for number in range(-20, 20)]
+    rows = [member(email=name, number=-0.0 if number == 0 and name == "b" else number) for number in numbers for name in ("b", "a")]
+    schema = PROFILE_SCHEMA.append(pa.field("number", pa.float64()))
+    columns = {"number": "number", "email": "personalEmail.address"}
+    found = run_rows(engine, tmp_path, rows, columns, key=["number"], schema=schema).rows()
+    assert found == [(number, name, outcome) for number in numbers for name, outcome in (("a", E), ("b", D))]
+
+
+def test_what_is_no_number_is_no_part_of_a_key(engine: Engine, tmp_path: Path) -> None:
+    """It is not always found equal to itself: an incremental export sent it as added again and again."""
+    rows = [member(number=number) for number in (math.nan, 1.0)]
+    schema = PROFILE_SCHEMA.append(pa.field("number", pa.float64()))
+    ran = run_rows(engine, tmp_path, rows, {"number": "number"}, key=["number"], schema=schema)
+    assert (ran.counts().exported, ran.counts().excluded) == (1, {"missing_number": 1})
 
 
 def known(name: str, qualified: str, *emails: str, **keys: Any) -> dict[str, Any]:

@@ -395,6 +395,17 @@ def test_times_are_written_in_utc_also_those_far_away(engine: Engine, tmp_path: 
     assert file == b"since,until\n1583-01-01T00:00:00Z,9999-12-31T23:59:59Z\n"
 
 
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us", "UTC")])
+def test_a_key_may_be_a_date_that_python_has_not(engine: Engine, tmp_path: Path, kind: pa.DataType) -> None:
+    """Such as mistaken units make: one of them ended the run in a traceback."""
+    day = 1 if pa.types.is_date(kind) else 86_400_000_000
+    times = pa.array([number * day for number in (-719_529, 0, 2_932_897, 3_652_424)], pa.int32() if day == 1 else pa.int64()).cast(kind)
+    table = pq.read_table(write_profiles(tmp_path / "profiles", [member() for _ in times]))
+    pq.write_table(table.append_column("time", times), tmp_path / "profiles" / "profiles-00000.parquet")
+    written = run_rows(engine, tmp_path, tmp_path / "profiles", {"time": "time"}, key=["time"]).file().decode()
+    assert [line[:-6] for line in written.replace("T00:00:00Z", "").splitlines()[1:]] == ["-0001", "1970", "+10000", "+11969"]
+
+
 FOLDERS = ["with blank", "day=1", "100%", "a%20b", "Zoë 👩", "plus+and,comma", "it's"]
 
 

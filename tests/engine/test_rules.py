@@ -171,6 +171,16 @@ def test_a_rule_judges_the_text_that_the_file_has(engine: Engine, tmp_path: Path
     assert b"1,2026-01-01T00:00:00Z,2026-01-01,01.01.2026,2026-01-01T00:00:00Z,2026-01-01T00:00:00Z,1.500,true\n" in ran.file()
 
 
+def test_a_rule_judges_years_of_five_digits_as_the_file_has_them(engine: Engine, tmp_path: Path) -> None:
+    """Engines judged 10000-01-01 and +10000-01-01."""
+    columns = {"id": "_id", "day": ColumnConfig(expression="date_add(cast('9999-12-31' as date), 1)")}
+    columns["moment"] = ColumnConfig(expression="cast(date_add(cast('9999-12-31' as date), 1) as timestamp)")
+    wanted = {"day": r"^\+10000-01-01$", "moment": r"^\+10000-01-01T00:00:00Z$"}
+    config = RulesConfig({column: rule(column, regex=regex) for column, regex in wanted.items()})
+    ran = run_rows(engine, tmp_path, [member(_id="1")], columns, key=["id"], row_rules=config)
+    assert ran.file() == b"id,day,moment\n1,+10000-01-01,+10000-01-01T00:00:00Z\n"
+
+
 def test_the_rejects_show_the_text_that_the_file_would_have(engine: Engine, tmp_path: Path) -> None:
     columns = {"since": "membership.lastQualificationTime", "yes": "personalEmail.primary"}
     rows = [member(qualified="2026-01-01T00:00:00.5Z", personalEmail={"primary": True})]

@@ -57,6 +57,16 @@ def test_categories_are_texts(engine: Engine, tmp_path: Path) -> None:
     assert staged.rows() == [("1", EXPORTED), ("2", "excluded: no_consent")]
 
 
+def test_a_text_that_is_not_in_utf_8_is_refused(engine: Engine, tmp_path: Path) -> None:
+    """Spark reads and writes it as it is; the run ended in a traceback."""
+    table = pq.read_table(write_profiles(tmp_path / "profiles", [member(email="1"), member(email="2")]))
+    cut = pa.array([b"Jos\xe9", b"Jo"])
+    names = pa.Array.from_buffers(pa.string(), len(cut), cut.buffers())
+    pq.write_table(table.append_column("name", names), tmp_path / "profiles" / "profiles-00000.parquet")
+    with pytest.raises(SourceError, match=r"(?i)utf-8"):
+        run_rows(engine, tmp_path, tmp_path / "profiles", {**EMAIL, "name": "name"}).file()
+
+
 def test_a_file_that_the_engine_cannot_read_is_told(engine: Engine, tmp_path: Path) -> None:
     """Of Spark nothing was told but the name of Python's exception."""
     table = pq.read_table(write_profiles(tmp_path / "profiles", [member()]))

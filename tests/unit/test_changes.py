@@ -51,6 +51,25 @@ def test_what_was_sent_is_carried_over_in_batches_of_any_size(tmp_path: Path, mo
     assert files[2] == came | {number: "removed: first" for number in range(1, 40, 2) if number % 5}
 
 
+@pytest.mark.parametrize("kind", [pl.Date, pl.Datetime("us", "UTC")])
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_keys_may_be_dates_that_python_has_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, kind: pl.DataType) -> None:
+    monkeypatch.setattr(snapshot, "ROWS_PER_BATCH", batch)
+    day = 1 if kind == pl.Date else 86_400_000_000
+    mapping = Mapping([MappedColumn("day", "c0", "day", pa.date32())], [MappedColumn("day", "c0", "day", pa.date32())])
+    both = []
+    for name, days in (("before", [-719_529, 0, 3_000_000]), ("now", [0, 2_932_897, 3_000_000])):
+        path = tmp_path / name / "changes" / "part-0.parquet"
+        path.parent.mkdir(parents=True)
+        keys = pl.DataFrame({"c0": [number * day for number in days]}, {"c0": pl.Int32 if day == 1 else pl.Int64}).cast(kind)
+        marks = {"identities": None, "outcome": "exported", "change": "added", "noted": None}
+        keys.with_columns(pl.lit(mark, pl.String).alias(column) for column, mark in marks.items()).write_parquet(path)
+        both.append(AudienceSnapshot(0, [path]))
+    before = changes.compared(both[0], tmp_path / "before")
+    found = changes.find(before, both[1], mapping, EXPORT, changes.rows_path(tmp_path / "now", 0))
+    assert (found.added, found.changed, found.removed) == (1, 0, 1)
+
+
 @pytest.mark.parametrize("growing", [True, False])
 def test_an_audience_of_another_size_is_read_no_further_than_it_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, growing: bool

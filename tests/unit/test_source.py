@@ -191,6 +191,11 @@ def test_files_that_disagree_about_a_type_are_refused(tmp_path: Path) -> None:
     [
         (pa.array([1], pa.int32()), pa.array([1], pa.int64()), "'more'. Where: {file}. Found: int64. Expected: int32."),
         (pa.array([{"a": [{"b": 1}]}]), pa.array([{"a": [{"b": "x"}]}]), "'more.a[].b'. Where: {file}. Found: string. Expected: int64."),
+        (
+            pa.array([[("k", "x")]], pa.map_(pa.string(), pa.field("value", pa.string(), nullable=False))),
+            pa.array([[("k", "x")]], pa.map_(pa.string(), pa.string())),
+            "'more'. Where: {file}. Found: string. Expected: string, never null.",
+        ),
         (pa.array([{"a": "x", "b": 1}]), pa.array([{"b": 2, "c": 3, "a": "y"}]), None),
         (pa.array([None], pa.null()), pa.array(["x"]), None),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from courier.expressions import formatted
 from courier.mapping import MappedColumn, Mapping
 
 if TYPE_CHECKING:
@@ -66,10 +67,4 @@ def phone(value: Column, form: str) -> Column:
 
 def dated(build: Callable[[], Column], pattern: str) -> Callable[[], Column]:
     """A date or timestamp as text, in UTC."""
-
-    def built() -> Column:
-        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
-        return F.date_format(build(), pattern)
-
-    return built
+    return lambda: formatted(build(), pattern)

@@ -38,6 +38,8 @@ def values(mapping: Mapping) -> list[Column]:
     for column in mapping.columns:
         assert column.build is not None
         value = column.build()
+        if column.kind is not None and pa.types.is_floating(column.kind):  # of 0.0 and -0.0 engines take each another one for the lower
+            value = value + F.lit(0.0).cast("float" if pa.types.is_float32(column.kind) else "double")
         built.append((value if column.default is None else F.coalesce(value, F.lit(column.default))).alias(column.engine_name))
     return built
 

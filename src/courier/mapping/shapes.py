@@ -14,7 +14,7 @@ import pyarrow as pa
 from courier import xdm
 from courier.config import ColumnConfig
 from courier.errors import ConfigError, SourceError, nearest
-from courier.expressions import in_zone, normalized
+from courier.expressions import formatted, in_zone, normalized
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -192,14 +192,12 @@ def _formatted(name: str, column: ColumnConfig, kind: pa.DataType | None, build:
         )
 
     def built() -> Column:
-        from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
-
         value = build()
         if number:
             return _decimal(value, len(column.format.partition(".")[2]), floating=kind is not None and pa.types.is_floating(kind)).cast(
                 "string"
             )
-        return F.date_format(in_zone(value, column.zone) if column.zone else value, column.format)
+        return formatted(in_zone(value, column.zone) if column.zone else value, column.format)
 
     return built
 

@@ -173,7 +173,8 @@ def marked(members: DataFrame, config: SuppressionConfig, files: Files, engine: 
             wanted = f"suppression_{number}_{place}"
             entries = _entries(each, files[name], engine).withColumnRenamed("entry", wanted).withColumn(f"{wanted}_found", F.lit(True))
             keyed = members.withColumn(f"{wanted}_key", hashes[each.form](value))
-            members = keyed.join(entries, F.col(f"{wanted}_key") == F.col(wanted), "left").drop(wanted, f"{wanted}_key")
+            # The list on the left: Sail holds that side in memory where it knows nothing of sizes.
+            members = entries.join(keyed, F.col(f"{wanted}_key") == F.col(wanted), "right").drop(wanted, f"{wanted}_key")
             marks.append(f"{wanted}_found")
             reasons.append(F.when(F.col(marks[-1]), F.lit(name)))
     return members.withColumn(MARK, F.coalesce(*reasons)).drop(*marks)

@@ -49,7 +49,7 @@ class Stream:
         """The key up to which all rows are here but for its own; None where all are, or none is."""
         if self.ended or self.buffer is None or self.buffer.is_empty():
             return None
-        return self.buffer.select(self._keys).row(-1)
+        return self.buffer.select(self._ordered(self.buffer)).row(-1)
 
     def take(self, below: tuple[Any, ...] | None) -> pl.DataFrame | None:
         """The rows before a key leave the buffer; all of them where it is None."""
@@ -57,11 +57,17 @@ class Stream:
             taken, self.buffer = self.buffer, None
             return taken
         smaller, equal = pl.lit(value=False), pl.lit(value=True)
-        for name, bound in zip(self._keys, below, strict=True):
-            smaller = smaller | (equal & (pl.col(name) < bound))
-            equal = equal & (pl.col(name) == bound)
+        for key, bound in zip(self._ordered(self.buffer), below, strict=True):
+            smaller = smaller | (equal & (key < bound))
+            equal = equal & (key == bound)
         taken, self.buffer = self.buffer.filter(smaller), self.buffer.filter(~smaller)
         return taken
+
+    def _ordered(self, rows: pl.DataFrame) -> list[pl.Expr]:
+        """The key, in values that Python has too: its own dates and times end with the year 9999."""
+        kinds = [rows.schema[name] for name in self._keys]
+        number = {pl.Date: lambda key: key.to_physical(), pl.Datetime: lambda key: key.dt.timestamp("us")}
+        return [number.get(kind.base_type(), lambda key: key)(pl.col(name)) for name, kind in zip(self._keys, kinds, strict=True)]
 
 
 def ranges(old: Stream, new: Stream, sent: Stream) -> Generator[Range]:

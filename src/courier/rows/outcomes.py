@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from courier import xdm
 from courier.config import DedupConfig, ExportConfig, RulesConfig
 from courier.expressions import normalized, trimmed
@@ -80,6 +82,8 @@ def _absent(column: MappedColumn) -> Column:
     from pyspark.sql import functions as F  # noqa: PLC0415, N812  engines are loaded only by the steps that need one
 
     value = F.col(column.engine_name)
+    if column.kind is not None and pa.types.is_floating(column.kind):  # what is no number is like nothing, itself not always among it
+        return value.isNull() | F.isnan(value)
     blank = column.mandatory and column.kind is not None and xdm.is_text(column.kind)
     return value.isNull() | (trimmed(value) == "") if blank else value.isNull()
 
@@ -153,7 +157,7 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
     from pyspark.sql import Window  # noqa: PLC0415  engines are loaded only by the steps that need one
     from pyspark.sql import functions as F  # noqa: PLC0415, N812
 
-    groups = ["audience", *mapping.compared]
+    groups, sort = ["audience", *mapping.compared], one_stream
     within = [F.col("kind"), *_ties(mapping)]
     order = [*[F.col(name).asc_nulls_first() for name in groups], *within]
     if one_stream:
@@ -161,14 +165,16 @@ def _by_neighbours(rows: DataFrame, mapping: Mapping, *, one_stream: bool) -> Da
         same = [F.lag(name).over(window).eqNullSafe(F.col(name)) for name in groups]
         repeated = reduce(operator.and_, same) & (F.lag("kind").over(window) == ELIGIBLE)
     else:
-        rows = rows.repartitionByRange(*order[: len(groups)])
+        # Spark compares fractions in a form of its own, would not know the ranges for it, and spread the rows anew by hash.
+        sort = any(column.kind is not None and pa.types.is_floating(column.kind) for column in mapping.compared.values())
+        rows = rows if sort else rows.repartitionByRange(*order[: len(groups)])
         window = Window.partitionBy(*groups).orderBy(*within)  # which sorts each range, and keeps the ranges as they are
         repeated = F.row_number().over(window) > 1
     eligible = F.col("kind") == ELIGIBLE
     outcome = F.when(eligible & repeated, F.lit(DEDUPLICATED)).when(eligible, F.lit(EXPORTED)).otherwise(F.col("excluded"))
     left = F.when(F.col("excluded").startswith(rules.REJECTED), F.lit(LEFT_REJECTED)).otherwise(F.lit(LEFT))
     marked = rows.withColumn("outcome", F.when(F.col("active"), outcome).otherwise(left)).withColumn("change", F.lit(ADDED))
-    return marked.orderBy(*order) if one_stream else marked
+    return marked.orderBy(*order) if sort else marked
 
 
 def needs_identities(dedup: DedupConfig, export: ExportConfig) -> bool:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 REJECTED = "rejected: "
-#: Dates and timestamps without a format of their own, as files have them (`render.dialect`), for the engine.
-DATE_PATTERN, TIMESTAMP_PATTERN = "yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm:ss'Z'"
+#: What follows the day in a timestamp without a format of its own, as files have it (`render.dialect`), for the engine.
+TIME_PATTERN = "'T'HH:mm:ss'Z'"
 
 
 def resolve(config: RulesConfig, mapping: Mapping) -> dict[str, MappedColumn]:
@@ -91,10 +91,8 @@ def _text(value: Column, kind: pa.DataType | None) -> Column:
 
     if kind is not None and xdm.is_text(kind):
         return value
-    if kind is not None and pa.types.is_date(kind):
-        return F.date_format(value, DATE_PATTERN)
-    if kind is not None and pa.types.is_timestamp(kind):
-        return F.date_format(value, TIMESTAMP_PATTERN)
+    if kind is not None and pa.types.is_timestamp(kind):  # no pattern, since engines write years of five digits each in its own way
+        return F.concat(value.cast("date").cast("string"), F.date_format(value, TIME_PATTERN))
     return value.cast("string")
 
 

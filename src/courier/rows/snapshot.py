@@ -6,6 +6,7 @@ its rows in the order of `outcomes.with_outcomes`, each with its outcome; only r
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 
 from courier.engine import Engine, source_errors
 from courier.engine.settings import ROW_GROUP_BYTES
-from courier.errors import ConfigError
+from courier.errors import ConfigError, SourceError
 from courier.mapping import Mapping
 from courier.rows import footers
 from courier.state.place import Place, StoredFile
@@ -36,6 +37,8 @@ BATCH_BYTES = 32 * 1024 * 1024
 #: Of a file of a few rows no more is looked at; fewer at a time are slower, where many rows are not sent.
 LEAST_ROWS = 1024
 FOOTERS_AT_ONCE = 16
+#: What Polars and Arrow say of bytes that are no text.
+NO_TEXT = re.compile(r"invalid utf-?8", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,19 @@ class LastRead:
 
 
 def _read(file: Path | StoredFile, parquet: pq.ParquetFile, group: int, start: int, columns: list[str]) -> pl.DataFrame:
-    """A row group, which begins at `start` of the file."""
-    if isinstance(file, StoredFile):
-        return pl.DataFrame(parquet.read_row_group(group, columns=columns))
-    rows = int(parquet.metadata.row_group(group).num_rows)
-    return pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns).slice(start, rows).collect()
+    """A row group, which begins at `start` of the file. Raises SourceError for a text that is none, which Spark passes on unseen."""
+    try:
+        if isinstance(file, StoredFile):
+            found = parquet.read_row_group(group, columns=columns)
+            found.validate(full=True)  # Polars would take it unseen, too
+            return pl.DataFrame(found)
+        rows = int(parquet.metadata.row_group(group).num_rows)
+        return pl.scan_parquet(file, glob=False, hive_partitioning=False).select(columns).slice(start, rows).collect()
+    except (pa.ArrowInvalid, pl.exceptions.ComputeError) as exc:
+        if not NO_TEXT.search(str(exc)):
+            raise
+        fix = "write the profiles again, with all texts in UTF-8"
+        raise SourceError("A text of the profiles is not in UTF-8, so it cannot be written", fix=fix) from exc
 
 
 def stage(rows: DataFrame, place: Place, audiences: int, engine: Engine, sorted_by: str | None = None) -> list[AudienceSnapshot]:

@@ -93,10 +93,12 @@ def differing(one: pa.DataType, other: pa.DataType, name: str = "") -> Iterator[
 
 
 def shown(kind: pa.DataType) -> str:
-    """A type; of a map what is in it, in which files differ."""
+    """A type; of a map what is in it, in which files differ, and whether its writer says that it has no nulls."""
+    never_null = False
     while pa.types.is_map(kind):
+        never_null = never_null or not kind.item_field.nullable
         kind = kind.item_type
-    return str(kind)
+    return f"{kind}, never null" if never_null else str(kind)
 
 
 def told(schema: pa.Schema, *, nanoseconds: bool) -> StructType:

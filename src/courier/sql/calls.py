@@ -9,7 +9,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from courier.errors import nearest
-from courier.expressions import FIRST, LAST
+from courier.expressions import FIRST, LAST, UNCHANGED
 from courier.sql.common import alike, as_text, compared, small
 from courier.sql.functions import FUNCTIONS, Takes
 from courier.sql.numbers import absolute
@@ -58,6 +58,8 @@ def called(name: str, given: list[Part]) -> Part:
         given[1] = replace(given[1], sql=f"coalesce({given[1].sql}, -1)")
     if name == "from_utc_timestamp":
         return Part(_in_zone(*given), TIME)
+    if name == "date_format":  # as `expressions.formatted`
+        return Part(f"(case when year({first.sql}) between 1 and 9999 then {call(name, given)} end)", TEXT)
     with_digits = name in ("ceil", "floor") and len(given) > 1
     return Part(call(name, given), VAGUE if with_digits else function.kind(first.kind))
 
@@ -115,7 +117,9 @@ def _in_zone(value: Part, zone: Part) -> str:
     moment = value.sql if value.family == "timestamp" else f"cast({value.sql} as timestamp)"
     moved = f"from_utc_timestamp({value.sql}, {zone.sql})"
     never = f"{moment} < timestamp'{FIRST}' or {moment} >= timestamp'{LAST}'"
-    return f"(case when {never} then {moment} else {moved} end)"
+    unchanged = f"timestamp'{UNCHANGED}'"
+    later = f"{moment} + (from_utc_timestamp({unchanged}, {zone.sql}) - {unchanged})"
+    return f"(case when {never} then {moment} when {moment} >= {unchanged} then {later} else {moved} end)"
 
 
 def _counted(name: str, given: list[Part]) -> list[Part]:
