@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +122,74 @@ def test_another_port_of_a_known_host_is_another_server(recorder: RecordingServe
     (tmp_path / "known_hosts").write_text(f"127.0.0.1 {recorder.public_key}\n")
     with pytest.raises(TerminalError, match="unknown"):
         connect(recorder, known_hosts_file=str(tmp_path / "known_hosts"))
+    assert recorder.logins == []
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "other ssh-ed25519 AAAA",
+        "other ssh-ed25519 éè",
+        "other ssh-rsa AAAAB3NzaC1yc2EAAAABAAAAAQE=",
+        "other ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAAABB",
+        "other ssh-rsa {key}",
+        "other ssh-ed25519",
+        "|1|AAAA|BB= ssh-ed25519 {key}",
+        "|1|AAAA ssh-ed25519 {key}",
+        "# a comment, written long ago é",
+    ],
+)
+def test_a_damaged_line_of_known_hosts_keeps_from_no_other_server(recorder: RecordingServer, tmp_path: Path, damaged: str) -> None:
+    known = tmp_path / "known_hosts"
+    text = f"{damaged.format(key=recorder.public_key.split()[1])}\n[127.0.0.1]:{recorder.port} {recorder.public_key}\n"
+    known.write_text(text, encoding="latin-1")
+    connect(recorder, known_hosts_file=str(known)).close()
+    assert recorder.logins == [(USERNAME, PASSWORD)]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "trusted"),
+    [
+        ("[LocalHost]:{port}", True),
+        ("other,[localhost]:{port}", True),
+        ("[local*]:{port}", True),
+        ("[localhos?]:{port}", True),
+        ("*", True),
+        ("local*", False),
+        ("*,![localhost]:{port}", False),
+        ("[localhost]:{port},!*", False),
+        ("!other", False),
+        ("[l.*]:{port}", False),
+    ],
+)
+def test_names_in_known_hosts_are_patterns_as_ssh_has_them(recorder: RecordingServer, tmp_path: Path, hosts: str, *, trusted: bool) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"{hosts.format(port=recorder.port)} {recorder.public_key}\n")
+    found = subprocess.run(["ssh-keygen", "-F", f"[localhost]:{recorder.port}", "-f", str(known)], capture_output=True, check=False)
+    assert (found.returncode == 0) is trusted
+    for host in ("localhost", "LOCALHOST"):
+        with contextlib.nullcontext() if trusted else pytest.raises(TerminalError, match="unknown"):
+            connect(recorder, host=host, known_hosts_file=str(known)).close()
+    assert len(recorder.logins) == 2 * trusted
+
+
+def test_a_name_in_known_hosts_may_be_a_hash(recorder: RecordingServer, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"other {recorder.public_key}\n[localhost]:{recorder.port} {recorder.public_key}\n")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], capture_output=True, check=True)
+    assert "localhost" not in known.read_text()
+    connect(recorder, host="LocalHost", known_hosts_file=str(known)).close()
+    with pytest.raises(TerminalError, match="unknown"):
+        connect(recorder, host="127.0.0.1", known_hosts_file=str(known))
+    assert len(recorder.logins) == 1
+
+
+def test_a_server_that_only_an_authority_vouches_for_is_told_as_such(recorder: RecordingServer, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"@cert-authority * {recorder.public_key}\n")
+    with pytest.raises(TerminalError) as raised:
+        connect(recorder, known_hosts_file=str(known))
+    assert_says(raised.value, "unknown", "@cert-authority", "certificates of servers are not read")
     assert recorder.logins == []
 
 
