@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from cryptography.hazmat.primitives import serialization
 from recording_server import PASSWORD, USERNAME, RecordingServer, config_of, recording_server
 from servers import SftpServer, can_mount, small_disk
 from targets import KEY_ENV, PASSPHRASE_ENV, PASSWORD_ENV, RUN_ID, Target, new_inbox, sftp_key_target
@@ -269,6 +271,42 @@ def test_a_key_with_a_wrong_passphrase(openssh: SftpServer, monkeypatch: pytest.
     monkeypatch.setenv(PASSPHRASE_ENV, "wr0ng-pa55phrase")
     error = key_error(openssh)
     assert_says(error, "not usable", str(openssh.keys["ed25519_passphrase"]), "passphrase", secrets=("wr0ng-pa55phrase",))
+
+
+@pytest.mark.parametrize("passphrase", [None, "a passphrase"])
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_a_key_in_the_form_of_openssl(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch, kind: str, passphrase: str | None) -> None:
+    key = serialization.load_ssh_private_key(openssh.keys[kind].read_bytes(), None)
+    cipher = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher).decode()
+    monkeypatch.setenv(KEY_ENV, text)
+    target = sftp_key_target(openssh, kind, by_variable=True)
+    if passphrase:
+        with pytest.raises(ConfigError, match="needs a passphrase"):
+            target.connect()
+        target = target.with_config(passphrase_env=PASSPHRASE_ENV)
+        monkeypatch.setenv(PASSPHRASE_ENV, "wr0ng-pa55phrase")
+        with pytest.raises(ConfigError) as raised:
+            target.connect()
+        assert_says(raised.value, "not usable", "passphrase", secrets=("wr0ng-pa55phrase", text.splitlines()[1]))
+        monkeypatch.setenv(PASSPHRASE_ENV, passphrase)
+    target.connect().close()
+
+
+def test_a_key_of_a_cipher_that_paramiko_does_not_know(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    shutil.copy(openssh.keys["ed25519"], path)
+    change = ["ssh-keygen", "-q", "-p", "-Z", "aes256-gcm@openssh.com", "-N", "a passphrase", "-f", str(path)]
+    subprocess.run(change, check=True, capture_output=True)
+    target = sftp_key_target(openssh, "ed25519").with_config(key_file=str(path))
+    with pytest.raises(ConfigError, match="needs a passphrase"):
+        target.connect()
+    target = target.with_config(passphrase_env=PASSPHRASE_ENV)
+    monkeypatch.setenv(PASSPHRASE_ENV, "wr0ng-pa55phrase")
+    with pytest.raises(ConfigError, match="not usable"):
+        target.connect()
+    monkeypatch.setenv(PASSPHRASE_ENV, "a passphrase")
+    target.connect().close()
 
 
 def test_a_variable_whose_text_is_no_key(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import io
 from collections.abc import Sequence
 
 import paramiko
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from courier.config.sftp import PrivateKey, SshServer
 from courier.destinations.sftp.known_hosts import KINDS, KnownKey, known_keys
@@ -112,15 +114,43 @@ def private_key(config: PrivateKey, prefix: str) -> paramiko.PKey:
     except (OSError, UnicodeDecodeError) as exc:
         found = getattr(exc, "strerror", None) or "no text"
         raise ConfigError("The SSH key cannot be read", where=where, found=found) from exc
-    for kind in KEY_TYPES:
-        try:
-            return kind.from_private_key(io.StringIO(text), passphrase)
-        except paramiko.PasswordRequiredException as exc:
-            raise ConfigError("The SSH key needs a passphrase", where=where, fix=f"set {prefix}.passphrase_env") from exc
-        except (paramiko.SSHException, ValueError, IndexError):
-            continue
+    try:
+        key = _read_by_paramiko(text, passphrase) or _read_by_paramiko(_in_openssh_form(text, passphrase), None)
+    except paramiko.PasswordRequiredException as exc:
+        raise ConfigError("The SSH key needs a passphrase", where=where, fix=f"set {prefix}.passphrase_env") from exc
+    if key is not None:
+        return key
     raise ConfigError(
         "The SSH key is not usable",
         where=where,
         expected="an RSA, ECDSA or Ed25519 private key in PEM or OpenSSH form" + (", and its passphrase" if passphrase else ""),
     )
+
+
+def _read_by_paramiko(text: str, passphrase: str | None) -> paramiko.PKey | None:
+    for kind in KEY_TYPES:
+        try:
+            return kind.from_private_key(io.StringIO(text), passphrase)
+        except paramiko.PasswordRequiredException:
+            raise
+        except (paramiko.SSHException, ValueError, LookupError):
+            continue
+    return None
+
+
+def _in_openssh_form(text: str, passphrase: str | None) -> str:
+    """What paramiko does not read, as it does: PKCS#8, which openssl and managers of secrets write, and some ciphers. Empty where
+    it is no key, or not of this passphrase. It is in memory only.
+    """
+    load = serialization.load_ssh_private_key if "OPENSSH" in text else serialization.load_pem_private_key
+    try:
+        try:
+            key = load(text.encode(), passphrase.encode() if passphrase else None)
+        except TypeError as exc:
+            if not passphrase:
+                raise paramiko.PasswordRequiredException("a passphrase is needed") from exc
+            key = load(text.encode(), None)  # it has none
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+        return key.private_bytes(*form).decode()
+    except (ValueError, UnsupportedAlgorithm, InvalidTag):
+        return ""
