@@ -487,6 +487,17 @@ def test_a_file_beyond_the_amount_after_which_keys_are_renewed(openssh: SftpServ
     assert target.everything() == {"audience.csv": LARGE}
 
 
+@pytest.mark.parametrize("verify", ["size", "sha256"])
+def test_a_far_server_that_renews_the_keys_when_a_sign_of_life_is_due(verify: str) -> None:
+    """A busy connection gives none, so one is due as soon as nothing comes for a moment: when the keys are renewed."""
+    with openssh_server("RekeyLimit 1M") as server, delay_proxy(server.port, 0.3) as far:
+        target = sftp_key_target(server, "ed25519").with_config(port=far.port, keepalive_seconds=1, verify=verify)
+        connection = target.connect()
+        connection.publish(stage(connection, LARGE[: 5 * MIB]), replace=False)
+        connection.close()
+        assert target.everything() == {"audience.csv": LARGE[: 5 * MIB]}
+
+
 class BackwardsServer:
     """A channel to a server that answers in the wrong order: each time it is asked, to its latest request."""
 
