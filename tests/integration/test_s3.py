@@ -356,6 +356,13 @@ def test_what_is_said_of_a_refusal(faulty: Faulty, status: int, code: str, kind:
     assert faulty.proxy.count("POST", "?uploads") == 1
 
 
+def test_a_kms_key_that_is_asked_too_often_is_no_wrong_one(faulty: Faulty) -> None:
+    faulty.proxy.add("POST", "?uploads", Answer(400, "KMS.ThrottlingException"))
+    error = refused(faulty.target)
+    assert isinstance(error, TransientError)
+    assert "destination.kms_key_id" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("message", "words"),
     [

@@ -133,7 +133,7 @@ def _refused(exc: ClientError, where: str) -> DeliveryError:
         f"{'STS' if operation.startswith('AssumeRole') else 'S3'} refused {operation}",
         where=where,
         found=f"{code} (HTTP {status})",
-        fix=_advice(code, operation, message_of(exc)),
+        fix=None if "Throttl" in code else _advice(code, operation, message_of(exc)),  # KMS has limits of its own
     )
 
 
