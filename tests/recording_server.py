@@ -26,6 +26,7 @@ class RecordingServer:
     folder: Path
     drop: int = 0  # so many connections are cut before the login
     most: int | None = None  # so are those beyond so many at once
+    most_logins: int | None = None  # so many at once, and those beyond are answered as a wrong password
     stall_writes: bool = False  # answer no write, ever
     stall: set[str] = field(default_factory=set)  # operations that are never answered: write, close, remove, stat, …
     lose_answer: set[str] = field(default_factory=set)  # operations that are done, and the connection is lost before the answer; once
@@ -52,6 +53,7 @@ class RecordingServer:
     connections: int = 0
     refused: int = 0
     open_now: int = 0
+    logged_in: int = 0  # at this moment, by a password
     most_open: int = 0
     logins: list[tuple[str, str]] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)  # all but writes, with the names in them
@@ -130,7 +132,7 @@ def recording_server(folder: Path, **options: Any) -> Iterator[RecordingServer]:
 
 class _Server(asyncssh.SSHServer):
     def __init__(self, record: RecordingServer) -> None:
-        self._record = record
+        self._record, self._logged_in = record, False
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         record = self._record
@@ -146,6 +148,7 @@ class _Server(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._record.open_now -= 1
+        self._record.logged_in -= self._logged_in
         self._record.live.discard(self._connection)
 
     def password_auth_supported(self) -> bool:
@@ -155,7 +158,12 @@ class _Server(asyncssh.SSHServer):
         self._record.logins.append((username, password))
         if self._record.expired:
             raise asyncssh.PasswordChangeRequired("for the test")
-        return (username, password) == (USERNAME, PASSWORD)
+        if self._record.most_logins is not None and self._record.logged_in >= self._record.most_logins:
+            self._record.refused += 1
+            return False
+        self._logged_in = (username, password) == (USERNAME, PASSWORD)
+        self._record.logged_in += self._logged_in
+        return self._logged_in
 
     def kbdint_auth_supported(self) -> bool:
         return self._record.interactive is not None

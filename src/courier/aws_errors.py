@@ -17,6 +17,7 @@ TRANSIENT_CODES = {
     "RequestTimeout",
     "RequestTimeoutException",
     "OperationAborted",
+    "IDPCommunicationError",
     "408",
     "429",
     "BadDigest",
@@ -38,6 +39,8 @@ LATE_REFUSALS = {
     "NoSuchUpload",
     "PreconditionFailed",
 }
+#: What to do where a file or a program is missing that AWS's default chain of credentials was told of.
+CHAIN = "check AWS_PROFILE, AWS_WEB_IDENTITY_TOKEN_FILE and what else tells AWS's default chain where keys are"
 
 
 def code_of(exc: ClientError) -> str:
@@ -58,3 +61,8 @@ def will_pass(exc: ClientError) -> bool:
     code, status = code_of(exc), status_of(exc)
     refused = code in TERMINAL_CODES or code in LATE_REFUSALS or code.startswith("KMS.")
     return code in TRANSIENT_CODES or "Throttl" in code or (status >= 500 and not refused)
+
+
+def unreadable(exc: OSError) -> str:
+    """A file of credentials, or a program that gives some, which botocore lets fail as they do."""
+    return f"{exc.filename or 'a file'}: {exc.strerror or type(exc).__name__}"

@@ -7,6 +7,7 @@
     └── DeliveryError      exit 5   the destination
         ├── TransientError          may go well when tried again
         ├── TerminalError           will fail again until somebody changes something
+        │   └── RefusedLoginError       or while as many are logged in as the server bears
         └── BusyError               another run of the activation is under way
 
 A message says what, where, found, expected and what to do. It holds names, counts and ids; never a value of a profile
@@ -73,6 +74,10 @@ class TransientError(DeliveryError):
 
 class TerminalError(DeliveryError):
     pass
+
+
+class RefusedLoginError(TerminalError):
+    """Some servers say so, too, where a user has logged in too often at once."""
 
 
 class BusyError(DeliveryError):

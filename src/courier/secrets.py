@@ -66,7 +66,7 @@ def _managed(reference: str, origin: str) -> str:
     import boto3  # noqa: PLC0415  loaded only where a secret is asked for
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    from courier.aws_errors import code_of  # noqa: PLC0415  loaded only where a secret is asked for
+    from courier.aws_errors import CHAIN, code_of, unreadable  # noqa: PLC0415  loaded only where a secret is asked for
 
     name, _, key = reference.partition("#")
     region = name.split(":")[3] if name.startswith("arn:") and name.count(":") >= 6 else None
@@ -78,8 +78,10 @@ def _managed(reference: str, origin: str) -> str:
         answer = boto3.session.Session().client("secretsmanager", region_name=region).get_secret_value(SecretId=name)
     except ClientError as exc:
         raise ConfigError("A secret cannot be read", where=where, found=code_of(exc), fix=fix) from exc
-    except BotoCoreError as exc:
+    except (BotoCoreError, ValueError) as exc:
         raise ConfigError("A secret cannot be read", where=where, found=type(exc).__name__, fix=fix) from exc
+    except OSError as exc:
+        raise ConfigError("A secret cannot be read, for want of AWS credentials", where=where, found=unreadable(exc), fix=CHAIN) from exc
     value = answer.get("SecretString")
     if value and key:
         try:

@@ -166,9 +166,13 @@ def test_a_server_that_comes_back_with_another_key_gets_no_password(recorder: Re
     assert recorded.target.visible() == {}
 
 
-def test_a_server_that_bears_fewer_connections_gets_no_more(recorder: RecordingServer, recorded: Sender) -> None:
+@pytest.mark.parametrize("answer", ["hangs up", "says that the password is wrong"])
+def test_a_server_that_bears_fewer_connections_gets_no_more(recorder: RecordingServer, recorded: Sender, answer: str) -> None:
     """At one attempt: lowering the number is not trying again."""
-    recorder.most = 2
+    if answer == "hangs up":
+        recorder.most = 2
+    else:
+        recorder.most_logins = 2
     names = [f"a_{part}.csv" for part in range(1, 13)]
     sender = replace(changed(recorded, connections=6, attempts=1), names=names)
 
@@ -178,8 +182,25 @@ def test_a_server_that_bears_fewer_connections_gets_no_more(recorder: RecordingS
 
     sender.send(slow)
     sender.assert_delivered()
-    assert (recorder.most_open, len(recorder.logins)) == (2, 2)
+    if answer == "hangs up":
+        assert (recorder.most_open, len(recorder.logins)) == (2, 2)
     assert 1 <= recorder.refused <= 4
+
+
+def test_a_connection_that_lies_idle_does_not_keep_a_run_from_being_taken_back(recorder: RecordingServer, recorded: Sender) -> None:
+    def failing(name: str) -> Iterator[bytes]:
+        """When the other one is staged."""
+        yield content(name)
+        if name == NAMES[0]:
+            while not any(done.startswith("stat") and NAMES[1] in done for done in recorder.operations):
+                time.sleep(0.02)
+            time.sleep(0.2)
+            recorder.most = 1
+            raise TerminalError("The file cannot be rendered")
+
+    with pytest.raises(TerminalError, match="cannot be rendered"):
+        replace(changed(recorded, connections=2), names=NAMES[:2]).send(failing)
+    assert recorded.target.everything() == {}
 
 
 @pytest.mark.parametrize("operation", ["open", "write", "close", "stat", "rename"])

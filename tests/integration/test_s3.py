@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import re
 import socket
+import ssl
+import subprocess
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -352,6 +356,35 @@ def test_what_is_said_of_a_refusal(faulty: Faulty, status: int, code: str, kind:
     assert faulty.proxy.count("POST", "?uploads") == 1
 
 
+def test_a_kms_key_that_is_asked_too_often_is_no_wrong_one(faulty: Faulty) -> None:
+    faulty.proxy.add("POST", "?uploads", Answer(400, "KMS.ThrottlingException"))
+    error = refused(faulty.target)
+    assert isinstance(error, TransientError)
+    assert "destination.kms_key_id" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            "is not authorized to perform: s3:PutObjectTagging on resource: x because no identity-based policy allows it",
+            r"s3:PutObjectTagging\.",
+        ),
+        (
+            "is not authorized to perform: s3:PutObject on resource: x with an explicit deny in a resource-based policy",
+            "denies it expressly",
+        ),
+        ("Access Denied", "for destination.tags s3:PutObjectTagging"),
+        ("is not authorized to perform: kms:GenerateDataKey on resource: x", "destination.kms_key_id"),
+    ],
+)
+def test_the_right_that_s3_misses_is_named(faulty: Faulty, message: str, words: str) -> None:
+    faulty.proxy.add("POST", "?uploads", Answer(403, "AccessDenied", message=f"User: arn:aws:iam::1:user/the-user {message}"))
+    error = refused(faulty.target)
+    assert re.search(words, str(error))
+    assert "the-user" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
@@ -581,3 +614,86 @@ def test_a_host_that_is_not_s3s_is_named_where_it_cannot_be_reached(target: Targ
 def test_a_role_without_credentials_to_assume_it(target: Target) -> None:
     role = target.with_config(access_key_id_env=None, secret_access_key_env=None, role_arn="arn:aws:iam::123456789012:role/uploader")
     assert "There are no AWS credentials" in str(refused(role))
+
+
+# What AWS's default chain is told of, and is not there
+
+
+@pytest.mark.parametrize(
+    ("variables", "profile", "missing"),
+    [
+        ({"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/uploader", "AWS_WEB_IDENTITY_TOKEN_FILE": "/no/token"}, "", "/no/token"),
+        ({"AWS_PROFILE": "uploader"}, "[profile uploader]\ncredential_process = /no/tool --login me", "/no/tool"),
+    ],
+)
+def test_credentials_that_cannot_be_read_are_told(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], profile: str, missing: str
+) -> None:
+    (tmp_path / "config").write_text(profile)
+    for name, value in (variables | {"AWS_CONFIG_FILE": str(tmp_path / "config")}).items():
+        monkeypatch.setenv(name, value)
+    error = refused(target.with_config(access_key_id_env=None, secret_access_key_env=None))
+    assert isinstance(error, TerminalError)
+    assert f"AWS credentials cannot be read. Where: s3://audiences. Found: {missing}: No such file or directory" in str(error)
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidIdentityToken", "ExpiredTokenException"])
+def test_a_token_that_sts_does_not_take(moto: tuple[Target, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    target, _ = moto
+    (tmp_path / "token").write_text("the-token")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/uploader")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    assert isinstance(target.config, S3Config)
+    with faulty_proxy(str(target.config.endpoint_url)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", proxy.url)
+        proxy.add("POST", "/", Answer(403, code, service="sts"), times=10)
+        error = refused(target.with_config(access_key_id_env=None, secret_access_key_env=None))
+    assert isinstance(error, TerminalError)
+    assert f"STS refused AssumeRoleWithWebIdentity. Where: s3://audiences. Found: {code}" in str(error)
+    assert "AWS_WEB_IDENTITY_TOKEN_FILE" in str(error)
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """A server that speaks TLS: its port, and the certificate of its authority, which is for `localhost` alone."""
+    key, certificate = tmp_path / "tls.key", tmp_path / "tls.crt"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2", *names]
+    subprocess.run(make, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server.server_port, certificate
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("url", "authorities", "words"),
+    [
+        ("https://localhost:{port}", "", "certificate is not trusted"),
+        ("https://127.0.0.1:{port}", "tls.crt", "certificate is not trusted"),
+        ("https://localhost:{port}", "nowhere", "AWS_CA_BUNDLE"),
+        ("https://localhost:{port}", "tls.key", "AWS_CA_BUNDLE"),
+    ],
+)
+def test_a_certificate_that_is_not_trusted_is_not_asked_for_again(
+    target: Target, secure: tuple[int, Path], monkeypatch: pytest.MonkeyPatch, url: str, authorities: str, words: str
+) -> None:
+    port, certificate = secure
+    if authorities:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate.with_name(authorities)))
+    error = refused(target.with_config(endpoint_url=url.format(port=port)))
+    assert isinstance(error, TerminalError)
+    assert words in str(error)
+
+
+def test_a_store_without_tls_is_told_as_such(target: Target) -> None:
+    assert isinstance(target.config, S3Config)
+    error = refused(target.with_config(endpoint_url=str(target.config.endpoint_url).replace("http:", "https:")))
+    assert isinstance(error, TerminalError)
+    assert "What answers speaks no TLS" in str(error)

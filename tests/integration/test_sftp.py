@@ -423,6 +423,28 @@ def test_large_requests_only_where_the_server_says_so(recorder: RecordingServer,
     assert recorder.largest_write == 32 * 1024
 
 
+def test_a_server_that_limits_packets_alone_gets_no_larger_ones(recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 64 * 1024
+    taken_in = asyncssh.sftp.SFTPServerHandler.recv_packet
+
+    async def strict(handler: Any) -> Any:
+        packet = await taken_in(handler)
+        if len(packet.get_remaining_payload()) > most:
+            raise asyncssh.SFTPBadMessage("too large")
+        return packet
+
+    async def limits(*_: object) -> Any:
+        return asyncssh.sftp.SFTPLimits(most, 0, 0, 0)
+
+    monkeypatch.setattr(asyncssh.sftp.SFTPServerHandler, "recv_packet", strict)
+    monkeypatch.setitem(asyncssh.sftp.SFTPServerHandler._packet_handlers, b"limits@openssh.com", limits)
+    connection = connect(recorder, verify="sha256")
+    connection.publish(stage(connection, LARGE), replace=False)
+    connection.close()
+    assert 32 * 1024 < recorder.largest_write < most
+    assert files(recorder) == {"audience.csv": LARGE}
+
+
 @pytest.mark.parametrize("size", [1, 7, 32 * 1024, 10 * MIB])
 def test_chunks_of_any_size_make_blocks_of_one_size(size: int) -> None:
     content = LARGE[: 1_000 * size][: MIB + 1]
@@ -485,6 +507,17 @@ def test_a_file_beyond_the_amount_after_which_keys_are_renewed(openssh: SftpServ
     connection.publish(stage(connection, LARGE), replace=False)
     connection.close()
     assert target.everything() == {"audience.csv": LARGE}
+
+
+@pytest.mark.parametrize("verify", ["size", "sha256"])
+def test_a_far_server_that_renews_the_keys_when_a_sign_of_life_is_due(verify: str) -> None:
+    """A busy connection gives none, so one is due as soon as nothing comes for a moment: when the keys are renewed."""
+    with openssh_server("RekeyLimit 1M") as server, delay_proxy(server.port, 0.3) as far:
+        target = sftp_key_target(server, "ed25519").with_config(port=far.port, keepalive_seconds=1, verify=verify)
+        connection = target.connect()
+        connection.publish(stage(connection, LARGE[: 5 * MIB]), replace=False)
+        connection.close()
+        assert target.everything() == {"audience.csv": LARGE[: 5 * MIB]}
 
 
 class BackwardsServer:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from cryptography.hazmat.primitives import serialization
 from recording_server import PASSWORD, USERNAME, RecordingServer, config_of, recording_server
 from servers import SftpServer, can_mount, small_disk
 from targets import KEY_ENV, PASSPHRASE_ENV, PASSWORD_ENV, RUN_ID, Target, new_inbox, sftp_key_target
@@ -123,6 +127,74 @@ def test_another_port_of_a_known_host_is_another_server(recorder: RecordingServe
     assert recorder.logins == []
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "other ssh-ed25519 AAAA",
+        "other ssh-ed25519 éè",
+        "other ssh-rsa AAAAB3NzaC1yc2EAAAABAAAAAQE=",
+        "other ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAAABB",
+        "other ssh-rsa {key}",
+        "other ssh-ed25519",
+        "|1|AAAA|BB= ssh-ed25519 {key}",
+        "|1|AAAA ssh-ed25519 {key}",
+        "# a comment, written long ago é",
+    ],
+)
+def test_a_damaged_line_of_known_hosts_keeps_from_no_other_server(recorder: RecordingServer, tmp_path: Path, damaged: str) -> None:
+    known = tmp_path / "known_hosts"
+    text = f"{damaged.format(key=recorder.public_key.split()[1])}\n[127.0.0.1]:{recorder.port} {recorder.public_key}\n"
+    known.write_text(text, encoding="latin-1")
+    connect(recorder, known_hosts_file=str(known)).close()
+    assert recorder.logins == [(USERNAME, PASSWORD)]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "trusted"),
+    [
+        ("[LocalHost]:{port}", True),
+        ("other,[localhost]:{port}", True),
+        ("[local*]:{port}", True),
+        ("[localhos?]:{port}", True),
+        ("*", True),
+        ("local*", False),
+        ("*,![localhost]:{port}", False),
+        ("[localhost]:{port},!*", False),
+        ("!other", False),
+        ("[l.*]:{port}", False),
+    ],
+)
+def test_names_in_known_hosts_are_patterns_as_ssh_has_them(recorder: RecordingServer, tmp_path: Path, hosts: str, *, trusted: bool) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"{hosts.format(port=recorder.port)} {recorder.public_key}\n")
+    found = subprocess.run(["ssh-keygen", "-F", f"[localhost]:{recorder.port}", "-f", str(known)], capture_output=True, check=False)
+    assert (found.returncode == 0) is trusted
+    for host in ("localhost", "LOCALHOST"):
+        with contextlib.nullcontext() if trusted else pytest.raises(TerminalError, match="unknown"):
+            connect(recorder, host=host, known_hosts_file=str(known)).close()
+    assert len(recorder.logins) == 2 * trusted
+
+
+def test_a_name_in_known_hosts_may_be_a_hash(recorder: RecordingServer, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"other {recorder.public_key}\n[localhost]:{recorder.port} {recorder.public_key}\n")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], capture_output=True, check=True)
+    assert "localhost" not in known.read_text()
+    connect(recorder, host="LocalHost", known_hosts_file=str(known)).close()
+    with pytest.raises(TerminalError, match="unknown"):
+        connect(recorder, host="127.0.0.1", known_hosts_file=str(known))
+    assert len(recorder.logins) == 1
+
+
+def test_a_server_that_only_an_authority_vouches_for_is_told_as_such(recorder: RecordingServer, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"@cert-authority * {recorder.public_key}\n")
+    with pytest.raises(TerminalError) as raised:
+        connect(recorder, known_hosts_file=str(known))
+    assert_says(raised.value, "unknown", "@cert-authority", "certificates of servers are not read")
+    assert recorder.logins == []
+
+
 def test_a_missing_known_hosts_file_is_named(recorder: RecordingServer, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         connect(recorder, known_hosts_file=str(tmp_path / "nowhere"))
@@ -199,6 +271,42 @@ def test_a_key_with_a_wrong_passphrase(openssh: SftpServer, monkeypatch: pytest.
     monkeypatch.setenv(PASSPHRASE_ENV, "wr0ng-pa55phrase")
     error = key_error(openssh)
     assert_says(error, "not usable", str(openssh.keys["ed25519_passphrase"]), "passphrase", secrets=("wr0ng-pa55phrase",))
+
+
+@pytest.mark.parametrize("passphrase", [None, "a passphrase"])
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_a_key_in_the_form_of_openssl(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch, kind: str, passphrase: str | None) -> None:
+    key = serialization.load_ssh_private_key(openssh.keys[kind].read_bytes(), None)
+    cipher = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher).decode()
+    monkeypatch.setenv(KEY_ENV, text)
+    target = sftp_key_target(openssh, kind, by_variable=True)
+    if passphrase:
+        with pytest.raises(ConfigError, match="needs a passphrase"):
+            target.connect()
+        target = target.with_config(passphrase_env=PASSPHRASE_ENV)
+        monkeypatch.setenv(PASSPHRASE_ENV, "wr0ng-pa55phrase")
+        with pytest.raises(ConfigError) as raised:
+            target.connect()
+        assert_says(raised.value, "not usable", "passphrase", secrets=("wr0ng-pa55phrase", text.splitlines()[1]))
+        monkeypatch.setenv(PASSPHRASE_ENV, passphrase)
+    target.connect().close()
+
+
+def test_a_key_of_a_cipher_that_paramiko_does_not_know(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    shutil.copy(openssh.keys["ed25519"], path)
+    change = ["ssh-keygen", "-q", "-p", "-Z", "aes256-gcm@openssh.com", "-N", "a passphrase", "-f", str(path)]
+    subprocess.run(change, check=True, capture_output=True)
+    target = sftp_key_target(openssh, "ed25519").with_config(key_file=str(path))
+    with pytest.raises(ConfigError, match="needs a passphrase"):
+        target.connect()
+    target = target.with_config(passphrase_env=PASSPHRASE_ENV)
+    monkeypatch.setenv(PASSPHRASE_ENV, "wr0ng-pa55phrase")
+    with pytest.raises(ConfigError, match="not usable"):
+        target.connect()
+    monkeypatch.setenv(PASSPHRASE_ENV, "a passphrase")
+    target.connect().close()
 
 
 def test_a_variable_whose_text_is_no_key(openssh: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:

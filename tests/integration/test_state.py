@@ -258,6 +258,17 @@ def test_a_bucket_that_is_not_there_is_told_before_any_work(moto: str, monkeypat
     assert "hidden-secret" not in str(raised.value)
 
 
+def test_a_token_that_is_not_there_is_no_fault_of_the_work_path(moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/uploader")
+    with pytest.raises(ConfigError, match=r"AWS credentials cannot be read.* Found: /nowhere: No such file") as raised:
+        open_store(StateConfig(kind="s3", path="s3://the-state/state", region="us-east-1", endpoint_url=moto))
+    assert "work_path" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("code", "words"), [("ExpiredToken", "keys have expired"), ("RequestTimeTooSkewed", "clock"), ("AccessDenied", "rights")]
 )

@@ -86,3 +86,14 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("\n")
     with pytest.raises(ConfigError, match="is empty"):
         referred(Login(password_file=str(tmp_path / "password")), "password")
+
+
+@pytest.mark.parametrize(("tool", "found"), [("/no/tool", "/no/tool: No such file or directory"), ("/bin/echo no JSON", "JSONDecodeError")])
+def test_credentials_that_cannot_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, found: str) -> None:
+    (tmp_path / "config").write_text(f"[profile uploader]\ncredential_process = {tool}\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "uploader", "AWS_DEFAULT_REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=f"Where: destination.password_secret prod/crm in AWS Secrets Manager. Found: {found}"):
+        referred(Login(password_secret="prod/crm"), "password")

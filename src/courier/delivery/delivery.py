@@ -121,6 +121,7 @@ class Delivery:
         hasty = replace(
             self._context.config, attempts=min(2, self._context.config.attempts), retry_seconds=min(10, self._context.config.retry_seconds)
         )
+        self._context.connections.close()  # what lies idle there may be all that the server bears
         undoing = Delivery(hasty, self._context.destination, self._context.journal, self._context.lock)
         try:
             left = undoing.undo()

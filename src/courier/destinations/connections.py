@@ -17,7 +17,7 @@ from typing import TypeVar
 from courier.config import DestinationConfig
 from courier.destinations import Connection, Destination
 from courier.destinations.base import conflict
-from courier.errors import TransientError
+from courier.errors import RefusedLoginError, TransientError
 
 T = TypeVar("T")
 
@@ -80,9 +80,10 @@ class Connections:
             self._open -= 1
             self._connecting -= 1
             self._changed.notify_all()
-            if isinstance(error, TransientError):  # those that are asked for at this moment may be refused as well
+            bears_fewer = isinstance(error, TransientError | RefusedLoginError)
+            if bears_fewer:  # those that are asked for at this moment may be refused as well
                 self._changed.wait_for(lambda: self._open > self._connecting or not self._connecting)
-            if not isinstance(error, TransientError) or not self._open:
+            if not bears_fewer or not self._open:
                 raise error
             self._cap = min(self._cap, self._open)
             others = self._open

@@ -15,10 +15,10 @@ from typing import Any
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError, SSLError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from courier.aws_errors import code_of, message_of, will_pass
+from courier.aws_errors import CHAIN, code_of, message_of, unreadable, will_pass
 from courier.config import StateConfig
 from courier.errors import ConfigError, CourierError, TransientError
 from courier.secrets import referred
@@ -174,6 +174,8 @@ class S3Store:
         if isinstance(cause, ClientError):
             found = f"{code_of(cause)} from {cause.operation_name}"
             passing = will_pass(cause)
+        elif isinstance(cause, OSError) and not isinstance(cause, BotoCoreError) and not reached:
+            return ConfigError("AWS credentials cannot be read", where=where, found=unreadable(cause), fix=CHAIN)
         elif isinstance(cause, OSError) and cause.strerror:  # this machine's disk, where copies of the store's files are
             folder = self._config.work_path or tempfile.gettempdir()
             fix = "state.work_path is where copies of the snapshot go"
@@ -186,6 +188,8 @@ class S3Store:
 
 
 def _advice(exc: Exception) -> str:
+    if isinstance(exc, SSLError):
+        return "check state.endpoint_url, and the file with authorities' certificates that AWS_CA_BUNDLE names"
     if not isinstance(exc, ClientError):
         return RIGHTS
     if "content-md5" in message_of(exc).lower():

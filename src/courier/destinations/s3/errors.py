@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
-from courier.aws_errors import code_of, message_of, status_of, will_pass
+from courier.aws_errors import CHAIN, code_of, message_of, status_of, unreadable, will_pass
 from courier.errors import CourierError, DeliveryError, TerminalError, TransientError
 
 REGION = "check destination.region: the bucket is in another one"
@@ -35,7 +36,8 @@ ADVICE = {
     "ExpiredTokenException": "the session's credentials have expired: log in again, or set destination.role_arn, which renews them",
     "InvalidToken": "check the session token of the credentials",
     "RequestTimeTooSkewed": "set this machine's clock: it is more than 15 minutes off the store's",
-    "AccessDenied": "the key may not write here: it needs s3:PutObject, s3:AbortMultipartUpload and s3:GetObject",
+    "AccessDenied": "the key may not write here: it needs s3:PutObject, s3:AbortMultipartUpload and s3:GetObject, for destination.tags "
+    "s3:PutObjectTagging, and for destination.acl s3:PutObjectAcl",
     "AccessControlListNotSupported": "unset destination.acl: the bucket has ACLs disabled",
     "InvalidStorageClass": "check destination.storage_class: the store does not have it",
     "InvalidTag": "check destination.tags",
@@ -50,11 +52,17 @@ ADVICE = {
 }
 #: What AccessDenied means for an operation that is not about writing.
 DENIED = {
-    "AssumeRole": "the credentials may not assume destination.role_arn: check its trust policy and destination.role_external_id",
+    "AssumeRole": "the credentials may not assume destination.role_arn (or the role of AWS_PROFILE): check its trust policy and destination.role_external_id",
     "ListMultipartUploads": "the key may not list uploads: it needs s3:ListBucketMultipartUploads",
     "ListParts": "the key may not list parts: it needs s3:ListMultipartUploadParts",
     "DeleteObject": "the key may not delete: it needs s3:DeleteObject",
 }
+#: Of roles that are assumed with a token, whatever the code is.
+WEB_IDENTITY = "check AWS_ROLE_ARN, the role's trust policy, and whether the token in AWS_WEB_IDENTITY_TOKEN_FILE is a current one"
+#: How AWS names the right that is missing.
+MISSING_RIGHT = re.compile(r"not authorized to perform: (s3[\w-]*:\w+)")
+#: What opening a file meets that is not there or may not be read.
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def reason(client: Any, bucket: str, exc: ClientError) -> ClientError:
@@ -88,16 +96,29 @@ def translated(where: str) -> Iterator[None]:
     except NoRegionError as exc:
         raise TerminalError("S3 cannot be used without a region", where=where, fix="set destination.region") from exc
     except SSLError as exc:
-        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
-            fix = "check destination.endpoint_url, or name the authority's certificate in AWS_CA_BUNDLE"
-            raise TerminalError("S3's certificate is not trusted", where=where, fix=fix) from exc
-        raise TransientError("S3 cannot be reached", where=where, found=_met(exc)) from exc
+        raise _insecure(exc, where) from exc
     except (EndpointConnectionError, BotoConnectionError, HTTPClientError) as exc:
         raise TransientError("S3 cannot be reached", where=where, found=_met(exc), fix="check destination.endpoint_url and region") from exc
     except (ResponseParserError, KeyError) as exc:
         raise TerminalError("What answers is no S3", where=where, found=type(exc).__name__, fix="check destination.endpoint_url") from exc
+    except OSError as exc:  # of a file or program that the default chain was told of: a web identity's token, a credential_process
+        raise TerminalError("AWS credentials cannot be read", where=where, found=unreadable(exc), fix=CHAIN) from exc
     except (BotoCoreError, ValueError) as exc:
         raise TerminalError("S3 cannot be used", where=where, found=" ".join(str(exc).split())[:200]) from exc
+
+
+def _insecure(exc: SSLError, where: str) -> DeliveryError:
+    """What is wrong with certificates or their files stays so; a connection that was cut meanwhile may be made later."""
+    text, cause = str(exc), exc.kwargs["error"]
+    if "CERTIFICATE_VERIFY_FAILED" in text or "doesn't match" in text:
+        fix = "check destination.endpoint_url, or name the authority's certificate in AWS_CA_BUNDLE"
+        return TerminalError("S3's certificate is not trusted", where=where, found=_met(exc), fix=fix)
+    if "NO_CERTIFICATE" in text or any(isinstance(each, NO_FILE) for each in cause.args):
+        return TerminalError("The file with authorities' certificates cannot be read", where=where, fix="check AWS_CA_BUNDLE")
+    if "WRONG_VERSION_NUMBER" in text:
+        fix = "check the port in destination.endpoint_url, and whether it begins with http://"
+        return TerminalError("What answers speaks no TLS", where=where, found=_met(exc), fix=fix)
+    return TransientError("S3 cannot be reached", where=where, found=_met(exc))
 
 
 def _met(exc: BotoCoreError) -> str:
@@ -109,10 +130,10 @@ def _met(exc: BotoCoreError) -> str:
 def _refused(exc: ClientError, where: str) -> DeliveryError:
     code, status, operation = code_of(exc), status_of(exc), exc.operation_name
     return (TransientError if will_pass(exc) else TerminalError)(
-        f"{'STS' if operation == 'AssumeRole' else 'S3'} refused {operation}",
+        f"{'STS' if operation.startswith('AssumeRole') else 'S3'} refused {operation}",
         where=where,
         found=f"{code} (HTTP {status})",
-        fix=_advice(code, operation, message_of(exc)),
+        fix=None if "Throttl" in code else _advice(code, operation, message_of(exc)),  # KMS has limits of its own
     )
 
 
@@ -120,8 +141,12 @@ def _advice(code: str, operation: str, message: str) -> str | None:
     """AccessDenied is also what S3 says where the KMS key's policy refuses; only its message tells."""
     if code.upper().startswith("KMS") or (code == "AccessDenied" and "kms:" in message.lower()):
         return KMS
+    if operation == "AssumeRoleWithWebIdentity":
+        return WEB_IDENTITY
     if code in ("AccessDenied", "403") and operation in DENIED:
         return DENIED[operation]
+    if code == "AccessDenied" and (right := MISSING_RIGHT.search(message)):
+        return f"the key needs {right.group(1)}" + (", which a policy denies it expressly" if "explicit deny" in message else "")
     if "content-md5" in message.lower():
         return "set destination.checksums=when_supported: a bucket with object lock wants a checksum with what is sent"
     return ADVICE.get(code)

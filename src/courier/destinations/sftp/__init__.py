@@ -3,7 +3,8 @@
 Unseen: a hidden temporary name in the target folder. Published by a rename. Only SFTP itself is used: many servers have
 no shell. The server's key is always checked, and the jump host's as well.
 
-    trust.py       who the server is, and who we are: known hosts, fingerprints, private keys
+    trust.py       who the server is, and who we are: fingerprints, private keys
+    known_hosts.py what that file says of a server
     connect.py     the way there: sockets, SSH, the jump host, the login
     questions.py   logins by questions, in place of a password
     packets.py     what paramiko's layer of packets leaves out: a limit on stalled writes, and why a server hung up

@@ -21,7 +21,7 @@ from courier.destinations.sftp.packets import TOO_MANY_CONNECTIONS, Packets
 from courier.destinations.sftp.protocol import Session
 from courier.destinations.sftp.questions import LOG_IN_BY_HAND, WANTS_MORE, answering, wants_more
 from courier.destinations.sftp.trust import HostTrust, private_key
-from courier.errors import TerminalError, TransientError
+from courier.errors import RefusedLoginError, TerminalError, TransientError
 from courier.secrets import referred
 
 #: Its threads log every lost connection with a traceback, which Python prints where nobody has configured logging.
@@ -221,7 +221,7 @@ class Hop:
         if not transport.is_active() and packets.hung_up in (None, TOO_MANY_CONNECTIONS):
             return TransientError(what, where=self.where, found="the connection was lost")
         rsa = self._key is not None and self._key.get_name() == "ssh-rsa"
-        return TerminalError(
+        return RefusedLoginError(
             what,
             where=self.where,
             found="wrong password, key or user",

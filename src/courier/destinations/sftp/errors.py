@@ -66,7 +66,7 @@ def _refused(code: int, where: str, what: str, fix: str | None) -> CourierError:
             advice = "check destination.path; folders are not created for you"
             return TerminalError(what, where=where, found="no such file or folder", fix=advice)
         case 3:
-            advice = fix or "the user needs to write and rename in this folder"
+            advice = fix or "the user needs to look at files, write and rename in this folder"
             return TerminalError(what, where=where, found="permission denied", fix=advice)
         case 6 | 7:
             return TransientError(what, where=where, found="the server lost its own connection")

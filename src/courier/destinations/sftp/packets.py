@@ -6,12 +6,13 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import paramiko
 from paramiko.packet import Packetizer
 
-DISCONNECT, KEXINIT = 1, 20
+DISCONNECT, KEXINIT, NEWKEYS = 1, 20, 21
 #: RFC 4253, 7.1: what a KEXINIT lists, in this order, after a type and 16 random bytes.
 LISTS = ("kex", "host key", "ciphers", "ciphers to us", "macs", "macs to us", "compression", "compression to us")
 TOO_MANY_CONNECTIONS = 12
@@ -46,7 +47,7 @@ class Packets(Packetizer):
         self._held: list[bytes] = []
         self._holder: int | None = None
         self._writing = threading.Lock()
-        self._shaking_hands = False
+        self._shaking_hands = self._agreeing = False
 
     def offered(self, kind: str) -> list[str]:
         return self._offered.get(kind, [])
@@ -68,6 +69,12 @@ class Packets(Packetizer):
     def set_outbound_cipher(self, *arguments: Any, **named: Any) -> None:
         """No random bytes for the padding of what is encrypted by a counter, as paramiko has it for CTR: GCM is one, too."""
         super().set_outbound_cipher(*arguments, **(named | {"sdctr": True} if named.get("aead") else named))
+
+    def set_keepalive(self, interval: float, callback: Callable[[], object]) -> None:
+        """No sign of life while the server renews the keys: paramiko holds it back until they are there, in the thread that is to
+        read them.
+        """
+        super().set_keepalive(interval, lambda: None if self._agreeing else callback())
 
     def hold(self) -> None:
         """Keep what this thread writes until `let_go`, so that it goes out in fewer and larger calls of the system."""
@@ -108,7 +115,10 @@ class Packets(Packetizer):
         if kind == DISCONNECT:
             self.hung_up = message.get_int()
             message.rewind()
+        elif kind == NEWKEYS:
+            self._agreeing = False
         elif kind == KEXINIT:
+            self._agreeing = True
             with contextlib.suppress(Exception):  # a malformed one is paramiko's to refuse
                 message.get_bytes(16)
                 self._offered = {name: message.get_list() for name in LISTS}

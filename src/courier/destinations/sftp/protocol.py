@@ -45,6 +45,8 @@ from courier.destinations.sftp.wire import (
 REQUEST_BYTES = 32 * 1024
 #: More than this gains nothing.
 MOST_REQUEST_BYTES = 255 * 1024
+#: What stands around the bytes of a file in a packet, and more than that.
+AROUND_BYTES = 1024
 #: What paramiko puts into one packet of a channel whose server takes packets of 32 KiB, as nearly all do.
 PACKET_BYTES = 32 * 1024 - 64
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -131,10 +133,11 @@ class Session:
         if number is None:
             return
         try:
-            _, read, write, _ = struct.unpack_from(">4Q", self.expect(number, EXTENDED_REPLY))
+            packet, read, write, _ = struct.unpack_from(">4Q", self.expect(number, EXTENDED_REPLY))
         except (Refusal, struct.error):
             return
-        self.read_bytes, self.write_bytes = (min(size or MOST_REQUEST_BYTES, MOST_REQUEST_BYTES) for size in (read, write))
+        most = min(MOST_REQUEST_BYTES, max(packet - AROUND_BYTES, REQUEST_BYTES)) if packet else MOST_REQUEST_BYTES
+        self.read_bytes, self.write_bytes = (min(size or most, most) for size in (read, write))
 
     def open(self, path: str, flags: int) -> bytes:
         return text(take(self.expect(self.ask(OPEN, text(path), NUMBER.pack(flags), bytes(4)), HANDLE), 0)[0])

@@ -6,17 +6,19 @@ import base64
 import hashlib
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from courier.config.sftp import PrivateKey, SshServer
+from courier.destinations.sftp.known_hosts import KINDS, KnownKey, known_keys
 from courier.errors import ConfigError, TerminalError
 from courier.home import expanded
 from courier.secrets import referred
 
 KEY_TYPES = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
-KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+BESIDE_AUTHORITY = " beside the line with @cert-authority, for certificates of servers are not read here"
 
 
 class HostTrust:
@@ -28,10 +30,20 @@ class HostTrust:
         self._pinned_kind: str | None = None  # once a server has shown it
         self._expected: dict[str, set[str]] = {}
         self._revoked: set[str] = set()
+        self._certified = False  # whether an authority vouches for the host, whose certificates paramiko does not read
         if self._pinned is None:
-            path = expanded(config.known_hosts_file or "~/.ssh/known_hosts", f"{prefix}.known_hosts_file")
-            lines = _lines(path, config.known_hosts_file, prefix)
-            self._expected, self._revoked = _keys_of(self._host, lines), _revoked(lines)
+            self._read(known_keys(config.known_hosts_file, prefix))
+
+    def _read(self, known: list[KnownKey]) -> None:
+        """A host may have a new key beside the old one. What is revoked is refused whatever host shows it."""
+        for each in known:
+            if each.marker == "@revoked":
+                self._revoked.add(each.key)
+            elif each.kind in KINDS and each.is_for(self._host):
+                if each.marker == "@cert-authority":
+                    self._certified = True
+                elif not each.marker:
+                    self._expected.setdefault(each.kind, set()).add(each.key)
 
     def ask_for_known_kinds(self, options: paramiko.transport.SecurityOptions) -> None:
         """A server has several keys; let it show one of a kind that we can check."""
@@ -71,7 +83,7 @@ class HostTrust:
                 "The SFTP server is unknown; nothing was sent",
                 where=where,
                 found=f"{key.get_name()} {shown}",
-                expected=f"an entry for {self._host} in known_hosts",
+                expected=f"an entry for {self._host} in known_hosts" + (BESIDE_AUTHORITY if self._certified else ""),
                 fix=f"compare the fingerprint with the owner's, then add it to known_hosts or set {self._prefix}.host_key_fingerprint={shown}",
             )
         elif key.get_base64() not in self._expected.get(key.get_name(), set()):
@@ -93,44 +105,6 @@ def _family(kind: str) -> str:
     return "ssh-rsa" if kind.startswith("rsa-sha2-") else kind
 
 
-def _lines(path: Path, configured: str | None, prefix: str) -> list[str]:
-    if not path.exists():
-        if configured:
-            fix = f"write what `ssh-keyscan HOST` prints to it, once compared with the owner's, or set {prefix}.host_key_fingerprint"
-            raise ConfigError("The known_hosts file does not exist", where=f"{prefix}.known_hosts_file", found=str(path), fix=fix)
-        return []
-    try:
-        return [line.strip() for line in path.read_text().splitlines()]
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError("The known_hosts file cannot be read", where=str(path), found=type(exc).__name__) from exc
-
-
-def _keys_of(host: str, lines: list[str]) -> dict[str, set[str]]:
-    """Kind → keys, since a host may have a new key beside the old one. paramiko would know one of them, and stumbles over markers."""
-    found: dict[str, set[str]] = {}
-    for line in lines:
-        if not line or line.startswith(("#", "@")):
-            continue
-        try:
-            entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
-        except paramiko.hostkeys.InvalidHostKey:
-            continue
-        if entry is None or entry.key is None or not entry.hostnames:
-            continue
-        hosts = paramiko.HostKeys()
-        for name in entry.hostnames:
-            hosts.add(name, entry.key.get_name(), entry.key)
-        if hosts.lookup(host):
-            found.setdefault(entry.key.get_name(), set()).add(entry.key.get_base64())
-    return found
-
-
-def _revoked(lines: list[str]) -> set[str]:
-    """Keys of lines `@revoked HOSTS KIND KEY`. They are refused whatever host shows them."""
-    marked = (line.split() for line in lines if line.startswith("@revoked"))
-    return {fields[3] for fields in marked if len(fields) > 3}
-
-
 def private_key(config: PrivateKey, prefix: str) -> paramiko.PKey:
     passphrase = referred(config, "passphrase")
     forms = {"key_file": config.key_file, "key_env": config.key_env, "key_secret": config.key_secret}
@@ -140,15 +114,43 @@ def private_key(config: PrivateKey, prefix: str) -> paramiko.PKey:
     except (OSError, UnicodeDecodeError) as exc:
         found = getattr(exc, "strerror", None) or "no text"
         raise ConfigError("The SSH key cannot be read", where=where, found=found) from exc
-    for kind in KEY_TYPES:
-        try:
-            return kind.from_private_key(io.StringIO(text), passphrase)
-        except paramiko.PasswordRequiredException as exc:
-            raise ConfigError("The SSH key needs a passphrase", where=where, fix=f"set {prefix}.passphrase_env") from exc
-        except (paramiko.SSHException, ValueError, IndexError):
-            continue
+    try:
+        key = _read_by_paramiko(text, passphrase) or _read_by_paramiko(_in_openssh_form(text, passphrase), None)
+    except paramiko.PasswordRequiredException as exc:
+        raise ConfigError("The SSH key needs a passphrase", where=where, fix=f"set {prefix}.passphrase_env") from exc
+    if key is not None:
+        return key
     raise ConfigError(
         "The SSH key is not usable",
         where=where,
         expected="an RSA, ECDSA or Ed25519 private key in PEM or OpenSSH form" + (", and its passphrase" if passphrase else ""),
     )
+
+
+def _read_by_paramiko(text: str, passphrase: str | None) -> paramiko.PKey | None:
+    for kind in KEY_TYPES:
+        try:
+            return kind.from_private_key(io.StringIO(text), passphrase)
+        except paramiko.PasswordRequiredException:
+            raise
+        except (paramiko.SSHException, ValueError, LookupError):
+            continue
+    return None
+
+
+def _in_openssh_form(text: str, passphrase: str | None) -> str:
+    """What paramiko does not read, as it does: PKCS#8, which openssl and managers of secrets write, and some ciphers. Empty where
+    it is no key, or not of this passphrase. It is in memory only.
+    """
+    load = serialization.load_ssh_private_key if "OPENSSH" in text else serialization.load_pem_private_key
+    try:
+        try:
+            key = load(text.encode(), passphrase.encode() if passphrase else None)
+        except TypeError as exc:
+            if not passphrase:
+                raise paramiko.PasswordRequiredException("a passphrase is needed") from exc
+            key = load(text.encode(), None)  # it has none
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+        return key.private_bytes(*form).decode()
+    except (ValueError, UnsupportedAlgorithm, InvalidTag):
+        return ""
