@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 try:
+    from courier.saying import say
     from courier.synthetic import write_profiles
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing}. Run `make install` once (after moving this folder: rm -r .venv first), and start this with .venv/bin/python.")
@@ -19,20 +20,18 @@ def main() -> int:
     parser.add_argument("--profiles", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
-    if options.profiles < 1:
-        parser.error(f"--profiles: a number of at least 1 is needed, not {options.profiles}")
+    for name, number, least in (("profiles", options.profiles, 1), ("seed", options.seed, 0)):
+        if number < least:
+            parser.error(f"--{name}: a number of at least {least} is needed, not {number}")
     try:
         files = write_profiles(options.folder, options.profiles, options.seed)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"The profiles cannot be written to {options.folder}: {error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        say(str(error) if isinstance(error, ValueError) else f"The profiles cannot be written to {options.folder}: {error}", sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped before the end. No profiles are left there.", file=sys.stderr)
+        say("Stopped before the end. No profiles are left there.", sys.stderr)
         return 130
-    print(f"{options.profiles:,} profiles in {len(files)} file(s) under {options.folder}")
+    say(f"{options.profiles:,} profiles in {len(files)} file(s) under {options.folder}", sys.stdout)
     return 0
 
 

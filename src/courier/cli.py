@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TextIO
 
 from courier.compose import load, load_shown, load_state
 from courier.config import RunConfig
@@ -19,9 +17,9 @@ from courier.errors import CourierError
 from courier.garbage import seldom_collected
 from courier.pipeline import activate
 from courier.preflight import preflight
-from courier.printable import printable
 from courier.runs.history import history
 from courier.runs.report import report
+from courier.saying import printable, say
 
 #: The shell's own code for a process that was interrupted.
 INTERRUPTED = 130
@@ -66,7 +64,7 @@ def _activate(config: RunConfig) -> str:
         run = activate(config, progress)
     if run.error is None:
         return report(run)
-    _say(report(run))  # some of the audiences were published
+    say(report(run), sys.stdout)  # some of the audiences were published
     raise run.error
 
 
@@ -74,7 +72,7 @@ def _preflight(config: RunConfig) -> str:
     """Its lines are printed as they come, so that an error hides none of them."""
     with closing(preflight(config)) as lines:
         for line in lines:
-            _say(printable(line))
+            say(printable(line), sys.stdout)
     return ""
 
 
@@ -105,31 +103,15 @@ def _ended(work: Callable[[], str], *, stopped: str) -> int:
         with seldom_collected():
             text = work()
         if text:  # no line at all where there is none for machines
-            _say(text)
+            say(text, sys.stdout)
     except CourierError as error:
-        _print(printable(str(error)), sys.stderr)
+        say(printable(str(error)), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stop:
         notes = getattr(stop, "__notes__", [])  # of what is otherwise than usual
-        _print(f"Stopped before the end: {' '.join(notes)}." if notes else stopped, sys.stderr)
+        say(f"Stopped before the end: {' '.join(notes)}." if notes else stopped, sys.stderr)
         return INTERRUPTED
     return 0
-
-
-def _say(text: str) -> None:
-    _print(text, sys.stdout)
-
-
-def _print(text: str, stream: TextIO | None) -> None:
-    """For whoever reads. `| head` may have read enough, a disk of logs be full, a log have another encoding, or nobody listen:
-    that changes nothing of what was done, nor the exit code that tells it.
-    """
-    if stream is None:
-        return
-    try:
-        print(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding), file=stream, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # Python flushes once more at its end
 
 
 class _OneLine(logging.Formatter):

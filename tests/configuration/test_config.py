@@ -405,6 +405,93 @@ def test_a_state_store_that_is_set_to_nothing_is_not_looked_for_elsewhere(tmp_pa
         compose.load_state(["activation=mine"], config_dir=str(tmp_path))
 
 
+def test_a_value_may_refer_to_another_key_and_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURIER_TEST_FOLDER", "a${b")
+    monkeypatch.setenv("COURIER_TEST_NUMBER", "7")
+    config = load(
+        "destination.path='${destination.kind}/${oc.env:COURIER_TEST_FOLDER}'",
+        "state.path='${destination.kind}/state'",
+        r"file.null_text='\${x}'",
+        "destination.connections='${oc.env:COURIER_TEST_NUMBER}'",
+    )
+    assert (config.destination.path, config.destination.connections, config.file.null_text) == ("local/a${b", 7, "${x}")
+    assert config.state.path == "local/state"
+
+
+@pytest.mark.parametrize(
+    ("key", "reference", "found"),
+    [
+        ("source.path", "${nowhere.x}", "Found: Interpolation key 'nowhere.x' not found. "),
+        ("source.path", "${oc.env:COURIER_TEST_UNSET}", "Found: Environment variable 'COURIER_TEST_UNSET' not found. "),
+        ("source.path", "${no:1}", "Found: Unsupported interpolation type no. "),
+        ("source.path", "${oc.decode:${oc.env:COURIER_TEST_SECRET}}", ""),
+        ("consent.rule", "${nowhere}", "Found: Interpolation key 'nowhere' not found. "),
+        ("run_id", "${nowhere}", "Found: Interpolation key 'nowhere' not found. "),
+        ("as_of", "${nowhere}", "Found: Interpolation key 'nowhere' not found. "),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_refused_with_its_key(
+    key: str, reference: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COURIER_TEST_SECRET", "[Hunter2")
+    assert refused(f"{key}='{reference}'").startswith(
+        f"{key} refers to what is not there. {found}What to do: name a key by all its parts, "
+    )
+
+
+def test_a_state_that_refers_to_nothing_is_refused_where_it_alone_is_read() -> None:
+    with pytest.raises(ConfigError, match=r"^state.path refers to what is not there\."):
+        compose.load_state(["activation=demo", "state.path='${nowhere}'", "source.path='${nor.here}'"])
+
+
+def test_a_group_cannot_be_a_reference(tmp_path: Path) -> None:
+    _write(tmp_path, "activation", "mine", "# @package _global_\nsource: ${nowhere}\n")
+    assert refused("activation=mine", config_dir=tmp_path).startswith("source is set to a value, and has keys. ")
+
+
+@pytest.mark.parametrize("key", ["suppression.lists", "guard.max_change_percent", "destination.path", "run_id"])
+def test_a_value_that_is_left_to_be_set_must_be_set(key: str) -> None:
+    assert refused(f"{key}='???'") == f"{key} is not set. What to do: set it in the activation or on the command line: {key}=…."
+
+
+def test_a_value_that_a_file_leaves_to_be_set_must_be_set(tmp_path: Path) -> None:
+    _write(tmp_path, "guard", "mine", "min_rows: ???\n")
+    assert refused("guard=mine", config_dir=tmp_path).startswith("guard.min_rows is not set. ")
+    assert load("guard=mine", "guard.min_rows=1", config_dir=tmp_path).guard.min_rows == 1
+
+
+@pytest.mark.parametrize(
+    "key", ["guard.max_change_percent", "rules.max_rejected_percent", "destination.retry_seconds", "state.lease_seconds"]
+)
+def test_what_is_no_number_is_no_limit(key: str) -> None:
+    assert refused(f"{key}=nan").startswith(f"{key} is too small. Found: nan.")
+
+
+@pytest.mark.parametrize("key", ["state.lease_seconds", "destination.retry_seconds", "destination.operation_timeout_seconds"])
+@pytest.mark.parametrize("value", ["1e30", "1e400"])
+def test_a_time_that_no_system_can_wait_is_refused(key: str, value: str) -> None:
+    login = ["destination.host=h", "destination.username=u", "destination.key_file=k"]
+    assert refused("destination=sftp_key", *login, f"{key}={value}").startswith(f"{key} is too large. ")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_that_utc_has_no_year_for_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="as_of is no ISO 8601 time"):
+        parse_as_of(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("override", "fix"),
+    [
+        ("consent.granted=[y,null]", "Found: nothing. Expected: a value. What to do: write it after the -, or leave the - out."),
+        ("export.reset=null", "What to do: leave it out: it has a default."),
+        ("mapping.columns='${oc.env:HOME}'", "Found: Cannot assign str to Dict[str, ColumnConfig]."),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_answered_with_what_belongs_there(override: str, fix: str) -> None:
+    assert refused(override).endswith(fix)
+
+
 def test_null_where_a_text_belongs_is_answered_with_how_to_quote_it() -> None:
     assert "use quotes: \"file.null_text='null'\"; for the empty text \"file.null_text=''\"." in refused("file.null_text=NULL")
     assert load("file.null_text='NULL'").file.null_text == "NULL"

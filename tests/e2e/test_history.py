@@ -151,7 +151,7 @@ def test_records_that_cannot_be_read_are_listed_last_and_stop_nothing(folder: Pa
         (["--run", "../../secret"], "There is no such run in the state store"),
         (["state.path=nowhere"], "There is no state store"),
         (["state.pth=nowhere"], "did you mean 'path'?"),
-        (["state.path=${oc.env:NOT_THERE}"], "leads nowhere. Where: state.path."),
+        (["state.path=${oc.env:NOT_THERE}"], "state.path refers to what is not there"),
         (["activation=dmo"], "did you mean 'demo'?"),
         (["--config-dir", "nowhere"], "The configuration folder does not exist"),
         (["--limit", "0"], "a number of at least 1 is needed"),

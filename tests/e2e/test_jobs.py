@@ -33,6 +33,18 @@ def test_a_sample_has_one_profile_or_more(tmp_path: Path, count: str) -> None:
     assert not (tmp_path / "profiles").exists()
 
 
+def test_a_seed_that_cannot_be_is_named(tmp_path: Path) -> None:
+    job = start_job("make_profiles.py", tmp_path, "profiles", "--seed", "-5")
+    assert (job.code, job.stdout) == (2, "")
+    assert "--seed: a number of at least 0 is needed, not -5" in job.stderr
+
+
+def test_a_sample_is_written_also_where_nothing_can_be_printed(tmp_path: Path) -> None:
+    command = f"'{sys.executable}' '{JOBS / 'make_profiles.py'}' profiles --profiles 10 >/dev/full"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_sample_that_cannot_be_written_is_one_paragraph(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     job = start_job("make_profiles.py", tmp_path, "file/profiles")

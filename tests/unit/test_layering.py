@@ -45,7 +45,7 @@ TRANSPORTS = {"paramiko": {"destinations/sftp"}, "boto3": {"destinations/s3", "s
 ROOM = {name: name.partition("/")[0] for name in MODULES}
 LOWEST = {
     "errors": set[str](),
-    "printable": set[str](),
+    "saying": set[str](),
     "stored": set[str](),
     "xdm": {"errors"},
     "home": {"errors"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from courier.masking import masked, without_values
-from courier.printable import printable
+from courier.saying import printable
 
 
 @pytest.mark.parametrize(

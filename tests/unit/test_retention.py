@@ -50,6 +50,10 @@ def test_beyond_either_limit_is_beyond(count: int, days: int, left: int) -> None
     assert len(snapshots) == 5 - left
 
 
+def test_any_number_of_days_is_a_limit() -> None:
+    assert gone([run(1)], keep_snapshots_days=10**12, keep_records_days=10**12) == ([], [])
+
+
 def test_a_held_run_goes_by_its_age_alone() -> None:
     past = [run(1, "held"), run(25, "held"), run(26), run(27), run(28)]
     assert gone(past, keep_snapshots=1, keep_snapshots_days=10, keep_records=1) == ([], ["run-01", "run-26", "run-27"])

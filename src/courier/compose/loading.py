@@ -17,7 +17,7 @@ from courier import config as schema
 from courier import esp
 from courier.compose import refusals, shape, written
 from courier.compose.groups import CHOSEN, GROUPS, SWITCHES, TOP_LEVEL
-from courier.compose.typed import Activation, destination_type, one_line, typed
+from courier.compose.typed import Activation, assert_whole, destination_type, one_line, typed
 from courier.errors import ConfigError, nearest
 from courier.secrets import SECRET_SETTING
 
@@ -55,7 +55,8 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictCon
     name = str(composed.hydra.runtime.choices["activation"])
     written.check_name(name)
     plain = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    _assert_resolvable(plain)
+    for key in plain:
+        assert_whole(plain, str(key))
     for key in SWITCHES:
         if OmegaConf.select(plain, key) is False:
             OmegaConf.update(plain, key, "off")
@@ -105,7 +106,7 @@ def load_state(overrides: Sequence[str], *, config_dir: str | None = None) -> tu
     composed, _ = _compose([*overrides, *([] if named else ["~activation"])], config_dir)
     activation = str(composed.hydra.runtime.choices["activation"]) if named else None
     written.check_name(activation or "")
-    _assert_resolvable(composed.state)
+    assert_whole(composed, "state")
     state: schema.StateConfig = typed(composed, "state", schema.StateConfig)
     return state, activation
 
@@ -164,22 +165,10 @@ def _compose_files(overrides: list[str], config_dir: str | None) -> tuple[DictCo
     return composed, own
 
 
-def _assert_resolvable(part: DictConfig) -> None:
-    """Raise ConfigError for `${…}` that leads nowhere. What the library says of it may show what became of it: a secret."""
-    try:
-        OmegaConf.to_container(part, resolve=True)
-    except OmegaConfBaseException as exc:
-        raise ConfigError(
-            "A reference (${…}) in the configuration leads nowhere",
-            where=str(exc.full_key or exc.key),
-            fix="export the variable that it names, or name a key that there is; ${oc.env:NAME,default} has a default",
-        ) from exc
-
-
 def _assert_groups(composed: DictConfig, activation: Path | None, folders: list[Path | None]) -> None:
     """Raise ConfigError for a group that is no keys any more: with `suppression:` and nothing below it nobody would be suppressed."""
     for group in sorted(CHOSEN - {"activation"}):
-        value = composed.get(group)
+        value = "${…}" if OmegaConf.is_interpolation(composed, group) else composed.get(group)
         if isinstance(value, DictConfig) and len(value):
             continue
         where = activation if activation and written.sets(activation, group) else None

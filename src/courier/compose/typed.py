@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    GrammarParseError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from courier import config as schema
 from courier.compose import written
@@ -30,13 +38,39 @@ def destination_type(plain: DictConfig) -> type:
     return schema.DESTINATIONS[kind]
 
 
+def assert_whole(composed: DictConfig, key: str) -> None:
+    """Raise ConfigError for a value that is left to be set (`???`), or that is to be found in a place where there is none (`${…}`)."""
+    try:
+        if OmegaConf.is_missing(composed, key):
+            raise MissingMandatoryValue
+        value = composed.get(key)
+        if isinstance(value, Container):
+            OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as exc:
+        missing = getattr(exc, "full_key", None) or key
+        raise ConfigError(f"{missing} is not set", fix=f"set it in the activation or on the command line: {missing}=…") from exc
+    except (InterpolationResolutionError, GrammarParseError) as exc:
+        # What else a library says of it may hold the value of the variable.
+        named = re.search(r"(Interpolation key|Environment variable) '[^']*' not found|Unsupported interpolation type \w+", str(exc))
+        raise ConfigError(
+            f"{exc.full_key or key} refers to what is not there",
+            found=named[0] if named else None,
+            fix="name a key by all its parts, ${destination.name}, or a variable that is set, ${oc.env:NAME}; "
+            "where the text itself is meant, put a backslash before it: \\${",
+        ) from exc
+
+
 def typed(plain: DictConfig, group: str, kind: type, activation: Activation | None = None) -> Any:
     """Merge one group into its dataclass, which refuses unknown keys, wrong types and values out of range."""
     texts = activation.texts if activation else written.Texts()
-    if isinstance(plain.get(group), DictConfig):
-        _assert_texts(OmegaConf.to_container(plain[group], resolve=False), kind, group, texts)
+    inside = plain.get(group) or {}
+    if isinstance(inside, DictConfig):
+        as_written = OmegaConf.to_container(inside, resolve=False)
+        _assert_texts(as_written, kind, group, texts)
+        if "${" in str(as_written):  # it may refer to keys of other groups, which are not there in what is merged
+            inside = _with_escapes(OmegaConf.to_container(inside, resolve=True))
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), plain.get(group) or {}))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), inside))
     except (ConfigKeyError, ConfigAttributeError) as exc:
         key = str(exc.full_key or exc.key)
         inner = exc.object_type if is_dataclass(exc.object_type) else kind
@@ -52,6 +86,15 @@ def typed(plain: DictConfig, group: str, kind: type, activation: Activation | No
         raise ConfigError(f"{group} has an unknown key", where=where, found=f"{group}.{key}", fix=fix) from exc
     except OmegaConfBaseException as exc:
         raise _wrong_kind(plain, group, exc) from exc
+
+
+def _with_escapes(value: Any) -> Any:
+    """Values whose references have been followed, so that what looks like one in them is text."""
+    if isinstance(value, dict):
+        return {name: _with_escapes(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_escapes(each) for each in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _assert_texts(inside: Any, kind: type, group: str, texts: written.Texts) -> None:
@@ -104,6 +147,8 @@ def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> C
     expected, fix = None, None
     if "is not a ListConfig" in text:
         expected, fix = "a list", f"put it in brackets: {leaf}: [{value}], on the command line '{key}=[{value}]'"
+    elif "NoneType is not a subclass of" in text:
+        expected, value, fix = "a value", "nothing", "write it after the -, or leave the - out"
     elif "is not a subclass of" in text:
         inside = f"source: {value}" if key.startswith("mapping.columns.") else "key: value, …"
         expected, fix = "keys with their values", f"write {leaf}: {{{inside}}}"
@@ -117,6 +162,7 @@ def _wrong_kind(plain: DictConfig, group: str, exc: OmegaConfBaseException) -> C
         fix = f"write what belongs there, or {out}"
     elif "'None'" in text:  # YAML and the command line read NULL and null as nothing, where a text may be meant
         fix = f"for the text, use quotes: \"{key}='null'\"; for the empty text \"{key}=''\""
+        fix = fix if "'str'" in text else "leave it out: it has a default"
     found = None if secret else str(value) if expected else text
     return ConfigError(f"{key} has a value of the wrong kind", found=found, expected=expected, fix=fix)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, no_login, one_of, required
+from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, no_login, one_of, required, seconds
 from courier.errors import ConfigError
 from courier.names import split_path
 
@@ -70,7 +70,7 @@ class DestinationConfig:
         one_of("destination.on_conflict", self.on_conflict, ("fail", "replace"))
         at_least("destination.connections", self.connections, 1)
         at_least("destination.attempts", self.attempts, 1)
-        at_least("destination.retry_seconds", self.retry_seconds, 0)
+        seconds("destination.retry_seconds", self.retry_seconds, 0)
 
 
 @dataclass
@@ -125,5 +125,5 @@ class S3Config(S3Keys, DestinationConfig):
         if self.role_external_id and not self.role_arn:
             raise ConfigError("destination.role_external_id wants a role", fix="set destination.role_arn")
         at_least("destination.part_bytes", self.part_bytes, 5 * 1024 * 1024)  # S3's own least size of a part
-        at_least("destination.timeout_seconds", self.timeout_seconds, 0.1)
+        seconds("destination.timeout_seconds", self.timeout_seconds, 0.1)
         self.check_keys("destination")

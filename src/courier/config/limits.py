@@ -23,6 +23,8 @@ REFERENCES = {
         "NAME, NAME#KEY or an ARN",
     ),
 }
+#: Seconds that are waited: a year. Systems take no time that is far beyond it.
+LONGEST = 31_536_000
 #: `//user:password@host`, where the password may have slashes, as AWS's keys have.
 LOGIN = re.compile(r"//(?!arn:)([^/@\s]*|[^/@\s:]*:[^@\s]*)@")
 
@@ -35,8 +37,14 @@ def one_of(key: str, value: str, allowed: tuple[str, ...], *, meant: str | None 
 
 
 def at_least(key: str, value: float, least: float) -> None:
-    if value < least:
+    if not value >= least:  # nor is what is no number (.nan), which would be no limit
         raise ConfigError(f"{key} is too small", found=str(value), expected=f"at least {least}")
+
+
+def seconds(key: str, value: float, least: float) -> None:
+    at_least(key, value, least)
+    if value > LONGEST:
+        raise ConfigError(f"{key} is too large", found=str(value), expected=f"at most {LONGEST}, which is a year")
 
 
 def required(key: str, value: str) -> None:

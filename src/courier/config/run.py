@@ -12,7 +12,19 @@ from courier.config.audience import AudienceConfig, ConsentConfig, GuardConfig, 
 from courier.config.destination import DestinationConfig
 from courier.config.esp import EspConfig
 from courier.config.file import FileConfig
-from courier.config.limits import SAFE_ID, S3Keys, at_least, check_endpoint, check_references, inside, no_login, one_form, one_of, required
+from courier.config.limits import (
+    SAFE_ID,
+    S3Keys,
+    at_least,
+    check_endpoint,
+    check_references,
+    inside,
+    no_login,
+    one_form,
+    one_of,
+    required,
+    seconds,
+)
 from courier.config.mapping import DedupConfig, ExportConfig, MappingConfig, RulesConfig, check_identities
 from courier.config.profiles import ChecksConfig, SourceConfig
 from courier.errors import ConfigError
@@ -93,7 +105,7 @@ class StateConfig(S3Keys):
         one_of("state.kind", self.kind, ("local", "s3"))
         required("state.path", self.path)
         no_login("state.path", self.path)
-        at_least("state.lease_seconds", self.lease_seconds, 1)
+        seconds("state.lease_seconds", self.lease_seconds, 1)
         for key in ("keep_snapshots", "keep_snapshots_days", "keep_records", "keep_records_days"):
             if getattr(self, key) is not None:
                 at_least(f"state.{key}", getattr(self, key), 1)
@@ -180,9 +192,9 @@ def parse_as_of(text: str | None, now: datetime) -> datetime:
         return now.replace(microsecond=0)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as exc:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as exc:  # the last one: a day that UTC has no year for
         raise ConfigError("as_of is no ISO 8601 time", found=text, expected="for example 2026-11-01T00:00:00Z") from exc
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def parse_release(text: str | None) -> str | None:

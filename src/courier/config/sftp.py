@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from courier.config.destination import DestinationConfig
-from courier.config.limits import at_least, check_references, inside, one_form, one_of, refers, required, required_secret
+from courier.config.limits import check_references, inside, one_form, one_of, refers, required, required_secret, seconds
 from courier.errors import ConfigError
 
 #: What paramiko calls the kinds of algorithms that may be switched off.
@@ -138,8 +138,8 @@ class SftpConfig(SshServer, DestinationConfig):
                 fix="put the macro into file.name, or give each audience an activation with its own path",
             )
         for key in ("connect", "banner", "login", "operation"):
-            at_least(f"destination.{key}_timeout_seconds", getattr(self, f"{key}_timeout_seconds"), 0.1)
-        at_least("destination.keepalive_seconds", self.keepalive_seconds, 0)
+            seconds(f"destination.{key}_timeout_seconds", getattr(self, f"{key}_timeout_seconds"), 0.1)
+        seconds("destination.keepalive_seconds", self.keepalive_seconds, 0)
         one_of("destination.publish", self.publish, ("rename", "direct"))
         one_of("destination.verify", self.verify, ("size", "sha256"))
         for kind in self.disabled_algorithms:

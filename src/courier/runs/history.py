@@ -13,8 +13,8 @@ from courier import runs
 from courier.config import StateConfig
 from courier.delivery.manifest import timestamp
 from courier.errors import ConfigError
-from courier.printable import printable
 from courier.runs.report import audience_lines
+from courier.saying import printable
 from courier.state import Store, open_store
 
 UNREADABLE = "unreadable"

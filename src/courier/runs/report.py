@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlparse
 
 from courier import esp, runs
 from courier.masking import masked_lines
-from courier.printable import printable
 from courier.rows.counts import Counts
 from courier.runs import AudienceRecord, Run
+from courier.saying import printable
 
 SHOWN_LINES = 3
 

@@ -97,7 +97,7 @@ def _reached(number: int, limit: int | None) -> bool:
 
 
 def _older(age: timedelta, days: int | None) -> bool:
-    return days is not None and age > timedelta(days=days)
+    return days is not None and age / timedelta(days=1) > days
 
 
 def _past_runs(store: Store, activation: str, stored: dict[str, list[str]]) -> list[PastRun]:
