@@ -48,6 +48,9 @@ def folder(tmp_path: Path) -> Path:
         ([SEGMENTS, "file.name='{activation'"], ["file.name", "brace"]),
         (["audience.segments=[seg-a, seg-b]", "file.name=all"], ["one file", "{segment_id}"]),
         (["audience.segments=[]"], ["audience.segments is empty"]),
+        ([SEGMENTS, "release="], ["release is empty", "leave it out"]),  # of a variable that is not set: all would be sent anew
+        ([SEGMENTS, "run_id="], ["run_id is empty"]),
+        ([SEGMENTS, "as_of="], ["as_of is empty"]),
         ([SEGMENTS, "file.name=${oc.env:NOT_THERE}"], ["file.name refers to what is not there", "or a variable that is set"]),
         ([SEGMENTS, "file.name=${file.nam}"], ["file.name refers to what is not there"]),
         (["audience.segments=['${file.name}','${audience.segments[1]}']"], ["audience.segments[1] refers to what is not there"]),

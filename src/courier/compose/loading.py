@@ -115,6 +115,8 @@ def _text(plain: DictConfig, key: str) -> str | None:
     value = plain.get(key)
     if isinstance(value, float | bool):  # YAML reads 1e5 and true as no text
         raise ConfigError(f"{key} is no text", found=str(value), fix=f"put it in quotes: {key}: '…'")
+    if value == "":  # a variable of the shell that is not set: a new run would be sent in place of the one that was meant
+        raise ConfigError(f"{key} is empty", fix=f"give it a value, or leave it out: {key}=null is as if it were not there")
     return None if value is None else str(value)
 
 
