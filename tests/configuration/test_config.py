@@ -460,6 +460,20 @@ def test_a_value_that_a_file_leaves_to_be_set_must_be_set(tmp_path: Path) -> Non
     assert load("guard=mine", "guard.min_rows=1", config_dir=tmp_path).guard.min_rows == 1
 
 
+def test_a_value_that_an_activation_leaves_to_be_set_is_not_the_default(tmp_path: Path) -> None:
+    """Hydra lets it override nothing: the file would go to the default's folder."""
+    text = "# @package _global_\nrun_id: ???\naudience: {segments: [a]}\ndestination:\n  path: ???\n"
+    _write(tmp_path, "activation", "mine", text)
+    file = tmp_path / "activation" / "mine.yaml"
+    path, run_id = "destination.path=out", "run_id=r"
+    fix = "What to do: set it there or on the command line: "
+    assert refused("activation=mine", path, config_dir=tmp_path) == f"run_id is not set. Where: {file}. {fix}run_id=…."
+    for others in ([], ["destination.connections=3"]):
+        message = refused("activation=mine", run_id, *others, config_dir=tmp_path)
+        assert message == f"destination.path is not set. Where: {file}. {fix}destination.path=…."
+    assert load("activation=mine", run_id, path, config_dir=tmp_path).run_id == "r"
+
+
 @pytest.mark.parametrize(
     "key", ["guard.max_change_percent", "rules.max_rejected_percent", "destination.retry_seconds", "state.lease_seconds"]
 )

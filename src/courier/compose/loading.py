@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -60,7 +61,19 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictCon
     for key in SWITCHES:
         if OmegaConf.select(plain, key) is False:
             OmegaConf.update(plain, key, "off")
-    return plain, Activation(name, written.file_of("activation", name, [conf_folder(), own]), _texts(composed, overrides, own))
+    texts = _texts(composed, overrides, own)
+    for _, file in written.composed("activation", name, [conf_folder(), own]):
+        texts.assert_set(_left_open(written.content(file)))
+    return plain, Activation(name, written.file_of("activation", name, [conf_folder(), own]), texts)
+
+
+def _left_open(inside: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys of a file whose values are to be set elsewhere."""
+    for name, value in inside.items():
+        if isinstance(value, dict):
+            yield from _left_open(value, (*above, name))
+        elif value == written.UNSET:
+            yield (*above, name)
 
 
 def _texts(composed: DictConfig, overrides: Sequence[str], own: Path | None) -> written.Texts:

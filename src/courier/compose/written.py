@@ -21,6 +21,7 @@ from courier.home import expanded
 
 PACKAGE = "# @package _global_"
 ABSENT = object()
+UNSET = "???"
 #: The parts of a key; a number is the place in a list.
 Key: TypeAlias = Sequence[str | int]
 #: The one that wins first, each with the key that its own keys are below.
@@ -186,12 +187,20 @@ class Texts:
         fix = f"put it in quotes: '{'…' if text is None or secret else text}'"
         raise ConfigError(f"{name} has a text that is read as {kind}", where=where, found=None if secret else found, fix=fix)
 
+    def assert_set(self, keys: Iterable[Key]) -> None:
+        """Raise ConfigError for one of the keys that is left to be set (`???`): it overrides nothing, so a default would be taken."""
+        for key in keys:
+            where, text = self._typed(key, UNSET)
+            if text == UNSET:
+                name = ".".join(map(str, key))
+                raise ConfigError(f"{name} is not set", where=where, fix=f"set it there or on the command line: {name}=…")
+
     def _typed(self, key: Key, value: Any) -> tuple[str | None, str | None]:
         """Where a value stands, and how."""
         for override in reversed(self.overrides):
             name, _, text = override.partition("=")
             parts = name.lstrip("+~").split(".")
-            if len(parts) > 1 and list(key[: len(parts)]) == parts:
+            if (len(parts) > 1 or len(key) == 1) and list(key[: len(parts)]) == parts:
                 words = [text] if len(parts) == len(key) else re.split(r"[\s,:{}\[\]]+", text)  # inside of a list or of keys with values
                 alike = next((word for word in words if word == str(value)), None)
                 return "the command line", alike or (words[0] if len(words) == 1 else None)
