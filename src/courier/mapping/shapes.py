@@ -161,7 +161,8 @@ def _hashed(how: str, build: Build) -> Build:
         if how == "md5":
             return F.md5(value)
         if how == "sha256_email":
-            value = F.nullif(normalized(value), F.lit(""))
+            address = normalized(value)
+            value = F.when(address != "", address)  # Spark 3.5 cannot resolve `nullif` of what is found in an array
         if how == "sha256_phone":
             bare = F.regexp_replace(F.regexp_replace(value, r"\(0\)", ""), r"[ \t\n\r\u00A0()./-]", "")
             digits = F.regexp_replace(bare, "^00", "+")
