@@ -61,10 +61,10 @@ def _composed(overrides: Sequence[str], config_dir: str | None) -> tuple[DictCon
     for key in SWITCHES:
         if OmegaConf.select(plain, key) is False:
             OmegaConf.update(plain, key, "off")
-    texts = _texts(composed, overrides, own)
-    for _, file in written.composed("activation", name, [conf_folder(), own]):
+    texts, files = _texts(composed, overrides, own), [file for _, file in written.composed("activation", name, [conf_folder(), own])]
+    for file in files:
         texts.assert_set(_left_open(written.content(file)))
-    return plain, Activation(name, written.file_of("activation", name, [conf_folder(), own]), texts)
+    return plain, Activation(name, next(iter(files), None), texts)
 
 
 def _left_open(inside: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
